@@ -1,0 +1,120 @@
+//! `cgroup_mkdir`, `cgroup_rmdir`, `cgroup_rename` and `cgroup_notify_populated`.
+//!
+//! `TP_PROTO(struct cgroup *cgrp, const char *path)`, and `int val` for the last
+//! (`include/trace/events/cgroup.h`). `path` is from the root of the cgroup's hierarchy.
+
+use aya_ebpf::{
+    EbpfContext,
+    helpers::generated::bpf_ringbuf_output,
+    macros::{btf_tracepoint, tracepoint},
+    programs::{BtfTracePointContext, TracePointContext},
+};
+use cgtap_abi::{LIFECYCLE_FIXED_BYTES, PATH_BYTES, Program};
+
+use crate::{
+    maps::{LIFECYCLE, Run, SCRATCH},
+    read::{data_loc, layout, probe, probe_str, typed},
+};
+
+/// What both forms know.
+struct Facts {
+    hierarchy: u32,
+    level: u32,
+    id: u64,
+    populated: u32,
+    /// Address of the path.
+    path: usize,
+}
+
+#[inline(always)]
+fn submit<C: EbpfContext>(ctx: &C, program: Program, facts: &Facts) -> Option<()> {
+    let run = Run::begin(program)?;
+    let record = SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: the map's memory of this CPU; see `SCRATCH` for why nobody else writes it now.
+    let record = unsafe { &mut *record };
+    record.header = run.header;
+    record.id = facts.id;
+    record.hierarchy = facts.hierarchy;
+    record.level = facts.level;
+    record.populated = facts.populated;
+    // SAFETY: the array has PATH_BYTES bytes.
+    let path_bytes = unsafe { probe_str(facts.path, record.path.as_mut_ptr(), PATH_BYTES as u32) };
+    record.path_bytes = path_bytes;
+    // The compiler proves the bound and drops the check; the verifier cannot follow that proof. So the value is read
+    // back from memory, where the compiler knows nothing of it, and masked.
+    // SAFETY: a read of the record.
+    let path_bytes =
+        unsafe { core::ptr::read_volatile(&raw const record.path_bytes) } & (PATH_BYTES as u32 - 1);
+    let bytes = LIFECYCLE_FIXED_BYTES as u64 + u64::from(path_bytes);
+    // SAFETY: `bytes` is at most the record's size; the helper copies it.
+    let failed = unsafe {
+        bpf_ringbuf_output((&raw const LIFECYCLE).cast_mut().cast(), (&raw mut *record).cast(), bytes, 0)
+    };
+    run.end(ctx, failed == 0);
+    Some(())
+}
+
+#[inline(always)]
+fn typed_facts(ctx: &BtfTracePointContext, populated: u32) -> Facts {
+    let cgroup: usize = ctx.arg(0);
+    let kn: usize = typed(cgroup, layout!(structs.cgroup_kn));
+    let root: usize = typed(cgroup, layout!(structs.cgroup_root));
+    Facts {
+        hierarchy: typed(root, layout!(structs.root_hierarchy_id)),
+        level: typed(cgroup, layout!(structs.cgroup_level)),
+        id: typed(kn, layout!(structs.kn_id)),
+        populated,
+        path: ctx.arg(1),
+    }
+}
+
+#[inline(always)]
+fn traced_facts(ctx: &TracePointContext, populated: u32) -> Option<Facts> {
+    let record = ctx.as_ptr() as usize;
+    Some(Facts {
+        hierarchy: probe(record + layout!(trace.root) as usize)?,
+        level: probe(record + layout!(trace.level) as usize)?,
+        id: probe(record + layout!(trace.id) as usize)?,
+        populated,
+        path: data_loc(record, layout!(trace.path)),
+    })
+}
+
+/// Both forms of an event without `val`.
+macro_rules! directory_event {
+    ($name:ident, $btf_name:ident, $program:expr) => {
+        #[btf_tracepoint]
+        pub fn $btf_name(ctx: BtfTracePointContext) -> i32 {
+            submit(&ctx, $program, &typed_facts(&ctx, 0));
+            0
+        }
+
+        #[tracepoint]
+        pub fn $name(ctx: TracePointContext) -> u32 {
+            if let Some(facts) = traced_facts(&ctx, 0) {
+                submit(&ctx, $program, &facts);
+            }
+            0
+        }
+    };
+}
+
+directory_event!(cgroup_mkdir, cgroup_mkdir_btf, Program::CgroupMkdir);
+directory_event!(cgroup_rmdir, cgroup_rmdir_btf, Program::CgroupRmdir);
+directory_event!(cgroup_rename, cgroup_rename_btf, Program::CgroupRename);
+
+#[btf_tracepoint]
+pub fn cgroup_notify_populated_btf(ctx: BtfTracePointContext) -> i32 {
+    let populated: u32 = ctx.arg(2);
+    submit(&ctx, Program::CgroupNotifyPopulated, &typed_facts(&ctx, populated));
+    0
+}
+
+#[tracepoint]
+pub fn cgroup_notify_populated(ctx: TracePointContext) -> u32 {
+    let populated = probe(ctx.as_ptr() as usize + layout!(trace.val) as usize).unwrap_or(0);
+    if let Some(facts) = traced_facts(&ctx, populated) {
+        submit(&ctx, Program::CgroupNotifyPopulated, &facts);
+    }
+    0
+}

@@ -1,0 +1,26 @@
+//! The BPF programs: five tracepoints, each in two forms that share their body.
+//!
+//! A `*_btf` program is a BTF-typed tracepoint (`tp_btf`): its arguments are typed pointers, and a load at an offset
+//! that is not a field of that size is refused when the program is loaded. A program without the suffix is a classic
+//! tracepoint, which needs no BTF but tracefs. The agent loads one form of each, whichever the kernel accepts.
+//!
+//! Every program counts what it saw, submitted and dropped; nothing here waits, loops or allocates.
+#![no_std]
+#![no_main]
+
+mod lifecycle;
+mod maps;
+mod oom;
+mod read;
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    // The verifier accepts no program that could come here; the linker drops it.
+    loop {}
+}
+
+/// The kernel lets only programs under a licence compatible with the GPL use tracing helpers.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

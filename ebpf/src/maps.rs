@@ -1,0 +1,72 @@
+//! Rings, counters and the layout.
+//!
+//! Two rings: a flood of cgroups made by one container cannot push out an OOM kill. The agent sets their sizes.
+
+use aya_ebpf::{
+    helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
+    macros::map,
+    maps::{PerCpuArray, RingBuf},
+};
+use aya_log_ebpf::warn;
+use cgtap_abi::{Counters, Header, Layout, LifecycleRecord, PROGRAMS, Program};
+
+/// Lifecycle records.
+#[map]
+pub static LIFECYCLE: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
+
+/// OOM records.
+#[map]
+pub static OOM: RingBuf = RingBuf::with_byte_size(256 << 10, 0);
+
+/// [`Counters`] of each [`Program`].
+#[map]
+pub static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(PROGRAMS, 0);
+
+/// Where a lifecycle record is built: it is larger than the stack. The kernel fires these tracepoints with
+/// interrupts off (`TRACE_CGROUP_PATH` holds a spin lock), so no two programs use one CPU's record at once.
+#[map]
+pub static SCRATCH: PerCpuArray<LifecycleRecord> = PerCpuArray::with_max_entries(1, 0);
+
+/// Set by the agent before the programs are loaded.
+#[unsafe(no_mangle)]
+pub static LAYOUT: Layout = Layout::UNKNOWN;
+
+/// One run of a program: its number on this CPU, and where it counts.
+pub struct Run {
+    pub header: Header,
+    counters: *mut Counters,
+}
+
+impl Run {
+    /// Counts the run. `None` cannot happen, but the verifier wants it handled: the index is below [`PROGRAMS`].
+    #[inline(always)]
+    pub fn begin(program: Program) -> Option<Self> {
+        let counters = COUNTERS.get_ptr_mut(program as u32)?;
+        // SAFETY: the map gave the pointer, for this CPU alone; these tracepoints do not nest (SCRATCH tells why,
+        // and `mark_victim` runs under `oom_lock`).
+        let seq = unsafe {
+            (*counters).seen += 1;
+            (*counters).seen
+        };
+        // SAFETY: both helpers only read.
+        let (cpu, ktime_nsec) = unsafe { (bpf_get_smp_processor_id(), bpf_ktime_get_ns()) };
+        Some(Self { header: Header { program: program as u32, cpu, seq, ktime_nsec }, counters })
+    }
+
+    /// Counts what became of the record.
+    #[inline(always)]
+    pub fn end<C: aya_ebpf::EbpfContext>(&self, ctx: &C, submitted: bool) {
+        // SAFETY: as in `begin`.
+        unsafe {
+            if submitted {
+                (*self.counters).submitted += 1;
+            } else {
+                (*self.counters).dropped += 1;
+                warn!(
+                    ctx,
+                    "program {}: no room in the ring for record {}", self.header.program, self.header.seq
+                );
+            }
+        }
+    }
+}
