@@ -1,0 +1,4 @@
+//! The library behind the `cgtap` binary. `ARCHITECTURE.md` has the map.
+#![deny(unsafe_code)]
+
+pub mod model;

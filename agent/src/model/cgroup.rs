@@ -1,0 +1,92 @@
+//! Which cgroup is meant, and in which hierarchy.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::CgroupPath;
+
+/// A hierarchy's number as in `/proc/self/cgroup` and in the kernel's cgroup tracepoints; 0 is cgroup v2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HierarchyId(pub u32);
+
+impl HierarchyId {
+    /// cgroup v2, the unified hierarchy.
+    pub const V2: Self = Self(0);
+}
+
+impl fmt::Display for HierarchyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One directory of one hierarchy. On v1 an id is unique only inside its hierarchy, so both are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CgroupKey {
+    /// The hierarchy.
+    pub hierarchy: HierarchyId,
+    /// The directory's inode number, which is the kernel's `kernfs_node.id` (since 5.5).
+    pub id: u64,
+}
+
+/// The two interfaces of control groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CgroupVersion {
+    /// One hierarchy for one or more controllers.
+    V1,
+    /// The unified hierarchy.
+    V2,
+}
+
+/// What a host mounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CgroupMode {
+    /// v1 hierarchies alone.
+    V1,
+    /// The unified hierarchy alone.
+    V2,
+    /// v1 hierarchies with controllers, and v2 beside them.
+    Hybrid,
+}
+
+impl CgroupMode {
+    /// `v1`, `v2` or `hybrid`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+            Self::Hybrid => "hybrid",
+        }
+    }
+}
+
+/// A mounted hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hierarchy {
+    /// Its number.
+    pub id: HierarchyId,
+    /// Its interface.
+    pub version: CgroupVersion,
+    /// Its controllers as the kernel names them (`memory`, `cpu`, `cpuacct`, `blkio`, `io`, `pids`, ...);
+    /// a named v1 hierarchy has none.
+    pub controllers: Vec<String>,
+    /// Where its root is mounted, as this process can open it (below the host root).
+    pub mount: PathBuf,
+}
+
+impl Hierarchy {
+    /// Whether the controller of that kernel name counts here.
+    #[must_use]
+    pub fn has(&self, controller: &str) -> bool {
+        self.controllers.iter().any(|c| c == controller)
+    }
+
+    /// The directory of a cgroup of this hierarchy.
+    #[must_use]
+    pub fn dir(&self, path: &CgroupPath) -> PathBuf {
+        use std::os::unix::ffi::OsStrExt;
+        let below = path.as_bytes().strip_prefix(b"/").unwrap_or(path.as_bytes());
+        self.mount.join(std::ffi::OsStr::from_bytes(below))
+    }
+}

@@ -1,0 +1,97 @@
+//! Whose cgroup it is, as far as its path tells.
+
+/// The program that made a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Runtime {
+    /// Docker Engine.
+    Docker,
+    /// containerd, by CRI, `ctr` or nerdctl.
+    Containerd,
+    /// CRI-O.
+    CriO,
+    /// Podman (libpod).
+    Podman,
+}
+
+impl Runtime {
+    /// The name used in labels and events.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Containerd => "containerd",
+            Self::CriO => "cri-o",
+            Self::Podman => "podman",
+        }
+    }
+}
+
+/// A pod's quality-of-service class, as Kubernetes names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum QosClass {
+    /// Requests equal limits.
+    Guaranteed,
+    /// Some requests.
+    Burstable,
+    /// No requests.
+    BestEffort,
+}
+
+impl QosClass {
+    /// `Guaranteed`, `Burstable` or `BestEffort`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Guaranteed => "Guaranteed",
+            Self::Burstable => "Burstable",
+            Self::BestEffort => "BestEffort",
+        }
+    }
+}
+
+/// What a cgroup stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The root of a hierarchy: the node.
+    Root,
+    /// A container (or a pod's sandbox): the cgroup whose limits are the container's.
+    Container,
+    /// A cgroup that a container made inside itself.
+    InsideContainer,
+    /// A pod.
+    Pod,
+    /// A QoS class of the kubelet, or the root of all pods.
+    Qos,
+    /// A systemd service, scope or mount unit.
+    Unit,
+    /// A systemd slice that is no pod and no QoS class.
+    Slice,
+    /// Anything else.
+    #[default]
+    Other,
+}
+
+/// What the path alone tells of a cgroup. Instant, never wrong later: names are added, none of this changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// What the cgroup stands for.
+    pub role: Role,
+    /// Of the container that it is or lies in: 64 hexadecimal digits.
+    pub container_id: Option<String>,
+    /// The runtime, where the path names it.
+    pub runtime: Option<Runtime>,
+    /// Of the pod that it is or lies in, with dashes (a static pod's is 32 hexadecimal digits).
+    pub pod_uid: Option<String>,
+    /// The pod's class, for a pod and what lies in it, and for the class's own cgroup.
+    pub qos: Option<QosClass>,
+    /// The innermost systemd unit on the path, unescaped no further than the kernel shows it (`cron.service`).
+    pub unit: Option<String>,
+}
+
+impl Identity {
+    /// Whether this cgroup is a container's own, whose start and end are a container's.
+    #[must_use]
+    pub fn is_container(&self) -> bool {
+        self.role == Role::Container
+    }
+}

@@ -1,0 +1,22 @@
+//! The vocabulary: plain data without I/O, clock or serialization.
+//!
+//! Everything else speaks in these types. Units are in the names; a value the kernel does not offer is `None`,
+//! never 0, and "no limit" is [`Limit::Max`], never a large number.
+
+mod cgroup;
+mod event;
+mod identity;
+mod machine;
+mod path;
+mod sets;
+mod stats;
+mod status;
+
+pub use cgroup::*;
+pub use event::*;
+pub use identity::*;
+pub use machine::*;
+pub use path::*;
+pub use sets::*;
+pub use stats::*;
+pub use status::*;

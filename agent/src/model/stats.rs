@@ -1,0 +1,274 @@
+//! The counters of one cgroup at one moment.
+//!
+//! Sources: `Documentation/admin-guide/cgroup-v2.rst` and `Documentation/admin-guide/cgroup-v1/*.rst` of the kernel.
+//! A struct that is `None` has no source here (no such controller); a field that is `None` is not printed by this
+//! kernel.
+
+use std::time::SystemTime;
+
+/// A limit: a value or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// No limit (`max` on v2; on v1 -1 or the largest number of pages).
+    Max,
+    /// At most this much, in the unit of the field.
+    Value(u64),
+}
+
+impl Limit {
+    /// The value, if there is one.
+    #[must_use]
+    pub fn value(self) -> Option<u64> {
+        match self {
+            Self::Max => None,
+            Self::Value(value) => Some(value),
+        }
+    }
+}
+
+/// All counters of a cgroup.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CgroupStats {
+    /// Processor time.
+    pub cpu: Option<CpuStats>,
+    /// Memory and swap.
+    pub memory: Option<MemoryStats>,
+    /// Tasks.
+    pub pids: Option<PidsStats>,
+    /// Block devices, one entry per device.
+    pub io: Option<Vec<IoDeviceStats>>,
+    /// Stall times (v2 only).
+    pub pressure: PressureStats,
+    /// Interfaces of the cgroup's own network namespace; `None` for a host-network or empty cgroup.
+    pub network: Option<Vec<InterfaceStats>>,
+    /// When the cgroup's directory was made.
+    pub created: Option<SystemTime>,
+}
+
+/// Processor time and its limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CpuStats {
+    /// `cpuacct.usage`; v2: `cpu.stat` `usage_usec`.
+    pub usage_nsec: Option<u64>,
+    /// `cpuacct.stat` `user` (in USER_HZ); v2: `user_usec`.
+    pub user_nsec: Option<u64>,
+    /// `cpuacct.stat` `system` (in USER_HZ); v2: `system_usec`.
+    pub system_nsec: Option<u64>,
+    /// `cpuacct.usage_percpu`, one entry per possible CPU (v1 only).
+    pub per_cpu_nsec: Option<Vec<u64>>,
+    /// `cpu.stat` `nr_periods`: enforcement intervals that elapsed.
+    pub periods: Option<u64>,
+    /// `cpu.stat` `nr_throttled`: intervals in which the cgroup was throttled.
+    pub throttled_periods: Option<u64>,
+    /// `cpu.stat` `throttled_time` (ns); v2: `throttled_usec`.
+    pub throttled_nsec: Option<u64>,
+    /// `cpu.stat` `nr_bursts`.
+    pub burst_periods: Option<u64>,
+    /// `cpu.stat` `burst_time` (ns); v2: `burst_usec`.
+    pub burst_nsec: Option<u64>,
+    /// `cpu.cfs_quota_us`; v2: first field of `cpu.max`. Processor time allowed per period.
+    pub quota_usec: Option<Limit>,
+    /// `cpu.cfs_period_us`; v2: second field of `cpu.max`.
+    pub period_usec: Option<u64>,
+    /// `cpu.shares` (v1).
+    pub shares: Option<u64>,
+    /// `cpu.weight` (v2).
+    pub weight: Option<u64>,
+}
+
+/// Memory and swap, in bytes unless the name says otherwise. v1 values are the hierarchical (`total_`) ones where
+/// `memory.stat` has both.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryStats {
+    /// `memory.usage_in_bytes`; v2: `memory.current`; v2 root: `anon + file` of `memory.stat`.
+    pub usage_bytes: Option<u64>,
+    /// `memory.max_usage_in_bytes`; v2: `memory.peak` (since 5.19).
+    pub peak_bytes: Option<u64>,
+    /// `memory.limit_in_bytes`; v2: `memory.max`.
+    pub limit: Option<Limit>,
+    /// `memory.soft_limit_in_bytes`; v2: `memory.low`.
+    pub reservation: Option<Limit>,
+    /// `memory.memsw.limit_in_bytes` (memory and swap together; v1).
+    pub memory_and_swap_limit: Option<Limit>,
+    /// `memory.swap.max` (v2).
+    pub swap_limit: Option<Limit>,
+    /// `memory.stat` `total_swap`; v2: `memory.swap.current`.
+    pub swap_bytes: Option<u64>,
+    /// `memory.failcnt` (v1): times that the limit was hit.
+    pub failcnt: Option<u64>,
+    /// `memory.kmem.usage_in_bytes`; v2: `memory.stat` `kernel` (since 5.18).
+    pub kernel_bytes: Option<u64>,
+    /// `memory.stat`.
+    pub stat: MemoryStat,
+    /// v2: `memory.events`.
+    pub events: MemoryEvents,
+}
+
+impl MemoryStats {
+    /// What the kubelet and cAdvisor call the working set: usage less inactive file pages, never below 0.
+    #[must_use]
+    pub fn working_set_bytes(&self) -> Option<u64> {
+        Some(self.usage_bytes?.saturating_sub(self.stat.inactive_file_bytes?))
+    }
+}
+
+/// `memory.stat`. On v1 these are the `total_` lines (this cgroup and all below it), in v2's terms.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryStat {
+    /// v1 `rss`; v2 `anon`.
+    pub anon_bytes: Option<u64>,
+    /// v1 `cache`; v2 `file`.
+    pub file_bytes: Option<u64>,
+    /// v1 `mapped_file`; v2 `file_mapped`.
+    pub file_mapped_bytes: Option<u64>,
+    /// v1 `dirty`; v2 `file_dirty`.
+    pub file_dirty_bytes: Option<u64>,
+    /// v1 `writeback`; v2 `file_writeback`.
+    pub file_writeback_bytes: Option<u64>,
+    /// `shmem`.
+    pub shmem_bytes: Option<u64>,
+    /// `active_file`.
+    pub active_file_bytes: Option<u64>,
+    /// `inactive_file`.
+    pub inactive_file_bytes: Option<u64>,
+    /// `pgfault` of this cgroup alone (v1) or with all below it (v2).
+    pub pgfault: Option<u64>,
+    /// `pgmajfault`, likewise.
+    pub pgmajfault: Option<u64>,
+    /// v1 `total_pgfault`; v2 the same as `pgfault`, which is hierarchical there.
+    pub hierarchical_pgfault: Option<u64>,
+    /// v1 `total_pgmajfault`; v2 the same as `pgmajfault`.
+    pub hierarchical_pgmajfault: Option<u64>,
+    /// v2 `pgscan`.
+    pub pgscan: Option<u64>,
+    /// v2 `pgsteal`.
+    pub pgsteal: Option<u64>,
+    /// `workingset_refault_file`.
+    pub workingset_refault_file: Option<u64>,
+    /// `workingset_refault_anon`.
+    pub workingset_refault_anon: Option<u64>,
+    /// v2 `kernel` (since 5.18).
+    pub kernel_bytes: Option<u64>,
+    /// v1 `swap` with `total_`; v2 has `memory.swap.current` instead.
+    pub swap_bytes: Option<u64>,
+}
+
+/// How often this cgroup and those below it met each memory limit (`memory.events`, hierarchical).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryEvents {
+    /// `low`.
+    pub low: Option<u64>,
+    /// `high`.
+    pub high: Option<u64>,
+    /// `max`.
+    pub max: Option<u64>,
+    /// `oom`.
+    pub oom: Option<u64>,
+    /// `oom_kill`.
+    pub oom_kill: Option<u64>,
+    /// `oom_group_kill` (since 5.17).
+    pub oom_group_kill: Option<u64>,
+}
+
+/// `pids.current` and `pids.max`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PidsStats {
+    /// Tasks (threads) in this cgroup and below.
+    pub current: Option<u64>,
+    /// The most there may be.
+    pub limit: Option<Limit>,
+}
+
+/// One block device's transfers by a cgroup.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IoDeviceStats {
+    /// Major device number.
+    pub major: u32,
+    /// Minor device number.
+    pub minor: u32,
+    /// `/dev/NAME`, where the kernel's `/sys/dev/block` tells it.
+    pub device: Option<String>,
+    /// v1 `io_service_bytes` `Read`; v2 `io.stat` `rbytes`.
+    pub read_bytes: Option<u64>,
+    /// v1 `io_service_bytes` `Write`; v2 `wbytes`.
+    pub write_bytes: Option<u64>,
+    /// v1 `io_serviced` `Read`; v2 `rios`.
+    pub reads: Option<u64>,
+    /// v1 `io_serviced` `Write`; v2 `wios`.
+    pub writes: Option<u64>,
+    /// v1 `io_service_bytes` `Discard`; v2 `dbytes`.
+    pub discard_bytes: Option<u64>,
+    /// v1 `io_serviced` `Discard`; v2 `dios`.
+    pub discards: Option<u64>,
+    /// v1 `io_service_bytes` `Sync`, `Async`: how cAdvisor's `container_blkio_device_usage_total` splits them.
+    pub sync_bytes: Option<u64>,
+    /// v1 `io_service_bytes` `Async`.
+    pub async_bytes: Option<u64>,
+    /// v1 `io_service_bytes` `Total`.
+    pub total_bytes: Option<u64>,
+    /// v2 `cost.usage` (iocost).
+    pub cost_usage_usec: Option<u64>,
+    /// v2 `cost.wait`.
+    pub cost_wait_usec: Option<u64>,
+    /// v2 `cost.indebt`.
+    pub cost_indebt_usec: Option<u64>,
+    /// v2 `cost.indelay`.
+    pub cost_indelay_usec: Option<u64>,
+}
+
+/// Stall times of the three resources.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PressureStats {
+    /// `cpu.pressure`.
+    pub cpu: Option<Pressure>,
+    /// `memory.pressure`.
+    pub memory: Option<Pressure>,
+    /// `io.pressure`.
+    pub io: Option<Pressure>,
+}
+
+/// One pressure file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Pressure {
+    /// Some tasks waited.
+    pub some: Option<PressureLine>,
+    /// All tasks waited (`cpu.pressure` has it since 5.13).
+    pub full: Option<PressureLine>,
+}
+
+/// One line of a pressure file.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PressureLine {
+    /// Share of the last 10 s, in percent.
+    pub avg10_percent: f64,
+    /// Share of the last 60 s, in percent.
+    pub avg60_percent: f64,
+    /// Share of the last 300 s, in percent.
+    pub avg300_percent: f64,
+    /// Since the cgroup was made.
+    pub total_usec: u64,
+}
+
+/// One line of `/proc/<pid>/net/dev`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InterfaceStats {
+    /// The interface's name inside its namespace.
+    pub name: String,
+    /// Received.
+    pub receive: TransferStats,
+    /// Sent.
+    pub transmit: TransferStats,
+}
+
+/// One direction of an interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransferStats {
+    /// Bytes.
+    pub bytes: u64,
+    /// Packets.
+    pub packets: u64,
+    /// Packets with errors.
+    pub errors: u64,
+    /// Packets dropped.
+    pub dropped: u64,
+}

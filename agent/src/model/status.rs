@@ -1,0 +1,119 @@
+//! What the agent says of itself at `/status` and in `cgtap check`.
+
+use std::time::{Duration, SystemTime};
+
+use super::{CgroupMode, Source};
+
+/// A hook of the kernel that the agent wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Hook {
+    /// `cgroup:cgroup_mkdir`.
+    CgroupMkdir,
+    /// `cgroup:cgroup_rmdir`.
+    CgroupRmdir,
+    /// `cgroup:cgroup_rename`.
+    CgroupRename,
+    /// `cgroup:cgroup_notify_populated`.
+    CgroupNotifyPopulated,
+    /// `oom:mark_victim`.
+    MarkVictim,
+}
+
+impl Hook {
+    /// All hooks, in the order of their counters in BPF.
+    pub const ALL: [Self; 5] = [
+        Self::CgroupMkdir,
+        Self::CgroupRmdir,
+        Self::CgroupRename,
+        Self::CgroupNotifyPopulated,
+        Self::MarkVictim,
+    ];
+
+    /// The tracepoint's name.
+    #[must_use]
+    pub fn tracepoint(self) -> &'static str {
+        match self {
+            Self::CgroupMkdir => "cgroup_mkdir",
+            Self::CgroupRmdir => "cgroup_rmdir",
+            Self::CgroupRename => "cgroup_rename",
+            Self::CgroupNotifyPopulated => "cgroup_notify_populated",
+            Self::MarkVictim => "mark_victim",
+        }
+    }
+
+    /// The tracepoint's group.
+    #[must_use]
+    pub fn group(self) -> &'static str {
+        match self {
+            Self::MarkVictim => "oom",
+            _ => "cgroup",
+        }
+    }
+}
+
+/// Whether a hook serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookStatus {
+    /// The hook.
+    pub hook: Hook,
+    /// The form that is attached; `None` when none is.
+    pub rung: Option<Source>,
+    /// Why better forms are not, one line each.
+    pub refused: Vec<String>,
+    /// What its program counted.
+    pub counters: HookCounters,
+}
+
+/// What a BPF program counted since it was attached, all CPUs together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HookCounters {
+    /// Times it ran.
+    pub seen: u64,
+    /// Records that it put in the ring.
+    pub submitted: u64,
+    /// Records for which the ring had no room.
+    pub dropped: u64,
+}
+
+/// The agent's state at one moment.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// `CARGO_PKG_VERSION`.
+    pub version: &'static str,
+    /// When the agent started.
+    pub started: SystemTime,
+    /// From start to ready; `None` before.
+    pub ready_after: Option<Duration>,
+    /// `uname -r`.
+    pub kernel_release: String,
+    /// The boot's id.
+    pub boot_id: String,
+    /// What the host mounts.
+    pub cgroup_mode: CgroupMode,
+    /// Number and controllers of each hierarchy.
+    pub hierarchies: Vec<(u32, Vec<String>)>,
+    /// Each hook.
+    pub hooks: Vec<HookStatus>,
+    /// Whether the kernel's BTF could be read.
+    pub btf: bool,
+    /// The rung that serves lifecycle events.
+    pub lifecycle_source: Source,
+    /// The rung that serves OOM kills, if any.
+    pub oom_source: Option<Source>,
+    /// Cgroups that exist, by path.
+    pub cgroups: u64,
+    /// Those that are containers.
+    pub containers: u64,
+    /// Removed cgroups whose last values are kept.
+    pub tombstones: u64,
+    /// Walks of the tree since start.
+    pub walks: u64,
+    /// Kernel records lost since start, as counters and sequence gaps tell.
+    pub lost_records: u64,
+    /// The newest event's number; 0 before the first.
+    pub last_seq: u64,
+    /// The oldest event still in memory.
+    pub first_seq: u64,
+    /// Clients that follow `/events` now.
+    pub followers: u64,
+}
