@@ -1,0 +1,77 @@
+//! `/proc/meminfo`: the node's memory and swap.
+//!
+//! Kernel text: <https://docs.kernel.org/filesystems/proc.html#meminfo>
+//!
+//! ```text
+//! MemTotal:       24684084 kB
+//! SwapTotal:             0 kB
+//! SwapFree:              0 kB
+//! ```
+//! The kernel's kB are 1024 bytes.
+
+use super::ParseError;
+use super::scan::{lines, split_once};
+
+/// What `/proc/meminfo` tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Meminfo {
+    /// `MemTotal`.
+    pub memory_total_bytes: Option<u64>,
+    /// `SwapTotal`.
+    pub swap_total_bytes: Option<u64>,
+    /// `SwapFree`.
+    pub swap_free_bytes: Option<u64>,
+}
+
+impl Meminfo {
+    /// Swap in use.
+    #[must_use]
+    pub fn swap_used_bytes(&self) -> Option<u64> {
+        self.swap_total_bytes?.checked_sub(self.swap_free_bytes?)
+    }
+}
+
+/// `/proc/meminfo`.
+///
+/// # Errors
+/// When a line has no colon, a wanted value is not in kB, or the text is empty.
+pub fn meminfo(input: &[u8]) -> Result<Meminfo, ParseError> {
+    let mut info = Meminfo::default();
+    let mut found = false;
+    for line in lines(input) {
+        let (key, value) = split_once(line.text, b':').ok_or_else(|| line.refused("a key and \":\""))?;
+        found = true;
+        let field = match key {
+            b"MemTotal" => &mut info.memory_total_bytes,
+            b"SwapTotal" => &mut info.swap_total_bytes,
+            b"SwapFree" => &mut info.swap_free_bytes,
+            _ => continue,
+        };
+        let kib = value.trim_ascii().strip_suffix(b" kB").ok_or_else(|| line.refused("a number of kB"))?;
+        *field = Some(line.scaled(kib, 1024, "a number of kB")?);
+    }
+    if found { Ok(info) } else { Err(ParseError::Empty { wanted: "lines of a key and a number of kB" }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kilobytes_are_1024_bytes() {
+        let info = meminfo(
+            b"MemTotal:       24684084 kB\nHugePages_Total:       0\nSwapTotal: 8 kB\nSwapFree: 5 kB\n",
+        );
+        let info = info.unwrap();
+        assert_eq!(info.memory_total_bytes, Some(25_276_502_016));
+        assert_eq!(info.swap_used_bytes(), Some(3072));
+        assert_eq!(meminfo(b"MemTotal: 1 kB\n").unwrap().swap_used_bytes(), None);
+    }
+
+    #[test]
+    fn garbage_is_refused() {
+        for refused in [&b""[..], b"MemTotal 1 kB\n", b"MemTotal: 1\n", b"MemTotal: x kB\n"] {
+            assert!(meminfo(refused).is_err(), "{refused:?}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Kernel text to model types: pure functions over bytes, one file per shape or kernel file.
+//!
+//! A key or line that a parser does not know is skipped, as newer kernels print more. Text that has not the shape
+//! of its file is refused with a [`ParseError`] that quotes the line. A key that the kernel does not print is `None`.
+
+mod assignment;
+mod blkio;
+mod cpu;
+mod cpuinfo;
+mod error;
+mod io_stat;
+mod meminfo;
+mod memory;
+mod memory_stat;
+mod mountinfo;
+mod net_dev;
+mod pairs;
+mod pressure;
+mod proc_cgroup;
+mod proc_stat;
+mod procs;
+mod scan;
+mod status;
+mod value;
+
+pub use assignment::*;
+pub use blkio::*;
+pub use cpu::*;
+pub use cpuinfo::*;
+pub use error::*;
+pub use io_stat::*;
+pub use meminfo::*;
+pub use memory::*;
+pub use memory_stat::*;
+pub use mountinfo::*;
+pub use net_dev::*;
+pub use pressure::*;
+pub use proc_cgroup::*;
+pub use proc_stat::*;
+pub use procs::*;
+pub use status::*;
+pub use value::*;
+
+#[cfg(test)]
+mod tests;

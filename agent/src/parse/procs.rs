@@ -1,0 +1,46 @@
+//! `cgroup.procs`: the processes of a cgroup.
+//!
+//! Kernel text: <https://docs.kernel.org/admin-guide/cgroup-v2.html#core-interface-files>
+//!
+//! ```text
+//! 1
+//! 417
+//! ```
+//! One process id (thread group) a line, not sorted; 0 for a process outside the reader's PID namespace.
+
+use super::ParseError;
+use super::scan::lines;
+
+/// The first process that the reader's PID namespace knows; `None` when there is none.
+///
+/// # Errors
+/// When a line before it is no number.
+pub fn first_process(input: &[u8]) -> Result<Option<u32>, ParseError> {
+    for line in lines(input) {
+        let pid = line.number(line.text, "a process id")?;
+        match u32::try_from(pid) {
+            Ok(0) => {}
+            Ok(pid) => return Ok(Some(pid)),
+            Err(_) => return Err(line.refused("a process id of 32 bits")),
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_processes_are_passed_over() {
+        assert_eq!(first_process(b"0\n417\n1\n"), Ok(Some(417)));
+        assert_eq!(first_process(b"0\n"), Ok(None));
+        assert_eq!(first_process(b""), Ok(None));
+    }
+
+    #[test]
+    fn garbage_is_refused() {
+        assert!(first_process(b"x\n").is_err());
+        assert!(first_process(b"4294967296\n").is_err());
+    }
+}

@@ -1,0 +1,45 @@
+//! `/proc/<pid>/status`: the process of a thread.
+//!
+//! Manual: <https://man7.org/linux/man-pages/man5/proc_pid_status.5.html>
+//!
+//! ```text
+//! Name: stress
+//! Tgid: 4711
+//! Pid: 4713
+//! ```
+//! `Name` is escaped by the kernel, so it can hold no newline and fake no line.
+
+use super::ParseError;
+use super::scan::lines;
+
+/// `Tgid`: the process that the thread belongs to.
+///
+/// # Errors
+/// When there is no such line or it holds no number of 32 bits.
+pub fn tgid(input: &[u8]) -> Result<u32, ParseError> {
+    for line in lines(input) {
+        if let Some(value) = line.text.strip_prefix(b"Tgid:") {
+            let number = line.number(value.trim_ascii(), "\"Tgid:\" and a number")?;
+            let refused = |_| line.refused("a process id of 32 bits");
+            return u32::try_from(number).map_err(refused);
+        }
+    }
+    Err(ParseError::Empty { wanted: "a line of \"Tgid:\"" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_process_of_a_thread() {
+        assert_eq!(tgid(b"Name:\tTgid: 1\nUmask:\t0022\nTgid:\t4711\nPid:\t4713\n"), Ok(4711));
+    }
+
+    #[test]
+    fn garbage_is_refused() {
+        for refused in [&b""[..], b"Pid:\t1\n", b"Tgid:\t\n", b"Tgid:\t-1\n", b"Tgid:\t4294967296\n"] {
+            assert!(tgid(refused).is_err(), "{refused:?}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! No bytes make a parser panic, and what is well formed is read as it was written.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Calls every parser; only a panic can fail here, which is what is asked.
+fn parse_all(input: &[u8]) {
+    let _ = (value(input), limit(input), limit_v1(input), quota_v1(input));
+    let _ = (cpu_stat(input), cpuacct_stat(input), per_cpu_nsec(input), cpu_max(input));
+    let _ = (memory_stat_v1(input), memory_stat_v2(input), memory_events(input), oom_control(input));
+    let _ = (io_stat(input), blkio(input), pressure(input), net_dev(input));
+    let _ = (proc_stat(input), meminfo(input), cpuinfo(input), cgroup_mounts(input));
+    let _ = (proc_cgroup(input), first_process(input), tgid(input), assignment(input, "A"));
+}
+
+/// Bytes that look like kernel text far more often than random ones do.
+fn kernel_like() -> impl Strategy<Value = Vec<u8>> {
+    let word = prop_oneof![
+        "(cache|total_cache|anon|some|full|avg10=|total=|Total|Read|8:0|cpu|max|-|Tgid:|eth0:|cgroup2|0::/|rbytes=)",
+        "[0-9]{1,21}",
+        Just(" ".to_owned()),
+        Just("\n".to_owned()),
+        Just(":".to_owned()),
+        Just("\\040".to_owned()),
+        ".{0,3}",
+    ];
+    proptest::collection::vec(word, 0..60).prop_map(|words| words.concat().into_bytes())
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(input in proptest::collection::vec(any::<u8>(), 0..400)) {
+        parse_all(&input);
+    }
+
+    #[test]
+    fn no_kernel_like_text_panics(input in kernel_like()) {
+        parse_all(&input);
+    }
+
+    #[test]
+    fn values_are_read_as_written(n in any::<u64>()) {
+        prop_assert_eq!(value(format!("{n}\n").as_bytes()), Ok(n));
+        let text = format!("0 {n}\n");
+        prop_assert_eq!(per_cpu_nsec(text.as_bytes()), Ok(vec![0, n]));
+        let text = format!("oom_kill {n}\nnew_key 1\n");
+        prop_assert_eq!(memory_events(text.as_bytes()).map(|e| e.oom_kill), Ok(Some(n)));
+    }
+}
