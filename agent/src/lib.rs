@@ -1,5 +1,6 @@
 //! The library behind the `cgtap` binary. `ARCHITECTURE.md` has the map.
 #![deny(unsafe_code)]
 
+pub mod files;
 pub mod model;
 pub mod parse;

@@ -1,0 +1,88 @@
+//! What went wrong with which file.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::parse::ParseError;
+
+/// A file that could not be read or understood.
+#[derive(Debug, thiserror::Error)]
+pub enum FilesError {
+    /// The kernel refused to open, list or read it.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// Its text is not what it must be.
+    #[error("{}: {source}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// The line, and what was wanted.
+        source: ParseError,
+    },
+    /// No cgroup hierarchy is mounted where this process can open it.
+    #[error("{}: no mount of type cgroup or cgroup2 that can be opened", path.display())]
+    NoHierarchy {
+        /// The list of mounts.
+        path: PathBuf,
+    },
+}
+
+impl FilesError {
+    pub(super) fn io(path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
+        Self::Io { path: path.into(), source: source.into() }
+    }
+
+    pub(super) fn parse(path: impl Into<PathBuf>, source: ParseError) -> Self {
+        Self::Parse { path: path.into(), source }
+    }
+
+    /// Whether the file, or the process or cgroup it belongs to, is not there.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.errno().is_some_and(is_gone)
+    }
+
+    /// Whether the kernel has the file but not what it would tell.
+    pub(super) fn is_unsupported(&self) -> bool {
+        self.errno() == Some(rustix::io::Errno::OPNOTSUPP)
+    }
+
+    fn errno(&self) -> Option<rustix::io::Errno> {
+        match self {
+            Self::Io { source, .. } => rustix::io::Errno::from_io_error(source),
+            Self::Parse { .. } | Self::NoHierarchy { .. } => None,
+        }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Io { path, .. } | Self::Parse { path, .. } | Self::NoHierarchy { path } => path,
+        }
+    }
+}
+
+/// ENOENT and ENOTDIR: no such name. ENODEV: kernfs removed the file. ESRCH: the process is gone.
+pub(super) fn is_gone(errno: rustix::io::Errno) -> bool {
+    use rustix::io::Errno;
+    matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::NODEV | Errno::SRCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_name_the_file() {
+        let error = FilesError::io("/x/y", rustix::io::Errno::ACCESS);
+        assert!(error.to_string().starts_with("/x/y: "), "{error}");
+        assert!(!error.is_gone());
+        assert!(FilesError::io("/x", rustix::io::Errno::NODEV).is_gone());
+    }
+}

@@ -1,0 +1,27 @@
+//! Opens the host's cgroup and proc files and lets [`crate::parse`] read them.
+//!
+//! Every path goes through a [`HostRoot`], so the agent sees the host's files from inside a container too. Errors
+//! name the file; one file's error never hides what the others told.
+
+mod devices;
+mod error;
+mod hierarchies;
+mod host;
+mod machine;
+mod network;
+mod process;
+mod reader;
+mod walk;
+
+pub use devices::DeviceNames;
+pub use error::FilesError;
+pub use hierarchies::{hierarchies, mode};
+pub use host::HostRoot;
+pub use machine::machine;
+pub use network::{read_host_network, read_network};
+pub use process::{comm, process_cgroup, tgid};
+pub use reader::{CgroupReader, CgroupReading, ReadSets, Vanished};
+pub use walk::{Walk, walk};
+
+#[cfg(test)]
+mod fixture;

@@ -1,0 +1,272 @@
+//! Reads all counters of a cgroup, scrape after scrape, at the least cost.
+//!
+//! Files of cgroups are kept open within a budget and read again with `pread`, which makes the kernel print them
+//! anew. A kept file belongs to one directory, which is known by its inode: it can never tell of another cgroup that
+//! was made later under the same path. A directory that vanishes while it is read gives nothing, not a part.
+//! Directories are not kept: while all its files are, none is needed, and a file kept instead spares more.
+//!
+//! A kept file costs the kernel a page and each pass a system call, so a file is passed over where another one of the
+//! same pass has told its value already.
+
+mod budget;
+mod buffer;
+mod first_process;
+mod member;
+mod plan;
+mod root;
+mod spec;
+mod v1;
+mod v2;
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use self::budget::Budget;
+use self::buffer::Buffer;
+use self::member::{Member, Pass};
+use self::plan::Plan;
+use super::{DeviceNames, FilesError, HostRoot};
+use crate::model::{CgroupKey, CgroupPath, CgroupStats, Hierarchy, HierarchyId};
+use crate::parse::proc_stat;
+
+/// Which groups of counters are read. A file that no enabled set needs is not opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadSets {
+    /// Processor time and throttling (`cpu`).
+    pub cpu: bool,
+    /// v1's processor time of each CPU (`percpu`).
+    pub percpu: bool,
+    /// Memory and swap (`memory`).
+    pub memory: bool,
+    /// Block devices (`diskIO`).
+    pub io: bool,
+    /// Tasks (`process`).
+    pub pids: bool,
+    /// Stall times (`pressure`).
+    pub pressure: bool,
+    /// Interfaces (`network`). Not read here but by [`super::read_network`], as the caller knows whose they are.
+    pub network: bool,
+    /// Limits, shares and weights.
+    pub spec: bool,
+}
+
+impl ReadSets {
+    /// All of them.
+    pub const ALL: Self = Self {
+        cpu: true,
+        percpu: true,
+        memory: true,
+        io: true,
+        pids: true,
+        pressure: true,
+        network: true,
+        spec: true,
+    };
+}
+
+/// What was read of a cgroup.
+#[derive(Debug, Default)]
+pub struct CgroupReading {
+    /// Its counters.
+    pub stats: CgroupStats,
+    /// Files that could not be read or understood; what they would tell is absent from `stats`.
+    pub errors: Vec<FilesError>,
+}
+
+/// The cgroup is gone from all of its hierarchies, or other cgroups are there under its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the cgroup is gone")]
+pub struct Vanished;
+
+/// Reads cgroups and keeps their files open for the next time.
+#[derive(Debug)]
+pub struct CgroupReader {
+    kept: HashMap<CgroupPath, Vec<Member>>,
+    sources: Sources,
+}
+
+/// What all cgroups share.
+#[derive(Debug)]
+struct Sources {
+    host: HostRoot,
+    hierarchies: Vec<Source>,
+    sets: ReadSets,
+    budget: Budget,
+    buffer: Buffer,
+    devices: DeviceNames,
+    boot: Option<SystemTime>,
+}
+
+/// A hierarchy, and what is read in it.
+#[derive(Debug)]
+struct Source {
+    hierarchy: Hierarchy,
+    plan: Plan,
+    /// Whether v1 accounts processor time here.
+    is_cpuacct: bool,
+    root: Option<OwnedFd>,
+}
+
+impl CgroupReader {
+    /// A reader of these hierarchies. `max_open_files` bounds the files that stay open.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "the reader is given its own share of the list")]
+    pub fn new(host: HostRoot, hierarchies: Arc<[Hierarchy]>, sets: ReadSets, max_open_files: usize) -> Self {
+        let boot = host.parse("/proc/stat", proc_stat).ok().and_then(|stat| stat.boot_time_sec);
+        let source = |hierarchy: &Hierarchy| Source {
+            hierarchy: hierarchy.clone(),
+            plan: Plan::new(hierarchy, sets),
+            is_cpuacct: hierarchy.id != HierarchyId::V2 && hierarchy.has("cpuacct"),
+            root: None,
+        };
+        let sources = Sources {
+            hierarchies: hierarchies.iter().map(source).collect(),
+            sets,
+            budget: Budget::new(max_open_files),
+            buffer: Buffer::new(),
+            devices: DeviceNames::new(host.clone()),
+            boot: boot.and_then(|sec| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(sec))),
+            host,
+        };
+        Self { kept: HashMap::new(), sources }
+    }
+
+    /// Reads the cgroup in the hierarchies in which `members` says that it is. A hierarchy that it has left gives
+    /// nothing; what this reader keeps of an earlier cgroup of the same path is dropped.
+    ///
+    /// # Errors
+    /// When the cgroup is gone from all of them.
+    pub fn read(&mut self, cgroup: &CgroupPath, members: &[CgroupKey]) -> Result<CgroupReading, Vanished> {
+        let kept = self.kept.entry(cgroup.clone()).or_default();
+        self.sources.drop_unlisted(kept, members);
+        let mut result = self.sources.read_until_whole(cgroup, members, kept);
+        match &mut result {
+            Ok(reading) => self.sources.finish(cgroup, kept, reading),
+            Err(Vanished) => self.forget(cgroup),
+        }
+        if self.sources.budget.is_starved() {
+            self.kept.clear();
+            self.sources.budget.shrink();
+        }
+        result
+    }
+
+    /// Closes what is kept of the cgroup: it is gone, or renamed.
+    pub fn forget(&mut self, cgroup: &CgroupPath) {
+        if let Some(members) = self.kept.remove(cgroup) {
+            self.sources.budget.close(members);
+        }
+    }
+
+    /// Files that are kept open now.
+    #[must_use]
+    pub fn open_files(&self) -> usize {
+        self.sources.budget.open()
+    }
+
+    /// A process of the cgroup, or else of one below it; `None` when there is none.
+    pub fn first_process(&mut self, cgroup: &CgroupPath, members: &[CgroupKey]) -> Option<u32> {
+        members.iter().find_map(|key| {
+            let index = self.sources.index(key.hierarchy)?;
+            let dir = self.sources.open_dir(index, cgroup, key.id).ok()?;
+            first_process::first_process(dir, &mut self.sources.buffer)
+        })
+    }
+}
+
+/// The member's directory is not there any more.
+struct Gone(HierarchyId);
+
+impl Sources {
+    fn index(&self, hierarchy: HierarchyId) -> Option<usize> {
+        self.hierarchies.iter().position(|source| source.hierarchy.id == hierarchy)
+    }
+
+    /// The root directory of a hierarchy, opened once.
+    fn root(&mut self, index: usize) -> rustix::io::Result<&OwnedFd> {
+        let source = self.hierarchies.get_mut(index).ok_or(rustix::io::Errno::NOENT)?;
+        if source.root.is_none() {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            source.root = Some(openat(CWD, &source.hierarchy.mount, flags, Mode::empty())?);
+        }
+        source.root.as_ref().ok_or(rustix::io::Errno::NOENT)
+    }
+
+    /// Closes what is kept of directories that the caller does not name.
+    fn drop_unlisted(&mut self, kept: &mut Vec<Member>, members: &[CgroupKey]) {
+        let budget = &mut self.budget;
+        for member in kept.extract_if(.., |member| !members.contains(&member.key)) {
+            budget.close([member]);
+        }
+    }
+
+    /// Reads all members; when one vanishes meanwhile, all but that one again, so that no part of it is told.
+    fn read_until_whole(
+        &mut self,
+        cgroup: &CgroupPath,
+        members: &[CgroupKey],
+        kept: &mut Vec<Member>,
+    ) -> Result<CgroupReading, Vanished> {
+        let mut left: Vec<(usize, CgroupKey)> =
+            members.iter().filter_map(|&key| Some((self.index(key.hierarchy)?, key))).collect();
+        while !left.is_empty() {
+            match self.read_members(cgroup, &left, kept) {
+                Ok(reading) => return Ok(reading),
+                Err(Gone(hierarchy)) => {
+                    left.retain(|(_, key)| key.hierarchy != hierarchy);
+                    let keys: Vec<_> = left.iter().map(|&(_, key)| key).collect();
+                    self.drop_unlisted(kept, &keys);
+                }
+            }
+        }
+        Err(Vanished)
+    }
+
+    fn read_members(
+        &mut self,
+        cgroup: &CgroupPath,
+        members: &[(usize, CgroupKey)],
+        kept: &mut Vec<Member>,
+    ) -> Result<CgroupReading, Gone> {
+        let mut reading = CgroupReading::default();
+        let mut files = 0;
+        let is_cpuacct = |source: &Source| source.is_cpuacct;
+        let in_cpuacct =
+            members.iter().any(|&(index, _)| self.hierarchies.get(index).is_some_and(is_cpuacct));
+        for &(index, key) in members {
+            let mut pass = Pass::new(self, index, cgroup, key, in_cpuacct, &mut reading);
+            pass.run(kept)?;
+            files += pass.files;
+        }
+        if files == 0 {
+            // No file told that the directories are still there.
+            for &(index, key) in members {
+                if !self.is_there(index, cgroup, key.id) {
+                    return Err(Gone(key.hierarchy));
+                }
+            }
+        }
+        Ok(reading)
+    }
+
+    /// What does not come from a file of the cgroup itself.
+    fn finish(&mut self, cgroup: &CgroupPath, kept: &[Member], reading: &mut CgroupReading) {
+        let made = kept.iter().filter_map(|member| member.created).min();
+        reading.stats.created = made.map(|made| self.boot.map_or(made, |boot| made.max(boot)));
+        for device in reading.stats.io.iter_mut().flatten() {
+            device.device = self.devices.name(device.major, device.minor);
+        }
+        if cgroup.is_root() {
+            root::fill(&self.host, self.sets, reading);
+        }
+    }
+}
+
+#[cfg(test)]
+mod live;
+#[cfg(test)]
+mod tests;

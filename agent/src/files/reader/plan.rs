@@ -1,0 +1,69 @@
+//! Which files of a hierarchy are read.
+
+use super::spec::FileSpec;
+use super::{ReadSets, v1, v2};
+use crate::model::{CgroupVersion, Hierarchy};
+
+/// The files that are read in each cgroup of a hierarchy.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) files: Vec<&'static FileSpec>,
+}
+
+impl Plan {
+    /// What `sets` need of a hierarchy.
+    pub(super) fn new(hierarchy: &Hierarchy, sets: ReadSets) -> Self {
+        let of_controllers = match hierarchy.version {
+            CgroupVersion::V1 => v1::FILES,
+            CgroupVersion::V2 => v2::FILES,
+        };
+        let of_all = if hierarchy.version == CgroupVersion::V2 { v2::CORE_FILES } else { &[] };
+        let here = of_controllers.iter().filter(|(controller, _)| hierarchy.has(controller));
+        let files = here.flat_map(|(_, files)| *files);
+        Self { files: of_all.iter().chain(files).filter(|file| (file.needed)(sets)).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::HierarchyId;
+
+    const NONE: ReadSets = ReadSets {
+        cpu: false,
+        percpu: false,
+        memory: false,
+        io: false,
+        pids: false,
+        pressure: false,
+        network: false,
+        spec: false,
+    };
+
+    fn names(version: CgroupVersion, controllers: &[&str], sets: ReadSets) -> Vec<String> {
+        let id = HierarchyId(if version == CgroupVersion::V2 { 0 } else { 3 });
+        let controllers = controllers.iter().map(|c| (*c).to_owned()).collect();
+        let hierarchy = Hierarchy { id, version, controllers, mount: "/x".into() };
+        let plan = Plan::new(&hierarchy, sets);
+        plan.files.iter().map(|file| file.names[0].to_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn nothing_is_read_that_no_set_needs() {
+        let all = ["cpu", "cpuacct", "memory", "pids", "blkio", "io"];
+        assert!(names(CgroupVersion::V1, &all, NONE).is_empty());
+        assert!(names(CgroupVersion::V2, &all, NONE).is_empty());
+        let pids = ReadSets { pids: true, ..NONE };
+        assert_eq!(names(CgroupVersion::V1, &all, pids), ["pids.current", "pids.max"]);
+        assert_eq!(names(CgroupVersion::V2, &all, ReadSets { io: true, ..NONE }), ["io.stat"]);
+    }
+
+    #[test]
+    fn a_hierarchy_has_the_files_of_its_controllers() {
+        let memory = names(CgroupVersion::V1, &["memory"], ReadSets::ALL);
+        assert!(memory.iter().all(|name| name.starts_with("memory.")) && memory.len() == 8, "{memory:?}");
+        assert!(names(CgroupVersion::V1, &["freezer"], ReadSets::ALL).is_empty());
+        let core = ["cpu.stat", "cpu.pressure", "memory.pressure", "io.pressure"];
+        assert_eq!(names(CgroupVersion::V2, &[], ReadSets::ALL), core);
+    }
+}
