@@ -2,5 +2,6 @@
 #![deny(unsafe_code)]
 
 pub mod files;
+pub mod kernel;
 pub mod model;
 pub mod parse;

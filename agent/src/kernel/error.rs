@@ -1,0 +1,87 @@
+//! Why a piece of the kernel cannot be used.
+
+/// Why a piece of the kernel cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// The BTF blob is not as its format says.
+    #[error("BTF: {0}")]
+    Btf(&'static str),
+    /// A tracepoint's `format` file is not as expected.
+    #[error("format of {tracepoint}: {what}")]
+    Format {
+        /// Which tracepoint.
+        tracepoint: String,
+        /// What was wanted.
+        what: String,
+    },
+    /// A file of the kernel could not be read.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A ring's record is not one of ours.
+    #[error("record of {bytes} bytes: {what}")]
+    Record {
+        /// Its size.
+        bytes: usize,
+        /// What was wanted.
+        what: &'static str,
+    },
+    /// BPF, through aya.
+    #[error("{0}")]
+    Bpf(String),
+}
+
+/// An error of aya as one line of text.
+pub(super) fn bpf(error: impl std::error::Error) -> KernelError {
+    KernelError::Bpf(with_causes(&error))
+}
+
+/// An error and all that caused it: aya's outer messages name the program, the inner ones the kernel's answer. The
+/// verifier's log can be pages long; its end tells the reason.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    shorten(&text)
+}
+
+/// One line of an error that may hold the verifier's log: its head, and the last line that is not statistics.
+fn shorten(text: &str) -> String {
+    // "insns processed" since 7.x, "processed N insns" before.
+    let statistics = ["processed ", "insns processed ", "stack depth ", "verification time ", "mark_precise"];
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let reason = lines.iter().skip(1).rfind(|line| !statistics.iter().any(|start| line.starts_with(start)));
+    match (lines.first(), reason) {
+        (Some(first), Some(reason)) => format!("{first} [...] {reason}"),
+        (Some(first), None) => (*first).to_owned(),
+        (None, _) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verifiers_reason_is_kept_and_its_statistics_are_not() {
+        let log = "load failed: denied. Verifier output: 0: R1=ctx()\n1: call helper\nR3 unbounded memory access\n\
+                   verification time 498 usec\nstack depth 72+0\nprocessed 118 insns (limit 1000000)\n";
+        assert_eq!(
+            shorten(log),
+            "load failed: denied. Verifier output: 0: R1=ctx() [...] R3 unbounded memory access"
+        );
+        assert_eq!(shorten("load failed: 0: R1\nwhy\ninsns processed 64\n"), "load failed: 0: R1 [...] why");
+        assert_eq!(shorten("no such file\n"), "no such file");
+        assert_eq!(shorten(""), "");
+    }
+}

@@ -1,0 +1,192 @@
+//! Tries the plan and keeps what the kernel accepts.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use aya::maps::{MapData, RingBuf};
+use aya::programs::{BtfTracePoint, TracePoint};
+use aya::{Btf, Ebpf, EbpfLoader};
+
+use super::counters::CounterReader;
+use super::error::bpf;
+use super::plan::{Attempt, HookPlan, Plan};
+use super::ring::{LifecycleRing, OomRing};
+use super::{KernelError, heap, perf, program_log};
+use crate::model::{Hook, HookCounters, HookStatus, Source};
+
+/// The object that `cargo xtask ebpf` builds; the test command proves that it is what the source builds to.
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../ebpf/prebuilt/cgtap.bpf.o");
+
+/// Sizes of the rings: powers of two, multiples of the page size.
+#[derive(Clone, Copy, Debug)]
+pub struct RingSizes {
+    /// Lifecycle records.
+    pub lifecycle_bytes: u32,
+    /// OOM records.
+    pub oom_bytes: u32,
+}
+
+/// What is attached. Dropping it detaches everything.
+pub struct Attached {
+    /// Lifecycle records, when both `cgroup_mkdir` and `cgroup_rmdir` are attached.
+    pub lifecycle: Option<LifecycleRing>,
+    /// OOM records, when `mark_victim` is attached.
+    pub oom: Option<OomRing>,
+    /// Each hook; counters are read through `counters`.
+    pub hooks: Vec<HookStatus>,
+    /// The programs' counters, when there are programs.
+    pub counters: Option<CounterReader>,
+    /// Holds what keeps the programs attached.
+    pub guard: Guard,
+}
+
+/// Keeps the programs attached until it is dropped.
+#[derive(Default)]
+pub struct Guard {
+    _programs: Option<Ebpf>,
+    _events: Vec<OwnedFd>,
+}
+
+/// Loads and attaches what the plan says. Never fails: what the kernel refuses is in `hooks`.
+///
+/// Must run inside a tokio runtime with I/O enabled.
+#[must_use]
+pub fn load(plan: &Plan, sizes: RingSizes) -> Attached {
+    let mut hooks: Vec<HookStatus> = plan.hooks.iter().map(initial_status).collect();
+    if plan.hooks.iter().all(|hook| hook.attempts.is_empty()) {
+        return Attached { lifecycle: None, oom: None, hooks, counters: None, guard: Guard::default() };
+    }
+    let loaded = try_load(plan, sizes, &mut hooks);
+    heap::give_back();
+    match loaded {
+        Ok(attached) => Attached { hooks, ..attached },
+        Err(error) => {
+            for hook in &mut hooks {
+                hook.rung = None;
+                hook.refused.push(format!("bpf: {error}"));
+            }
+            Attached { lifecycle: None, oom: None, hooks, counters: None, guard: Guard::default() }
+        }
+    }
+}
+
+fn initial_status(plan: &HookPlan) -> HookStatus {
+    HookStatus {
+        hook: plan.hook,
+        rung: None,
+        refused: plan.refused.clone(),
+        counters: HookCounters::default(),
+    }
+}
+
+fn try_load(plan: &Plan, sizes: RingSizes, hooks: &mut [HookStatus]) -> Result<Attached, KernelError> {
+    let btf = kernel_btf(plan);
+    let log_level: u8 = if cfg!(debug_assertions) { u8::MAX } else { 0 };
+    let mut programs = EbpfLoader::new()
+        .btf(btf.as_ref().ok())
+        .override_global("LAYOUT", &plan.layout, true)
+        .override_global("AYA_LOG_LEVEL", &log_level, false)
+        .map_max_entries("LIFECYCLE", sizes.lifecycle_bytes)
+        .map_max_entries("OOM", sizes.oom_bytes)
+        .load(OBJECT)
+        .map_err(bpf)?;
+    if cfg!(debug_assertions) {
+        program_log::follow(&mut programs);
+    }
+    // The rings exist before the first program runs, so nothing that it says is missed.
+    let lifecycle = ring(&mut programs, "LIFECYCLE")?;
+    let oom = ring(&mut programs, "OOM")?;
+    let counters = CounterReader::new(&mut programs)?;
+    let mut events = Vec::new();
+    for (plan, status) in plan.hooks.iter().zip(hooks.iter_mut()) {
+        attach_first_accepted(&mut programs, &btf, plan, status, &mut events);
+    }
+    let guard = Guard { _programs: Some(programs), _events: events };
+    assemble(hooks, lifecycle, oom, counters, guard)
+}
+
+/// BTF as aya reads it. Our own reader may have accepted what aya's does not: then the classic forms are left.
+fn kernel_btf(plan: &Plan) -> Result<Btf, KernelError> {
+    if plan.hooks.iter().all(|hook| !hook.attempts.contains(&Attempt::TpBtf)) {
+        return Err(KernelError::Btf("not wanted"));
+    }
+    Btf::from_sys_fs().map_err(bpf)
+}
+
+fn assemble(
+    hooks: &[HookStatus],
+    lifecycle: RingBuf<MapData>,
+    oom: RingBuf<MapData>,
+    counters: CounterReader,
+    guard: Guard,
+) -> Result<Attached, KernelError> {
+    let rung = |hook: Hook| hooks.iter().find(|status| status.hook == hook).and_then(|status| status.rung);
+    let sources: Vec<(Hook, Source)> =
+        Hook::ALL.iter().filter_map(|hook| rung(*hook).map(|source| (*hook, source))).collect();
+    let io = |source: io::Error| KernelError::Io { path: "ring".into(), source };
+    let lifecycle = match (rung(Hook::CgroupMkdir), rung(Hook::CgroupRmdir)) {
+        (Some(_), Some(_)) => Some(LifecycleRing::new(lifecycle, sources).map_err(io)?),
+        // One without the other would let the registry drift; the walk serves then.
+        _ => None,
+    };
+    let oom = match rung(Hook::MarkVictim) {
+        Some(source) => Some(OomRing::new(oom, source).map_err(io)?),
+        None => None,
+    };
+    Ok(Attached { lifecycle, oom, hooks: Vec::new(), counters: Some(counters), guard })
+}
+
+fn attach_first_accepted(
+    programs: &mut Ebpf,
+    btf: &Result<Btf, KernelError>,
+    plan: &HookPlan,
+    status: &mut HookStatus,
+    events: &mut Vec<OwnedFd>,
+) {
+    for attempt in &plan.attempts {
+        match attach(programs, btf, plan.hook, *attempt) {
+            Ok(event) => {
+                events.extend(event);
+                status.rung = Some(attempt.source());
+                return;
+            }
+            Err(error) => status.refused.push(format!("{}: {error}", attempt.source().as_str())),
+        }
+    }
+}
+
+fn attach(
+    programs: &mut Ebpf,
+    btf: &Result<Btf, KernelError>,
+    hook: Hook,
+    attempt: Attempt,
+) -> Result<Option<OwnedFd>, KernelError> {
+    let name = match attempt {
+        Attempt::TpBtf => format!("{}_btf", hook.tracepoint()),
+        Attempt::Tracepoint { .. } => hook.tracepoint().to_owned(),
+    };
+    let missing = || KernelError::Bpf(format!("the object has no program {name}"));
+    let program = programs.program_mut(&name).ok_or_else(missing)?;
+    match attempt {
+        Attempt::TpBtf => {
+            let program: &mut BtfTracePoint = program.try_into().map_err(bpf)?;
+            let btf = btf.as_ref().map_err(|error| KernelError::Bpf(error.to_string()))?;
+            program.load(hook.tracepoint(), btf).map_err(bpf)?;
+            program.attach().map_err(bpf)?;
+            Ok(None)
+        }
+        Attempt::Tracepoint { id } => {
+            let program: &mut TracePoint = program.try_into().map_err(bpf)?;
+            program.load().map_err(bpf)?;
+            let fd = program.fd().map_err(bpf)?;
+            let event = perf::attach(id, fd.as_fd());
+            Ok(Some(event.map_err(|source| KernelError::Io { path: "perf event".into(), source })?))
+        }
+    }
+}
+
+fn ring(programs: &mut Ebpf, name: &str) -> Result<RingBuf<MapData>, KernelError> {
+    let map =
+        programs.take_map(name).ok_or_else(|| KernelError::Bpf(format!("the object has no map {name}")))?;
+    RingBuf::try_from(map).map_err(bpf)
+}

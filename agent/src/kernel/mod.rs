@@ -1,0 +1,39 @@
+//! The only BPF code of the agent, and what else must be unsafe: probe, plan, load; then decode what the rings hold.
+//!
+//! - `probe` gathers facts: what BTF says, which tracepoints tracefs shows. It decides nothing.
+//! - `plan` is a pure function from facts and settings to what shall be tried, per hook and in which order.
+//! - `load` tries it and keeps what the kernel accepted. A refusal is a recorded fact, never an error of the agent.
+//! - `ring` reads, `decode` turns records into the model, `sequence` notices gaps.
+//! - `heap` gives back the memory that all this took.
+//!
+//! No kernel version is tested anywhere: distributions backport.
+#![allow(
+    unsafe_code,
+    reason = "the sole home of unsafe in the agent: perf events, mapped kernel memory by aya, and the C library's heap"
+)]
+
+mod btf;
+mod clock;
+mod counters;
+mod decode;
+mod error;
+mod format;
+mod heap;
+mod load;
+mod offsets;
+mod perf;
+mod plan;
+mod probe;
+mod program_log;
+mod ring;
+mod sequence;
+mod tracefs;
+
+pub use counters::CounterReader;
+pub use error::KernelError;
+pub use heap::{give_back, limit_heaps};
+pub use load::{Attached, Guard, RingSizes, load};
+pub use plan::{HookPlan, Plan, Wish, Wishes, plan};
+pub use probe::{Facts, probe};
+pub use ring::{Batch, LifecycleRing, OomRing};
+pub use sequence::Sequences;

@@ -1,0 +1,101 @@
+//! Facts about the running kernel. Nothing is decided here.
+
+use std::path::Path;
+
+use aya::programs::ProgramType;
+use aya::sys::{BpfHelper, is_helper_supported};
+use cgtap_abi::{StructLayout, TraceLayout};
+
+use super::btf::Btf;
+use super::error::bpf;
+use super::format::Format;
+use super::tracefs::Tracefs;
+use super::{KernelError, offsets};
+use crate::model::Hook;
+
+/// Where the kernel shows its BTF.
+const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+
+/// What this kernel offers.
+pub struct Facts {
+    /// The structs' layout and the tracepoints that BTF knows, or why there is no BTF.
+    pub(crate) btf: Result<BtfFacts, String>,
+    /// The classic tracepoints' layout.
+    pub(crate) trace: TraceLayout,
+    /// Each hook's number in tracefs, or why it cannot be used as a classic tracepoint.
+    pub(crate) tracepoints: Vec<(Hook, Result<u64, String>)>,
+}
+
+/// What BTF says.
+#[derive(Clone, Debug)]
+pub(crate) struct BtfFacts {
+    pub(crate) layout: StructLayout,
+    pub(crate) hooks: Vec<Hook>,
+}
+
+impl Facts {
+    /// Whether BTF could be read.
+    #[must_use]
+    pub fn has_btf(&self) -> bool {
+        self.btf.is_ok()
+    }
+}
+
+/// Looks at BTF and tracefs. `host_root` is where the host's `/sys` is found.
+#[must_use]
+pub fn probe(host_root: &Path) -> Facts {
+    allow_locked_memory();
+    let mut trace = TraceLayout::UNKNOWN;
+    let tracepoints = match may_read_memory().and_then(|()| Tracefs::open(host_root)) {
+        Ok(tracefs) => Hook::ALL
+            .map(|hook| (hook, tracepoint(&tracefs, hook, &mut trace).map_err(|error| error.to_string())))
+            .to_vec(),
+        Err(error) => Hook::ALL.map(|hook| (hook, Err(error.to_string()))).to_vec(),
+    };
+    Facts { btf: btf_facts().map_err(|error| error.to_string()), trace, tracepoints }
+}
+
+/// Kernels before 5.11 count BPF memory against this limit; later ones do not look at it.
+fn allow_locked_memory() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let unlimited = Rlimit { current: None, maximum: None };
+    if let Err(error) = setrlimit(Resource::Memlock, unlimited) {
+        tracing::debug!(%error, "RLIMIT_MEMLOCK stays as it is");
+    }
+}
+
+/// Whether the classic programs may read what they need; without that there is no use for tracefs.
+///
+/// And it must then be left alone: under `lockdown=confidentiality`, where this helper is refused, tracefs is not set up,
+/// and on 6.12 and 7.2 to mount it and let it go again is an oops in `tracefs_destroy_inode`.
+fn may_read_memory() -> Result<(), KernelError> {
+    match is_helper_supported(ProgramType::TracePoint, BpfHelper::BPF_FUNC_probe_read_kernel) {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            Err(KernelError::Bpf("bpf_probe_read_kernel is refused (lockdown, or an old kernel)".into()))
+        }
+        Err(error) => Err(bpf(error)),
+    }
+}
+
+fn btf_facts() -> Result<BtfFacts, KernelError> {
+    let data = std::fs::read(VMLINUX).map_err(|source| KernelError::Io { path: VMLINUX.into(), source })?;
+    let btf = Btf::parse(data)?;
+    let mut hooks = Vec::new();
+    for hook in Hook::ALL {
+        if btf.tracepoint_arguments(hook.tracepoint())?.is_some() {
+            hooks.push(hook);
+        }
+    }
+    Ok(BtfFacts { layout: offsets::structs(&btf)?, hooks })
+}
+
+fn tracepoint(tracefs: &Tracefs, hook: Hook, layout: &mut TraceLayout) -> Result<u64, KernelError> {
+    let format = Format::parse(hook.tracepoint(), &tracefs.format(hook.group(), hook.tracepoint())?)?;
+    match hook {
+        Hook::MarkVictim => offsets::add_victim_format(layout, &format)?,
+        Hook::CgroupNotifyPopulated => offsets::add_populated_format(layout, &format)?,
+        _ => offsets::add_cgroup_format(layout, &format)?,
+    }
+    tracefs.id(hook.group(), hook.tracepoint())
+}

@@ -1,0 +1,133 @@
+//! Readers of the two rings: they wait, drain and decode, and do nothing else. No file is opened here.
+
+use std::io;
+
+use aya::maps::{MapData, RingBuf};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::KernelError;
+use super::clock::Clock;
+use super::decode::{self, Place};
+use super::sequence::Sequences;
+use crate::model::{Hook, LifecycleEvent, OomKill, Source};
+
+/// At most this many records are taken at once, so that a flood does not starve what else the task has to do.
+const BATCH_RECORDS: usize = 4096;
+
+/// A batch of decoded records.
+#[derive(Debug)]
+pub struct Batch<T> {
+    /// In the ring's order.
+    pub events: Vec<T>,
+    /// Records that the programs numbered and the ring does not have.
+    pub missing: u64,
+    /// Records that could not be decoded. Never seen; counted because it would be a loss.
+    pub broken: Vec<KernelError>,
+}
+
+struct Ring {
+    fd: AsyncFd<RingBuf<MapData>>,
+    sequences: Sequences,
+}
+
+impl Ring {
+    fn new(ring: RingBuf<MapData>) -> io::Result<Self> {
+        // SAFETY: the ring owns its map's descriptor, never changes it, and lives as long as the registration.
+        let fd = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) };
+        Ok(Self { fd: fd.map_err(io::Error::from)?, sequences: Sequences::default() })
+    }
+
+    /// Waits until there is something, then takes up to [`BATCH_RECORDS`]. Cancel-safe: it waits only before the
+    /// first record is taken.
+    async fn next<T>(
+        &mut self,
+        decode: impl Fn(&[u8], Clock) -> Result<(Place, T), KernelError>,
+    ) -> io::Result<Batch<T>> {
+        let mut ready = self.fd.readable_mut().await?;
+        let batch = take(ready.get_inner_mut(), &mut self.sequences, decode);
+        if batch.events.len() + batch.broken.len() < BATCH_RECORDS {
+            ready.clear_ready();
+        }
+        Ok(batch)
+    }
+
+    fn drain<T>(&mut self, decode: impl Fn(&[u8], Clock) -> Result<(Place, T), KernelError>) -> Batch<T> {
+        take(self.fd.get_mut(), &mut self.sequences, decode)
+    }
+}
+
+fn take<T>(
+    ring: &mut RingBuf<MapData>,
+    sequences: &mut Sequences,
+    decode: impl Fn(&[u8], Clock) -> Result<(Place, T), KernelError>,
+) -> Batch<T> {
+    let clock = Clock::now();
+    let mut batch = Batch { events: Vec::new(), missing: 0, broken: Vec::new() };
+    while batch.events.len() + batch.broken.len() < BATCH_RECORDS
+        && let Some(record) = ring.next()
+    {
+        match decode(&record, clock) {
+            Ok((place, event)) => {
+                batch.missing += sequences.missing_before(place);
+                batch.events.push(event);
+            }
+            Err(error) => batch.broken.push(error),
+        }
+    }
+    batch
+}
+
+/// The ring of lifecycle records.
+pub struct LifecycleRing {
+    ring: Ring,
+    /// The form that is attached for each hook.
+    sources: Vec<(Hook, Source)>,
+}
+
+impl LifecycleRing {
+    pub(crate) fn new(ring: RingBuf<MapData>, sources: Vec<(Hook, Source)>) -> io::Result<Self> {
+        Ok(Self { ring: Ring::new(ring)?, sources })
+    }
+
+    /// The next records.
+    ///
+    /// # Errors
+    /// When the runtime cannot wait for the ring.
+    pub async fn next(&mut self) -> io::Result<Batch<LifecycleEvent>> {
+        let sources = &self.sources;
+        self.ring.next(|bytes, clock| decode::lifecycle(bytes, clock, |hook| source_of(sources, hook))).await
+    }
+
+    /// What is there now, at most one batch, without waiting.
+    pub fn drain(&mut self) -> Batch<LifecycleEvent> {
+        let sources = &self.sources;
+        self.ring.drain(|bytes, clock| decode::lifecycle(bytes, clock, |hook| source_of(sources, hook)))
+    }
+}
+
+fn source_of(sources: &[(Hook, Source)], program: cgtap_abi::Program) -> Source {
+    let found = sources.iter().find(|(hook, _)| *hook as u32 == program as u32);
+    found.map_or(Source::TpBtf, |(_, source)| *source)
+}
+
+/// The ring of OOM records.
+pub struct OomRing {
+    ring: Ring,
+    source: Source,
+}
+
+impl OomRing {
+    pub(crate) fn new(ring: RingBuf<MapData>, source: Source) -> io::Result<Self> {
+        Ok(Self { ring: Ring::new(ring)?, source })
+    }
+
+    /// The next records.
+    ///
+    /// # Errors
+    /// When the runtime cannot wait for the ring.
+    pub async fn next(&mut self) -> io::Result<Batch<OomKill>> {
+        let source = self.source;
+        self.ring.next(|bytes, clock| decode::oom(bytes, clock, source)).await
+    }
+}

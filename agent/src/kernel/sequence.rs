@@ -1,0 +1,56 @@
+//! Gaps in the programs' own numbering are losses.
+
+use std::collections::HashMap;
+
+use super::decode::Place;
+
+/// The last number seen of each program on each CPU.
+#[derive(Debug, Default)]
+pub struct Sequences {
+    last: HashMap<(u32, u32), u64>,
+}
+
+impl Sequences {
+    /// Notes a record; the number of records of its program and CPU that are missing before it.
+    pub(crate) fn missing_before(&mut self, place: Place) -> u64 {
+        let last = self.last.entry((place.program as u32, place.cpu)).or_default();
+        let missing = place.seq.saturating_sub(*last).saturating_sub(1);
+        *last = place.seq.max(*last);
+        missing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cgtap_abi::Program;
+
+    fn place(program: Program, cpu: u32, seq: u64) -> Place {
+        Place { program, cpu, seq }
+    }
+
+    #[test]
+    fn each_program_and_cpu_counts_by_itself() {
+        let mut sequences = Sequences::default();
+        for (program, cpu, seq, missing) in [
+            (Program::CgroupMkdir, 0, 1, 0),
+            (Program::CgroupMkdir, 1, 1, 0),
+            (Program::CgroupRmdir, 0, 1, 0),
+            (Program::CgroupMkdir, 0, 2, 0),
+            (Program::CgroupMkdir, 0, 5, 2),
+            (Program::CgroupRmdir, 0, 3, 1),
+            (Program::CgroupMkdir, 0, 6, 0),
+        ] {
+            assert_eq!(
+                sequences.missing_before(place(program, cpu, seq)),
+                missing,
+                "{program:?} {cpu} {seq}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_first_record_tells_of_earlier_losses_too() {
+        assert_eq!(Sequences::default().missing_before(place(Program::MarkVictim, 0, 4)), 3);
+    }
+}
