@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 pub mod files;
+pub mod identity;
 pub mod kernel;
 pub mod model;
 pub mod parse;
