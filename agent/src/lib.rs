@@ -6,3 +6,4 @@ pub mod identity;
 pub mod kernel;
 pub mod model;
 pub mod parse;
+pub mod registry;

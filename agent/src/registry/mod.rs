@@ -1,0 +1,331 @@
+//! Which cgroups exist, and their story.
+//!
+//! A pure state machine: it takes kernel events and walks, and gives the changes that users are told of. It does no
+//! I/O, reads no clock and knows nothing of BPF.
+//!
+//! The kernel speaks of directories: on v1 a container has one per hierarchy, each with an id of its own. Users think
+//! of one cgroup per path, so directories with the same path are merged: a cgroup is created with its first directory
+//! and removed with its last.
+//!
+//! A walk and the events meet like this: programs are attached first, then the tree is walked, then everything that
+//! the ring holds is applied, then the walk. What the walk found and the registry does not know was there before the
+//! programs were; what an event made or removed after the walk began stays as the event says. So each cgroup is seen
+//! exactly once, whichever way it came.
+
+mod change;
+mod rename;
+mod tombstones;
+mod walk;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+pub use change::{Change, ChangeKind};
+pub use tombstones::Tombstone;
+pub use walk::{WalkMark, Walked};
+
+use crate::identity::identify;
+use crate::model::{CgroupKey, CgroupPath, HierarchyId, Identity, LifecycleEvent, LifecycleKind, Source};
+use change::Origin;
+use tombstones::Tombstones;
+
+/// One directory of one hierarchy.
+#[derive(Clone, Debug)]
+struct Node {
+    path: CgroupPath,
+    /// The kernel cut the path; a walk will tell the whole one.
+    path_cut: bool,
+    /// When it was added or moved, in applied inputs.
+    changed: u64,
+    /// Whether a process is in it or below; not known for what a walk found.
+    populated: Option<bool>,
+}
+
+/// A cgroup: all directories with one path.
+#[derive(Clone, Debug)]
+pub struct Cgroup {
+    /// Whose it is.
+    pub identity: Arc<Identity>,
+    /// Its directories, at least one.
+    pub members: Vec<CgroupKey>,
+    /// The directory that users are told of, the same in every event about it: the first one.
+    named_by: CgroupKey,
+    /// OOM kills of its own processes.
+    pub oom_kills: u64,
+    /// When the kernel made it, where an event told; a directory's own time changes when its inode is made anew.
+    pub created: Option<SystemTime>,
+    /// Whether processes run in it; not known for what a walk found until the first event.
+    running: Option<bool>,
+    /// Somebody looked and found no process of its own. Events and walks take that back.
+    looked_empty: bool,
+}
+
+impl Cgroup {
+    /// Whether there may be processes in it: `false` only when the kernel said that there are none in it or below, or
+    /// when a look found none and nothing has happened since.
+    #[must_use]
+    pub fn may_run(&self) -> bool {
+        self.running != Some(false) && !self.looked_empty
+    }
+}
+
+/// All cgroups.
+#[derive(Debug)]
+pub struct Registry {
+    nodes: HashMap<CgroupKey, Node>,
+    cgroups: BTreeMap<CgroupPath, Cgroup>,
+    tombstones: Tombstones,
+    containers: u64,
+    /// Counts applied inputs, so that a walk can tell what is newer than its beginning.
+    applied: u64,
+    walk: Option<walk::Running>,
+    needs_walk: bool,
+}
+
+impl Registry {
+    /// An empty registry that keeps at most `tombstones` removed cgroups.
+    #[must_use]
+    pub fn new(tombstones: usize) -> Self {
+        Self {
+            nodes: HashMap::new(),
+            cgroups: BTreeMap::new(),
+            tombstones: Tombstones::new(tombstones),
+            containers: 0,
+            applied: 0,
+            walk: None,
+            needs_walk: false,
+        }
+    }
+
+    /// Every cgroup, by path.
+    pub fn cgroups(&self) -> impl Iterator<Item = (&CgroupPath, &Cgroup)> {
+        self.cgroups.iter()
+    }
+
+    /// How many cgroups there are.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.cgroups.len() as u64
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.cgroups.is_empty()
+    }
+
+    /// How many of them are containers.
+    #[must_use]
+    pub fn containers(&self) -> u64 {
+        self.containers
+    }
+
+    /// Removed cgroups that are still remembered, by path.
+    pub fn tombstones(&self) -> impl Iterator<Item = (&CgroupPath, &Tombstone)> {
+        self.tombstones.iter()
+    }
+
+    /// Whether something was seen that only a walk can settle. Asking takes the flag back.
+    pub fn take_needs_walk(&mut self) -> bool {
+        std::mem::take(&mut self.needs_walk)
+    }
+
+    /// Applies a kernel event.
+    pub fn apply(&mut self, event: &LifecycleEvent) -> Vec<Change> {
+        self.applied += 1;
+        let origin = Origin { time: event.time, source: event.source };
+        let mut changes = Vec::new();
+        match event.kind {
+            LifecycleKind::Created => self.created(event, origin, &mut changes),
+            LifecycleKind::Removed => self.removed(event.key, origin, &mut changes),
+            LifecycleKind::Renamed => self.renamed(event, origin, &mut changes),
+            LifecycleKind::Populated(now) => self.populated(event.key, now, origin, &mut changes),
+        }
+        changes
+    }
+
+    /// Counts an OOM kill and tells whose it was. A cgroup that is gone already is still known for a while.
+    pub fn oom_kill(&mut self, key: CgroupKey) -> Option<(CgroupPath, Arc<Identity>)> {
+        let path = match self.nodes.get(&key) {
+            Some(node) => node.path.clone(),
+            None => self.tombstones.path_of(key)?.clone(),
+        };
+        Some((path.clone(), self.oom_kill_at(&path)?))
+    }
+
+    /// The directory of a path in a hierarchy.
+    #[must_use]
+    pub fn key_of(&self, path: &CgroupPath, hierarchy: HierarchyId) -> Option<CgroupKey> {
+        let members = &self.cgroups.get(path)?.members;
+        members.iter().find(|member| member.hierarchy == hierarchy).copied()
+    }
+
+    /// Counts an OOM kill in the cgroup of that path.
+    pub fn oom_kill_at(&mut self, path: &CgroupPath) -> Option<Arc<Identity>> {
+        if let Some(cgroup) = self.cgroups.get_mut(path) {
+            cgroup.oom_kills += 1;
+            return Some(cgroup.identity.clone());
+        }
+        self.tombstones.count_oom_kill(path)
+    }
+
+    /// A look at these cgroups found no process of their own. Until an event or a walk they need no second look.
+    ///
+    /// Only for cgroups whose first event is still to come: one that has spoken is known without a look.
+    pub fn looked_empty<'a>(&mut self, paths: impl IntoIterator<Item = &'a CgroupPath>) {
+        for path in paths {
+            if let Some(cgroup) = self.cgroups.get_mut(path).filter(|cgroup| cgroup.running.is_none()) {
+                cgroup.looked_empty = true;
+            }
+        }
+    }
+
+    /// Forgets what was removed before `until`.
+    pub fn expire(&mut self, until: SystemTime) {
+        self.tombstones.expire(until);
+    }
+
+    fn created(&mut self, event: &LifecycleEvent, origin: Origin, changes: &mut Vec<Change>) {
+        if self.nodes.contains_key(&event.key) {
+            return;
+        }
+        let path = self.path_of(event);
+        self.replace_stale(event.key, &path, origin, changes);
+        self.add(event.key, path, event.path_cut, Some(origin), changes);
+        if let Some(node) = self.nodes.get_mut(&event.key) {
+            node.populated = Some(false);
+        }
+    }
+
+    /// A cut path is not unique, so the key is added until a walk tells the whole path.
+    fn path_of(&mut self, event: &LifecycleEvent) -> CgroupPath {
+        if !event.path_cut {
+            return event.path.clone();
+        }
+        self.needs_walk = true;
+        event.path.join(format!("#{}:{}", event.key.hierarchy, event.key.id).as_bytes())
+    }
+
+    /// Another directory at the same place of the same hierarchy must be gone: its removal was lost.
+    fn replace_stale(
+        &mut self,
+        key: CgroupKey,
+        path: &CgroupPath,
+        origin: Origin,
+        changes: &mut Vec<Change>,
+    ) {
+        let member = |cgroup: &Cgroup| cgroup.members.iter().find(|m| m.hierarchy == key.hierarchy).copied();
+        let stale = self.cgroups.get(path).and_then(member);
+        if let Some(stale) = stale.filter(|stale| *stale != key) {
+            self.needs_walk = true;
+            self.remove(stale, origin, changes);
+        }
+    }
+
+    fn removed(&mut self, key: CgroupKey, origin: Origin, changes: &mut Vec<Change>) {
+        if let Some(walk) = &mut self.walk {
+            walk.removed.insert(key);
+        }
+        self.remove(key, origin, changes);
+    }
+
+    fn populated(&mut self, key: CgroupKey, now: bool, origin: Origin, changes: &mut Vec<Change>) {
+        let Some(node) = self.nodes.get_mut(&key) else { return };
+        node.populated = Some(now);
+        let (path, path_cut) = (node.path.clone(), node.path_cut);
+        let Some(cgroup) = self.cgroups.get_mut(&path) else { return };
+        // The last process leaves all hierarchies at once; directories that a walk found have not said anything yet.
+        let elsewhere =
+            cgroup.members.iter().any(|m| self.nodes.get(m).is_some_and(|n| n.populated == Some(true)));
+        let before = cgroup.running;
+        cgroup.running = Some(now || elsewhere);
+        cgroup.looked_empty = false;
+        let kind = match (before, now || elsewhere) {
+            (Some(false), true) => ChangeKind::ContainerStarted,
+            (Some(true) | None, false) => ChangeKind::ContainerExited,
+            _ => return,
+        };
+        if cgroup.identity.is_container() {
+            changes.push(Change::new(kind, origin, &path, path_cut, cgroup.named_by, &cgroup.identity));
+        }
+    }
+
+    /// Adds a directory; without an origin it is nothing new to the user.
+    fn add(
+        &mut self,
+        key: CgroupKey,
+        path: CgroupPath,
+        path_cut: bool,
+        origin: Option<Origin>,
+        changes: &mut Vec<Change>,
+    ) {
+        self.add_renamed(key, path, path_cut, origin, None, changes);
+    }
+
+    /// As `add`, with the path that it had before.
+    fn add_renamed(
+        &mut self,
+        key: CgroupKey,
+        path: CgroupPath,
+        path_cut: bool,
+        origin: Option<Origin>,
+        renamed_from: Option<CgroupPath>,
+        changes: &mut Vec<Change>,
+    ) {
+        let node = Node { path: path.clone(), path_cut, changed: self.applied, populated: None };
+        self.nodes.insert(key, node);
+        if let Some(cgroup) = self.cgroups.get_mut(&path) {
+            cgroup.members.push(key);
+            return;
+        }
+        let identity = Arc::new(identify(&path));
+        // The same path is the same series: a service that restarts goes on counting.
+        let oom_kills = self.tombstones.take(&path).map_or(0, |tombstone| tombstone.oom_kills);
+        self.containers += u64::from(identity.is_container());
+        if let Some(origin) = origin {
+            let kind = ChangeKind::CgroupCreated { renamed_from };
+            changes.push(Change::new(kind, origin, &path, path_cut, key, &identity));
+        }
+        let running = origin.map(|_| false);
+        let created = origin.filter(|origin| origin.source != WALK).map(|origin| origin.time);
+        let members = vec![key];
+        self.cgroups.insert(
+            path,
+            Cgroup { identity, members, named_by: key, oom_kills, created, running, looked_empty: false },
+        );
+    }
+
+    fn remove(&mut self, key: CgroupKey, origin: Origin, changes: &mut Vec<Change>) {
+        let Some(node) = self.nodes.remove(&key) else { return };
+        let Some(cgroup) = self.cgroups.get_mut(&node.path) else { return };
+        cgroup.members.retain(|member| *member != key);
+        self.tombstones.remember_key(key, &node.path);
+        if !cgroup.members.is_empty() {
+            return;
+        }
+        let Some(cgroup) = self.cgroups.remove(&node.path) else { return };
+        self.containers -= u64::from(cgroup.identity.is_container());
+        if cgroup.running == Some(true) && cgroup.identity.is_container() {
+            // A directory goes only after its last process, so that event was lost.
+            let kind = ChangeKind::ContainerExited;
+            changes.push(Change::new(
+                kind,
+                origin,
+                &node.path,
+                node.path_cut,
+                cgroup.named_by,
+                &cgroup.identity,
+            ));
+        }
+        let kind = ChangeKind::CgroupRemoved;
+        changes.push(Change::new(kind, origin, &node.path, node.path_cut, cgroup.named_by, &cgroup.identity));
+        self.tombstones.bury(node.path, Tombstone::of(&cgroup, origin.time));
+    }
+}
+
+/// The source that changes found by a walk carry.
+const WALK: Source = Source::Walk;
+
+#[cfg(test)]
+mod tests;

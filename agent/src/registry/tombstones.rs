@@ -1,0 +1,100 @@
+//! Removed cgroups are remembered for a while: a kill may be read after its cgroup is gone, and a count must outlive
+//! its container to reach Prometheus.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::Cgroup;
+use crate::model::{CgroupKey, CgroupPath, Identity};
+
+/// A removed cgroup.
+#[derive(Clone, Debug)]
+pub struct Tombstone {
+    /// Whose it was.
+    pub identity: Arc<Identity>,
+    /// OOM kills of its processes.
+    pub oom_kills: u64,
+    /// When it went.
+    pub removed: SystemTime,
+}
+
+impl Tombstone {
+    pub(super) fn of(cgroup: &Cgroup, removed: SystemTime) -> Self {
+        Self { identity: cgroup.identity.clone(), oom_kills: cgroup.oom_kills, removed }
+    }
+}
+
+/// A bounded number of tombstones, the oldest leave first.
+#[derive(Debug)]
+pub(super) struct Tombstones {
+    limit: usize,
+    by_path: BTreeMap<CgroupPath, Tombstone>,
+    by_key: HashMap<CgroupKey, CgroupPath>,
+    /// In the order of removal; entries that were taken back are skipped.
+    order: VecDeque<(SystemTime, CgroupPath)>,
+    key_order: VecDeque<CgroupKey>,
+}
+
+impl Tombstones {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            by_path: BTreeMap::new(),
+            by_key: HashMap::new(),
+            order: VecDeque::new(),
+            key_order: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&CgroupPath, &Tombstone)> {
+        self.by_path.iter()
+    }
+
+    pub(super) fn path_of(&self, key: CgroupKey) -> Option<&CgroupPath> {
+        self.by_key.get(&key)
+    }
+
+    pub(super) fn count_oom_kill(&mut self, path: &CgroupPath) -> Option<Arc<Identity>> {
+        let tombstone = self.by_path.get_mut(path)?;
+        tombstone.oom_kills += 1;
+        Some(tombstone.identity.clone())
+    }
+
+    pub(super) fn remember_key(&mut self, key: CgroupKey, path: &CgroupPath) {
+        if self.by_key.insert(key, path.clone()).is_none() {
+            self.key_order.push_back(key);
+        }
+        while self.key_order.len() > self.limit
+            && let Some(oldest) = self.key_order.pop_front()
+        {
+            self.by_key.remove(&oldest);
+        }
+    }
+
+    pub(super) fn bury(&mut self, path: CgroupPath, tombstone: Tombstone) {
+        self.order.push_back((tombstone.removed, path.clone()));
+        self.by_path.insert(path, tombstone);
+        while self.order.len() > self.limit {
+            self.drop_oldest();
+        }
+    }
+
+    /// The cgroup is back.
+    pub(super) fn take(&mut self, path: &CgroupPath) -> Option<Tombstone> {
+        self.by_path.remove(path)
+    }
+
+    pub(super) fn expire(&mut self, until: SystemTime) {
+        while self.order.front().is_some_and(|(removed, _)| *removed <= until) {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        let Some((removed, path)) = self.order.pop_front() else { return };
+        if self.by_path.get(&path).is_some_and(|tombstone| tombstone.removed == removed) {
+            self.by_path.remove(&path);
+        }
+    }
+}
