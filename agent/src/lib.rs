@@ -8,3 +8,4 @@ pub mod kernel;
 pub mod model;
 pub mod parse;
 pub mod registry;
+pub mod snapshot;

@@ -1,0 +1,53 @@
+//! The node at one instant, immutable. Exporters are views of it.
+
+mod collect;
+mod shared;
+
+pub use collect::{Collector, Progress};
+pub use shared::{SnapshotError, Snapshots};
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::model::{CgroupPath, CgroupStats, Identity, Machine};
+
+/// Everything that one scrape shows.
+#[derive(Clone, Debug)]
+pub struct NodeSnapshot {
+    /// When the reading began.
+    pub taken: SystemTime,
+    /// The node.
+    pub machine: Arc<Machine>,
+    /// Every cgroup, sorted by path, tombstones included.
+    pub cgroups: Vec<CgroupSample>,
+    /// What the reading cost and what went wrong.
+    pub reading: Reading,
+}
+
+/// One cgroup in a snapshot.
+#[derive(Clone, Debug)]
+pub struct CgroupSample {
+    /// Its path; the same in each of its hierarchies.
+    pub path: CgroupPath,
+    /// Whose it is.
+    pub identity: Arc<Identity>,
+    /// Its counters.
+    pub stats: CgroupStats,
+    /// OOM kills of its processes that the agent saw.
+    pub oom_kills: u64,
+    /// When it was last known to exist.
+    pub last_seen: SystemTime,
+    /// Whether it is gone: then only `oom_kills` is shown, so that a count outlives its container.
+    pub removed: bool,
+}
+
+/// What a reading cost and what went wrong in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Wall time.
+    pub duration: Duration,
+    /// Cgroups that vanished while they were read; they are not in the snapshot.
+    pub vanished: u64,
+    /// Files that could not be read or understood; the rest of their cgroup is in the snapshot.
+    pub errors: u64,
+}

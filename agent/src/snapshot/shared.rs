@@ -1,0 +1,114 @@
+//! One reading for all who ask at the same time.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use super::{Collector, NodeSnapshot, Progress};
+
+/// Why there is no snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The reading thread ended without one: a fault of the agent.
+    #[error("reading the node failed: {0}")]
+    Reader(#[from] tokio::task::JoinError),
+}
+
+/// Gives out snapshots. Clones share the readings.
+#[derive(Clone)]
+pub struct Snapshots {
+    shared: Arc<Mutex<Shared>>,
+    /// Apart from `shared`, which is locked as long as a reading takes.
+    progress: Arc<Mutex<Progress>>,
+    min_interval: Duration,
+}
+
+struct Shared {
+    collector: Collector,
+    /// Alive for the minimum interval, and while a scrape shows it: a node that nobody asks for takes no memory, and
+    /// a reading does not stand beside the one before it.
+    last: Option<(Instant, Weak<NodeSnapshot>)>,
+}
+
+impl Snapshots {
+    /// Snapshots that are at most `min_interval` old.
+    #[must_use]
+    pub fn new(collector: Collector, min_interval: Duration) -> Self {
+        let shared = Arc::new(Mutex::new(Shared { collector, last: None }));
+        Self { shared, progress: Arc::default(), min_interval }
+    }
+
+    /// The node now. Whoever asks while a reading runs waits for it and shares it.
+    ///
+    /// # Errors
+    /// When the reading thread ended without an answer.
+    pub async fn get(&self) -> Result<Arc<NodeSnapshot>, SnapshotError> {
+        let (shared, progress, min_interval) =
+            (self.shared.clone(), self.progress.clone(), self.min_interval);
+        // Kernel files block; and a client that goes away does not stop a reading that others wait for.
+        let task = tokio::task::spawn_blocking(move || {
+            let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((taken, last)) = &shared.last
+                && taken.elapsed() < min_interval
+                && let Some(last) = last.upgrade()
+            {
+                return last;
+            }
+            let snapshot = Arc::new(shared.collector.collect());
+            *progress.lock().unwrap_or_else(PoisonError::into_inner) = shared.collector.progress();
+            shared.last = Some((Instant::now(), Arc::downgrade(&snapshot)));
+            tokio::spawn(keep(snapshot.clone(), min_interval));
+            snapshot
+        });
+        Ok(task.await?)
+    }
+
+    /// What all readings together did.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps a snapshot alive for those who ask within the interval.
+async fn keep(snapshot: Arc<NodeSnapshot>, interval: Duration) {
+    tokio::time::sleep(interval).await;
+    drop(snapshot);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::{CgroupReader, HostRoot, ReadSets};
+    use crate::registry::Registry;
+
+    fn snapshots(min_interval: Duration) -> Snapshots {
+        let host = HostRoot::new(std::path::Path::new("/nowhere"));
+        let reader = CgroupReader::new(host.clone(), Arc::new([]), ReadSets::ALL, 0);
+        let registry = Arc::new(Mutex::new(Registry::new(0)));
+        Snapshots::new(Collector::new(host, registry, reader, false), min_interval)
+    }
+
+    #[tokio::test]
+    async fn those_who_ask_within_the_interval_share_a_reading() {
+        let snapshots = snapshots(Duration::from_secs(3600));
+        let first = Arc::as_ptr(&snapshots.get().await.unwrap());
+        for _ in 0..3 {
+            assert_eq!(Arc::as_ptr(&snapshots.get().await.unwrap()), first);
+        }
+        assert_eq!(snapshots.progress().snapshots, 1);
+    }
+
+    #[tokio::test]
+    async fn a_reading_that_nobody_may_ask_for_is_not_kept() {
+        let snapshots = snapshots(Duration::ZERO);
+        let shown = snapshots.get().await.unwrap();
+        let kept = Arc::downgrade(&shown);
+        drop(shown);
+        // Fails by never ending.
+        while kept.upgrade().is_some() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        drop(snapshots.get().await.unwrap());
+        assert_eq!(snapshots.progress().snapshots, 2);
+    }
+}
