@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 pub mod events;
+pub mod export;
 pub mod files;
 pub mod identity;
 pub mod kernel;

@@ -1,0 +1,194 @@
+//! What a declaration of a metric holds.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::model::{Machine, MetricSet, MetricSets};
+use crate::snapshot::{CgroupSample, NodeSnapshot};
+
+/// One metric family.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// The name of its samples.
+    pub name: &'static str,
+    /// What it tells, for users.
+    pub help: &'static str,
+    /// Counter or gauge.
+    pub kind: Kind,
+    /// The set that turns it on; `None` for one that is always there.
+    pub set: Option<MetricSet>,
+    /// Where the value comes from with cgroup v1; `None` where v1 has no source.
+    pub source_v1: Option<&'static str>,
+    /// Where the value comes from with cgroup v2; `None` where v2 has no source.
+    pub source_v2: Option<&'static str>,
+    /// Labels besides those of the cgroup or the machine.
+    pub labels: &'static [&'static str],
+    /// Whether samples carry the snapshot's time when timestamps are asked for. Limits and start times do not.
+    pub stamped: bool,
+    /// Whether a removed cgroup still shows it.
+    pub outlives: bool,
+    /// How its samples come to be.
+    pub values: Values,
+}
+
+/// The type of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows while its cgroup lives.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+}
+
+/// How the samples of a metric come to be.
+#[derive(Clone, Copy)]
+pub enum Values {
+    /// At most one sample per cgroup.
+    One(fn(&CgroupSample, &Scope<'_>) -> Option<Value>),
+    /// Any number of samples per cgroup, each with labels of its own.
+    Many(fn(&CgroupSample, &Scope<'_>, &mut Emit<'_>)),
+    /// At most one sample, with the machine's labels.
+    Machine(fn(&Machine) -> Option<Value>),
+    /// One sample without labels.
+    Node(fn(&NodeSnapshot) -> Value),
+}
+
+/// Takes one sample: its own labels and its value.
+pub type Emit<'a> = dyn FnMut(&[Label<'_>], Value) + 'a;
+
+/// A label's name and value.
+pub type Label<'a> = (&'static str, LabelValue<'a>);
+
+/// A label's value, kept as it is until it is written, so that a sample costs no allocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LabelValue<'a> {
+    /// Text, not escaped yet.
+    Text(&'a str),
+    /// A number.
+    Number(u32),
+    /// A block device without a known name: `major:minor`.
+    Device(u32, u32),
+    /// A processor by its number: `cpu00`.
+    Cpu(usize),
+}
+
+/// A sample's value, in the kernel's unit. Times are printed in seconds, exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A count or a number of bytes.
+    Count(u64),
+    /// Microseconds.
+    Microseconds(u64),
+    /// Nanoseconds.
+    Nanoseconds(u64),
+}
+
+impl Value {
+    /// A moment as Unix time; `None` for one before 1970 or after 2554.
+    #[must_use]
+    pub fn unix_time(moment: SystemTime) -> Option<Self> {
+        let since = moment.duration_since(UNIX_EPOCH).ok()?;
+        u64::try_from(since.as_nanos()).ok().map(Self::Nanoseconds)
+    }
+}
+
+/// What a value may depend on besides its cgroup.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// The sets that are on.
+    pub sets: MetricSets,
+    /// The node.
+    pub machine: &'a Machine,
+}
+
+impl Metric {
+    /// A counter without set, sources or samples yet.
+    pub(super) const fn counter(name: &'static str, help: &'static str) -> Self {
+        Self::new(name, help, Kind::Counter)
+    }
+
+    /// A gauge without set, sources or samples yet.
+    pub(super) const fn gauge(name: &'static str, help: &'static str) -> Self {
+        Self::new(name, help, Kind::Gauge)
+    }
+
+    const fn new(name: &'static str, help: &'static str, kind: Kind) -> Self {
+        Self {
+            name,
+            help,
+            kind,
+            set: None,
+            source_v1: None,
+            source_v2: None,
+            labels: &[],
+            stamped: true,
+            outlives: false,
+            values: Values::Many(|_, _, _| {}),
+        }
+    }
+
+    pub(super) const fn set(mut self, set: MetricSet) -> Self {
+        self.set = Some(set);
+        self
+    }
+
+    pub(super) const fn v1(mut self, source: &'static str) -> Self {
+        self.source_v1 = Some(source);
+        self
+    }
+
+    pub(super) const fn v2(mut self, source: &'static str) -> Self {
+        self.source_v2 = Some(source);
+        self
+    }
+
+    /// The same source with both versions.
+    pub(super) const fn both(self, source: &'static str) -> Self {
+        self.v1(source).v2(source)
+    }
+
+    pub(super) const fn unstamped(mut self) -> Self {
+        self.stamped = false;
+        self
+    }
+
+    pub(super) const fn outlives(mut self) -> Self {
+        self.outlives = true;
+        self
+    }
+
+    pub(super) const fn one(mut self, value: fn(&CgroupSample, &Scope<'_>) -> Option<Value>) -> Self {
+        self.values = Values::One(value);
+        self
+    }
+
+    pub(super) const fn many(
+        mut self,
+        labels: &'static [&'static str],
+        values: fn(&CgroupSample, &Scope<'_>, &mut Emit<'_>),
+    ) -> Self {
+        self.labels = labels;
+        self.values = Values::Many(values);
+        self
+    }
+
+    pub(super) const fn machine(mut self, value: fn(&Machine) -> Option<Value>) -> Self {
+        self.values = Values::Machine(value);
+        self
+    }
+
+    pub(super) const fn node(mut self, value: fn(&NodeSnapshot) -> Value) -> Self {
+        self.values = Values::Node(value);
+        self
+    }
+}
+
+impl std::fmt::Debug for Values {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::One(_) => "One",
+            Self::Many(_) => "Many",
+            Self::Machine(_) => "Machine",
+            Self::Node(_) => "Node",
+        })
+    }
+}

@@ -1,0 +1,37 @@
+//! Every metric, declared once: name, help, type, set, kernel source and how its samples come from a snapshot.
+//!
+//! Names, types and labels are cAdvisor's. Rules that differ from it on purpose:
+//! - A value without a source on this kernel has no sample; it is never 0.
+//! - A memory limit of 0 means "no limit", as in cAdvisor; a cpu quota without limit has no sample.
+//! - A removed cgroup shows its OOM kills and nothing else.
+
+mod cpu;
+mod io;
+mod machine;
+mod memory;
+mod metric;
+mod network;
+mod oom;
+mod pressure;
+mod process;
+mod spec;
+#[cfg(test)]
+mod tests;
+
+pub use metric::{Emit, Kind, Label, LabelValue, Metric, Scope, Value, Values};
+
+/// All metrics, in the order in which they are printed.
+pub fn metrics() -> impl Iterator<Item = &'static Metric> {
+    const AREAS: [&[Metric]; 9] = [
+        spec::METRICS,
+        cpu::METRICS,
+        memory::METRICS,
+        io::METRICS,
+        network::METRICS,
+        process::METRICS,
+        pressure::METRICS,
+        oom::METRICS,
+        machine::METRICS,
+    ];
+    AREAS.into_iter().flatten()
+}

@@ -1,0 +1,21 @@
+//! OOM kills that the agent saw.
+
+use super::metric::{Metric, Value};
+use crate::model::MetricSet;
+use crate::snapshot::CgroupSample;
+
+pub(super) const METRICS: &[Metric] = &[Metric::counter(
+    "container_oom_events_total",
+    "Processes of the container that the kernel killed for memory.",
+)
+.set(MetricSet::OomEvent)
+.both("oom:mark_victim events")
+.outlives()
+.one(|s, _| kills(s))];
+
+/// 0 is told of every living cgroup with memory, so that the first kill is an increase and not a new series. Of a
+/// removed one only kills are told: a 0 of each container that ever lived would be noise.
+fn kills(sample: &CgroupSample) -> Option<Value> {
+    let living = !sample.removed && sample.stats.memory.is_some();
+    (living || sample.oom_kills > 0).then_some(Value::Count(sample.oom_kills))
+}

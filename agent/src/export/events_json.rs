@@ -1,0 +1,202 @@
+//! Events as JSON, one object per line: what `GET /events` and `cgtap events` print.
+//!
+//! ```json
+//! {"seq":7,"time":"2026-11-22T06:12:44.000000001Z","boot_id":"...","type":"oom_kill","source":"tp_btf",
+//!  "cgroup":{"path":"/a","id":42,"hierarchy":0},"container":{"id":"..."},"victim":{"pid":7,"comm":"hog"}}
+//! ```
+//! (on one line). What is not known is absent: never null, never empty, never 0 for unknown.
+
+use serde::Serialize;
+
+use crate::events::Delivery;
+use crate::export::rfc3339;
+use crate::model::{CgroupRef, Event, EventKind, Identity, Victim, text_of};
+
+#[derive(Serialize)]
+struct EventLine<'a> {
+    seq: u64,
+    time: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    boot_id: &'a str,
+    r#type: &'static str,
+    source: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cgroup: Option<CgroupJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<ContainerJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<&'a str>,
+    #[serde(flatten)]
+    detail: Detail,
+}
+
+#[derive(Serialize)]
+struct CgroupJson {
+    path: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    path_cut: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hierarchy: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct ContainerJson<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runtime: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pod: Option<PodJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qos: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct PodJson<'a> {
+    uid: &'a str,
+}
+
+/// What only one type of event tells.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Detail {
+    Created {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        renamed_from: Option<String>,
+    },
+    Oom {
+        victim: VictimJson,
+    },
+    Lost {
+        records: u64,
+    },
+    Started {
+        version: &'static str,
+        cgroups: u64,
+    },
+    Nothing {},
+}
+
+#[derive(Serialize)]
+struct VictimJson {
+    pid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tgid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comm: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oom_score_adj: Option<i16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_vm_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anon_rss_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_rss_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shmem_rss_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pgtables_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cgroup: Option<String>,
+}
+
+/// What a client missed. It has no number of its own.
+#[derive(Serialize)]
+struct LostLine {
+    r#type: &'static str,
+    from_seq: u64,
+    to_seq: u64,
+}
+
+/// Appends the delivery as JSON, without a newline.
+///
+/// # Errors
+/// None is known; the serializer's are handed on rather than hidden.
+pub fn write_delivery(out: &mut Vec<u8>, boot_id: &str, delivery: &Delivery) -> serde_json::Result<()> {
+    match delivery {
+        Delivery::Event(event) => write_event(out, boot_id, event),
+        Delivery::Lost { from_seq, to_seq } => {
+            serde_json::to_writer(out, &LostLine { r#type: "lost", from_seq: *from_seq, to_seq: *to_seq })
+        }
+    }
+}
+
+/// Appends the event as JSON, without a newline.
+///
+/// # Errors
+/// None is known; the serializer's are handed on rather than hidden.
+pub fn write_event(out: &mut Vec<u8>, boot_id: &str, event: &Event) -> serde_json::Result<()> {
+    let line = EventLine {
+        seq: event.seq,
+        time: rfc3339::format(event.time),
+        boot_id,
+        r#type: event.kind.type_name(),
+        source: event.source.as_str(),
+        cgroup: event.cgroup.as_ref().map(cgroup),
+        container: event.identity.as_deref().and_then(container),
+        unit: event.identity.as_ref().and_then(|identity| identity.unit.as_deref()),
+        detail: detail(event),
+    };
+    serde_json::to_writer(out, &line)
+}
+
+fn cgroup(cgroup: &CgroupRef) -> CgroupJson {
+    CgroupJson {
+        path: cgroup.path.to_text().into_owned(),
+        path_cut: cgroup.path_cut,
+        id: cgroup.key.map(|key| key.id),
+        hierarchy: cgroup.key.map(|key| key.hierarchy.0),
+    }
+}
+
+/// `None` when the path tells of no container, pod or class.
+fn container(identity: &Identity) -> Option<ContainerJson<'_>> {
+    let container = ContainerJson {
+        id: identity.container_id.as_deref(),
+        runtime: identity.runtime.map(|runtime| runtime.as_str()),
+        pod: identity.pod_uid.as_deref().map(|uid| PodJson { uid }),
+        qos: identity.qos.map(|qos| qos.as_str()),
+    };
+    let known = container.id.is_some()
+        || container.runtime.is_some()
+        || container.pod.is_some()
+        || container.qos.is_some();
+    known.then_some(container)
+}
+
+fn detail(event: &Event) -> Detail {
+    match &event.kind {
+        EventKind::CgroupCreated { renamed_from } => {
+            Detail::Created { renamed_from: renamed_from.as_ref().map(|path| path.to_text().into_owned()) }
+        }
+        EventKind::OomKill(victim) => Detail::Oom { victim: victim_json(victim, event.cgroup.as_ref()) },
+        EventKind::KernelLost { records } => Detail::Lost { records: *records },
+        EventKind::AgentStarted { version, cgroups } => Detail::Started { version, cgroups: *cgroups },
+        EventKind::CgroupRemoved | EventKind::ContainerStarted | EventKind::ContainerExited => {
+            Detail::Nothing {}
+        }
+    }
+}
+
+fn victim_json(victim: &Victim, cgroup: Option<&CgroupRef>) -> VictimJson {
+    VictimJson {
+        pid: victim.pid,
+        tgid: victim.tgid,
+        comm: victim.comm.as_deref().map(text_of),
+        uid: victim.uid,
+        oom_score_adj: victim.oom_score_adj,
+        total_vm_bytes: victim.total_vm_bytes,
+        anon_rss_bytes: victim.anon_rss_bytes,
+        file_rss_bytes: victim.file_rss_bytes,
+        shmem_rss_bytes: victim.shmem_rss_bytes,
+        pgtables_bytes: victim.pgtables_bytes,
+        cgroup: cgroup.map(|cgroup| cgroup.path.to_text().into_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

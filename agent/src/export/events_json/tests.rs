@@ -1,0 +1,130 @@
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::*;
+use crate::model::{CgroupKey, CgroupPath, HierarchyId, QosClass, Role, Runtime, Source};
+
+fn event(kind: EventKind) -> Event {
+    Event {
+        seq: 7,
+        time: UNIX_EPOCH + Duration::new(1, 2),
+        source: Source::TpBtf,
+        cgroup: None,
+        identity: None,
+        kind,
+    }
+}
+
+fn text(event: &Event) -> String {
+    let mut out = Vec::new();
+    write_event(&mut out, "b-1", event).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+const HEAD: &str = r#"{"seq":7,"time":"1970-01-01T00:00:01.000000002Z","boot_id":"b-1","type":"#;
+
+#[test]
+fn what_is_not_known_is_absent() {
+    assert_eq!(
+        text(&event(EventKind::CgroupRemoved)),
+        format!(r#"{HEAD}"cgroup_removed","source":"tp_btf"}}"#)
+    );
+    let nothing_known =
+        Event { identity: Some(Identity::default().into()), ..event(EventKind::ContainerExited) };
+    assert_eq!(text(&nothing_known), format!(r#"{HEAD}"container_exited","source":"tp_btf"}}"#));
+    let mut out = Vec::new();
+    write_event(&mut out, "", &event(EventKind::CgroupRemoved)).unwrap();
+    assert!(!String::from_utf8(out).unwrap().contains("boot_id"));
+}
+
+#[test]
+fn a_full_oom_kill() {
+    let victim = Victim {
+        pid: 11,
+        tgid: Some(10),
+        comm: Some(b"a\"b\xff".to_vec()),
+        uid: Some(0),
+        oom_score_adj: Some(-5),
+        total_vm_bytes: Some(1),
+        anon_rss_bytes: Some(2),
+        file_rss_bytes: Some(3),
+        shmem_rss_bytes: Some(0),
+        pgtables_bytes: Some(5),
+    };
+    let identity = Identity {
+        role: Role::Container,
+        container_id: Some("c1".into()),
+        runtime: Some(Runtime::CriO),
+        pod_uid: Some("u1".into()),
+        qos: Some(QosClass::Burstable),
+        unit: Some("crio-c1.scope".into()),
+    };
+    let key = CgroupKey { hierarchy: HierarchyId(4), id: 99 };
+    let cgroup = CgroupRef { path: CgroupPath::from("/a b"), key: Some(key), path_cut: false };
+    let full = Event {
+        cgroup: Some(cgroup),
+        identity: Some(identity.into()),
+        ..event(EventKind::OomKill(Box::new(victim)))
+    };
+    let wanted = [
+        HEAD,
+        r#""oom_kill","source":"tp_btf","cgroup":{"path":"/a b","id":99,"hierarchy":4},"#,
+        r#""container":{"id":"c1","runtime":"cri-o","pod":{"uid":"u1"},"qos":"Burstable"},"unit":"crio-c1.scope","#,
+        r#""victim":{"pid":11,"tgid":10,"comm":"a\"b\\xff","uid":0,"oom_score_adj":-5,"total_vm_bytes":1,"#,
+        r#""anon_rss_bytes":2,"file_rss_bytes":3,"shmem_rss_bytes":0,"pgtables_bytes":5,"cgroup":"/a b"}}"#,
+    ];
+    assert_eq!(text(&full), wanted.concat());
+}
+
+#[test]
+fn a_pid_alone_is_a_whole_victim() {
+    let bare = event(EventKind::OomKill(Box::new(Victim { pid: 3, ..Victim::default() })));
+    assert_eq!(text(&bare), format!(r#"{HEAD}"oom_kill","source":"tp_btf","victim":{{"pid":3}}}}"#));
+}
+
+#[test]
+fn what_each_type_adds() {
+    let renamed = EventKind::CgroupCreated { renamed_from: Some(CgroupPath::from_bytes(b"/x\xff")) };
+    for (kind, wanted) in [
+        (EventKind::CgroupCreated { renamed_from: None }, r#""cgroup_created","source":"tp_btf"}"#),
+        (renamed, r#""cgroup_created","source":"tp_btf","renamed_from":"\"/x\\xff\""}"#),
+        (EventKind::KernelLost { records: 3 }, r#""lost","source":"tp_btf","records":3}"#),
+        (
+            EventKind::AgentStarted { version: "1.2.3", cgroups: 5 },
+            r#""agent_started","source":"tp_btf","version":"1.2.3","cgroups":5}"#,
+        ),
+    ] {
+        assert_eq!(text(&event(kind)), format!("{HEAD}{wanted}"));
+    }
+}
+
+#[test]
+fn a_cut_path_says_so() {
+    let cgroup = CgroupRef { path: CgroupPath::from("/a"), key: None, path_cut: true };
+    let cut = Event { cgroup: Some(cgroup), ..event(EventKind::CgroupRemoved) };
+    assert!(text(&cut).ends_with(r#""cgroup":{"path":"/a","path_cut":true}}"#), "{}", text(&cut));
+}
+
+#[test]
+fn a_clients_loss_has_no_number() {
+    let mut out = Vec::new();
+    write_delivery(&mut out, "b-1", &Delivery::Lost { from_seq: 3, to_seq: 9 }).unwrap();
+    assert_eq!(out, br#"{"type":"lost","from_seq":3,"to_seq":9}"#);
+    out.clear();
+    write_delivery(&mut out, "b-1", &Delivery::Event(Arc::new(event(EventKind::CgroupRemoved)))).unwrap();
+    assert!(out.starts_with(HEAD.as_bytes()));
+}
+
+/// A name from inside a container must not be able to end the line or the string.
+#[test]
+fn hostile_names_stay_inside_their_string() {
+    let path = CgroupPath::from_bytes(b"/a\"},\\\x01\x7f\r");
+    let cgroup = CgroupRef { path: path.clone(), key: None, path_cut: false };
+    let comm = Some(b"\n\x00\xc3".to_vec());
+    let kind = EventKind::OomKill(Box::new(Victim { pid: 1, comm, ..Victim::default() }));
+    let line = text(&Event { cgroup: Some(cgroup), ..event(kind) });
+    assert!(!line.contains(['\n', '\r', '\0']), "{line}");
+    let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(value["cgroup"]["path"], *path.to_text());
+    assert_eq!(value["victim"]["comm"], "\n\0\\xc3");
+}

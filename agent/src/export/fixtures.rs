@@ -1,0 +1,225 @@
+//! Snapshots for the tests of this folder: every field that a version can fill is filled, each with its own number.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::model::{
+    CgroupPath, CgroupStats, CpuStats, Identity, InterfaceStats, IoDeviceStats, Limit, Machine, MemoryEvents,
+    MemoryStat, MemoryStats, PidsStats, Pressure, PressureLine, PressureStats, QosClass, Role, Runtime,
+    TransferStats,
+};
+use crate::snapshot::{CgroupSample, NodeSnapshot, Reading};
+
+pub(super) const CONTAINER: &str = "4f1b6a0d9e8c7b6a5f4e3d2c1b0a99887766554433221100ffeeddccbbaa9988";
+pub(super) const POD: &str = "0b8e3c1a-11d4-4d66-9f62-5b7a2c1d0e9f";
+
+/// 2026-11-22, with nanoseconds that a float could not hold.
+pub(super) fn moment(offset_msec: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::new(1_795_305_600, 123_456_789) + Duration::from_millis(offset_msec)
+}
+
+pub(super) fn machine() -> Machine {
+    Machine {
+        machine_id: Some("0f0e0d0c0b0a09080706050403020100".to_owned()),
+        system_uuid: Some("11111111-2222-3333-4444-555555555555".to_owned()),
+        boot_id: Some("aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee".to_owned()),
+        logical_cpus: Some(8),
+        physical_cores: Some(4),
+        sockets: Some(1),
+        memory_bytes: Some(16_000_000_000),
+        swap_bytes: Some(2_000_000_000),
+        ..Machine::default()
+    }
+}
+
+pub(super) fn sample(path: &[u8], identity: Identity, stats: CgroupStats) -> CgroupSample {
+    CgroupSample {
+        path: CgroupPath::from_bytes(path),
+        identity: Arc::new(identity),
+        stats,
+        oom_kills: 0,
+        last_seen: moment(0),
+        removed: false,
+    }
+}
+
+pub(super) fn snapshot(cgroups: Vec<CgroupSample>) -> NodeSnapshot {
+    NodeSnapshot { taken: moment(0), machine: Arc::new(machine()), cgroups, reading: Reading::default() }
+}
+
+pub(super) fn container(runtime: Runtime, unit: Option<&str>) -> Identity {
+    Identity {
+        role: Role::Container,
+        container_id: Some(CONTAINER.to_owned()),
+        runtime: Some(runtime),
+        pod_uid: Some(POD.to_owned()),
+        qos: Some(QosClass::Burstable),
+        unit: unit.map(str::to_owned),
+    }
+}
+
+fn memory_common() -> MemoryStats {
+    MemoryStats {
+        usage_bytes: Some(300_003_328),
+        peak_bytes: Some(310_005_760),
+        limit: Some(Limit::Value(536_870_912)),
+        swap_bytes: Some(4_096),
+        kernel_bytes: Some(2_101_248),
+        stat: MemoryStat {
+            anon_bytes: Some(100_003_840),
+            file_bytes: Some(200_003_584),
+            file_mapped_bytes: Some(50_003_968),
+            file_dirty_bytes: Some(40_960),
+            file_writeback_bytes: Some(8_192),
+            shmem_bytes: Some(12_288),
+            active_file_bytes: Some(60_002_304),
+            inactive_file_bytes: Some(140_001_280),
+            workingset_refault_file: Some(31),
+            workingset_refault_anon: Some(32),
+            ..MemoryStat::default()
+        },
+        ..MemoryStats::default()
+    }
+}
+
+fn memory_v1() -> MemoryStats {
+    let common = memory_common();
+    MemoryStats {
+        reservation: Some(Limit::Max),
+        memory_and_swap_limit: Some(Limit::Value(1_073_741_824)),
+        failcnt: Some(7),
+        stat: MemoryStat {
+            pgfault: Some(1_001),
+            pgmajfault: Some(11),
+            hierarchical_pgfault: Some(2_002),
+            hierarchical_pgmajfault: Some(22),
+            swap_bytes: Some(4_096),
+            ..common.stat
+        },
+        ..common
+    }
+}
+
+fn memory_v2() -> MemoryStats {
+    let common = memory_common();
+    MemoryStats {
+        reservation: Some(Limit::Value(134_217_728)),
+        swap_limit: Some(Limit::Max),
+        stat: MemoryStat {
+            pgfault: Some(2_002),
+            pgmajfault: Some(22),
+            hierarchical_pgfault: Some(2_002),
+            hierarchical_pgmajfault: Some(22),
+            pgscan: Some(41),
+            pgsteal: Some(42),
+            kernel_bytes: Some(2_101_248),
+            ..common.stat
+        },
+        events: MemoryEvents {
+            low: Some(1),
+            high: Some(2),
+            max: Some(3),
+            oom: Some(4),
+            oom_kill: Some(5),
+            oom_group_kill: Some(6),
+        },
+        ..common
+    }
+}
+
+fn cpu_common() -> CpuStats {
+    CpuStats {
+        usage_nsec: Some(12_345_678_901_234),
+        user_nsec: Some(12_000_010_000_000),
+        system_nsec: Some(340_000_000_000),
+        periods: Some(500),
+        throttled_periods: Some(50),
+        throttled_nsec: Some(5_000_000_007),
+        burst_periods: Some(5),
+        burst_nsec: Some(70_000_000),
+        quota_usec: Some(Limit::Value(150_000)),
+        period_usec: Some(100_000),
+        ..CpuStats::default()
+    }
+}
+
+fn device_common(major: u32, minor: u32, device: Option<&str>) -> IoDeviceStats {
+    IoDeviceStats {
+        major,
+        minor,
+        device: device.map(str::to_owned),
+        read_bytes: Some(1_048_576),
+        write_bytes: Some(2_097_152),
+        reads: Some(256),
+        writes: Some(512),
+        discard_bytes: Some(0),
+        discards: Some(0),
+        ..IoDeviceStats::default()
+    }
+}
+
+fn devices_v1() -> Vec<IoDeviceStats> {
+    let named = IoDeviceStats {
+        sync_bytes: Some(3_000_000),
+        async_bytes: Some(145_728),
+        total_bytes: Some(3_145_728),
+        ..device_common(8, 0, Some("/dev/sda"))
+    };
+    vec![named, device_common(8, 16, None), device_common(8, 32, None)]
+}
+
+fn devices_v2() -> Vec<IoDeviceStats> {
+    let with_cost = IoDeviceStats {
+        cost_usage_usec: Some(1_000_001),
+        cost_wait_usec: Some(250),
+        cost_indebt_usec: Some(0),
+        cost_indelay_usec: Some(30_000_000),
+        ..device_common(259, 0, Some("/dev/nvme0n1"))
+    };
+    vec![with_cost]
+}
+
+fn interfaces() -> Vec<InterfaceStats> {
+    let receive = TransferStats { bytes: 9_000, packets: 90, errors: 1, dropped: 2 };
+    let transmit = TransferStats { bytes: 8_000, packets: 80, errors: 3, dropped: 4 };
+    vec![InterfaceStats { name: "eth0".to_owned(), receive, transmit }]
+}
+
+fn pressure(total_usec: u64) -> Option<Pressure> {
+    let line = |total_usec| PressureLine { avg10_percent: 1.5, total_usec, ..PressureLine::default() };
+    Some(Pressure { some: Some(line(total_usec)), full: Some(line(total_usec / 2)) })
+}
+
+/// All that v1 can tell.
+pub(super) fn stats_v1() -> CgroupStats {
+    CgroupStats {
+        cpu: Some(CpuStats {
+            per_cpu_nsec: Some(vec![6_000_000_000_001, 0, 6_345_678_901_233]),
+            shares: Some(512),
+            ..cpu_common()
+        }),
+        memory: Some(memory_v1()),
+        pids: Some(PidsStats { current: Some(12), limit: Some(Limit::Value(1_000)) }),
+        io: Some(devices_v1()),
+        network: Some(interfaces()),
+        created: Some(moment(0) - Duration::from_secs(3_600)),
+        ..CgroupStats::default()
+    }
+}
+
+/// All that v2 can tell.
+pub(super) fn stats_v2() -> CgroupStats {
+    CgroupStats {
+        cpu: Some(CpuStats { weight: Some(20), ..cpu_common() }),
+        memory: Some(memory_v2()),
+        pids: Some(PidsStats { current: Some(12), limit: Some(Limit::Max) }),
+        io: Some(devices_v2()),
+        pressure: PressureStats {
+            cpu: pressure(1_000_002),
+            memory: pressure(2_000_004),
+            io: pressure(3_000_000),
+        },
+        network: Some(interfaces()),
+        created: Some(moment(0) - Duration::from_secs(3_600)),
+    }
+}

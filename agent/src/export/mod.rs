@@ -1,0 +1,15 @@
+//! From a snapshot or events to bytes: pure, without I/O, locks or a clock.
+//!
+//! [`catalog`] declares every metric once; [`prometheus`] writes the metrics of a snapshot as Prometheus text or
+//! OpenMetrics. [`events_json`] and [`status_json`] write what the other endpoints answer.
+
+pub mod catalog;
+pub mod events_json;
+#[cfg(test)]
+mod fixtures;
+mod labels;
+pub mod prometheus;
+pub mod rfc3339;
+pub mod status_json;
+
+pub use labels::{LabelSet, LabelSetError, SampleLabel};

@@ -1,0 +1,185 @@
+//! A snapshot as Prometheus text 0.0.4 or OpenMetrics 1.0.0.
+//!
+//! Sample names are the same in both. OpenMetrics names a counter's family without `_total`; a counter whose
+//! inherited name has no `_total` is `unknown` there, as the format asks for.
+
+mod blocks;
+mod negotiate;
+mod own;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::ops::ControlFlow;
+
+use prometheus::proto::MetricFamily;
+
+use self::blocks::Blocks;
+use self::text::{Header, Lines, Output};
+use super::LabelSet;
+use super::catalog::{self, Kind, Metric, Scope, Values};
+use crate::model::MetricSets;
+use crate::snapshot::{CgroupSample, NodeSnapshot};
+
+pub use negotiate::negotiate;
+pub use own::encode_own;
+
+/// The format of an exposition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus text 0.0.4.
+    Text,
+    /// OpenMetrics 1.0.0.
+    OpenMetrics,
+}
+
+impl Format {
+    /// The value of the `Content-Type` header.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// What an operator chooses of an exposition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExpositionOptions {
+    /// The sets of metrics to print.
+    pub sets: MetricSets,
+    /// The labels to print.
+    pub labels: LabelSet,
+    /// Whether measurements carry the time of their reading. Off, the scraper's clock counts and series of removed
+    /// cgroups go stale at once.
+    pub timestamps: bool,
+}
+
+/// The whole exposition: the node's cgroups, the machine and the agent's own metrics.
+///
+/// Of a big node prefer [`exposition_in_chunks`]: the same bytes for a fraction of the time and memory.
+#[must_use]
+pub fn exposition(
+    snapshot: &NodeSnapshot,
+    own: &[MetricFamily],
+    options: &ExpositionOptions,
+    format: Format,
+) -> Vec<u8> {
+    let mut whole = Vec::new();
+    exposition_in_chunks(snapshot, own, options, format, &mut |chunk| {
+        whole.extend_from_slice(chunk);
+        ControlFlow::Continue(())
+    });
+    whole
+}
+
+/// The same as [`exposition`], handed to `sink` in pieces of some 64 KiB that end with a line, until it breaks off.
+pub fn exposition_in_chunks(
+    snapshot: &NodeSnapshot,
+    own: &[MetricFamily],
+    options: &ExpositionOptions,
+    format: Format,
+    sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+) {
+    let cgroups = one_per_path(&snapshot.cgroups);
+    let blocks = Blocks::of_cgroups(&cgroups, options.labels);
+    let buffer = Vec::with_capacity(CHUNK_BYTES + 4_096);
+    let output = Output { buffer, full_bytes: CHUNK_BYTES, sink, ended: false };
+    let mut writer = Writer {
+        snapshot,
+        cgroups,
+        scope: Scope { sets: options.sets, machine: &snapshot.machine },
+        stamp: if options.timestamps { text::stamp(snapshot.taken, format) } else { Vec::new() },
+        machine: blocks::of_machine(&snapshot.machine),
+        blocks,
+        format,
+        output,
+    };
+    let enabled = |metric: &&Metric| metric.set.is_none_or(|set| options.sets.has(set));
+    for metric in catalog::metrics().filter(enabled) {
+        writer.family(metric);
+        if writer.output.ended {
+            return;
+        }
+    }
+    let mut output = writer.output;
+    encode_own(own, format, &mut output.buffer);
+    if format == Format::OpenMetrics {
+        output.buffer.extend_from_slice(b"# EOF\n");
+    }
+    output.flush();
+}
+
+/// Small enough for the processor's second-level cache.
+const CHUNK_BYTES: usize = 65_536;
+
+/// A cgroup that was made again may stand beside its own tombstone. A scraper refuses a text with one series twice,
+/// so only one of them is shown: the living one.
+fn one_per_path(sorted: &[CgroupSample]) -> Vec<&CgroupSample> {
+    let mut kept: Vec<&CgroupSample> = Vec::with_capacity(sorted.len());
+    for sample in sorted {
+        match kept.last_mut() {
+            Some(last) if last.path == sample.path => {
+                if last.removed {
+                    *last = sample;
+                }
+            }
+            _ => kept.push(sample),
+        }
+    }
+    kept
+}
+
+struct Writer<'a> {
+    snapshot: &'a NodeSnapshot,
+    /// What is shown of its cgroups.
+    cgroups: Vec<&'a CgroupSample>,
+    scope: Scope<'a>,
+    blocks: Blocks,
+    machine: Vec<u8>,
+    stamp: Vec<u8>,
+    format: Format,
+    output: Output<'a>,
+}
+
+impl Writer<'_> {
+    /// One family: its header before the first sample, then all samples. Without a sample nothing at all.
+    fn family(&mut self, metric: &Metric) {
+        let header = Header { name: metric.name, help: metric.help, kind: type_of(metric, self.format) };
+        let stamp: &[u8] = if metric.stamped { &self.stamp } else { b"" };
+        let mut lines = Lines::new(&mut self.output, header, stamp, self.format);
+        match metric.values {
+            Values::One(value) => {
+                for (sample, block) in self.cgroups.iter().zip(self.blocks.iter()) {
+                    if (!sample.removed || metric.outlives)
+                        && let Some(value) = value(sample, &self.scope)
+                    {
+                        lines.sample(block, &[], value);
+                    }
+                }
+            }
+            Values::Many(values) => {
+                for (sample, block) in self.cgroups.iter().zip(self.blocks.iter()) {
+                    if !sample.removed || metric.outlives {
+                        values(sample, &self.scope, &mut |labels, value| lines.sample(block, labels, value));
+                    }
+                }
+            }
+            Values::Machine(value) => {
+                if let Some(value) = value(&self.snapshot.machine) {
+                    lines.sample(&self.machine, &[], value);
+                }
+            }
+            Values::Node(value) => lines.sample(b"", &[], value(self.snapshot)),
+        }
+    }
+}
+
+fn type_of(metric: &Metric, format: Format) -> &'static str {
+    match (metric.kind, format) {
+        (Kind::Gauge, _) => "gauge",
+        (Kind::Counter, Format::OpenMetrics) if !metric.name.ends_with("_total") => "unknown",
+        (Kind::Counter, _) => "counter",
+    }
+}

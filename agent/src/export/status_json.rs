@@ -1,0 +1,233 @@
+//! The agent's own state: JSON for `/status`, a table for `cgtap check`.
+
+use serde::Serialize;
+
+use crate::export::rfc3339;
+use crate::model::{HookStatus, Status};
+
+#[derive(Serialize)]
+struct StatusJson<'a> {
+    version: &'static str,
+    started: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ready_after_seconds: Option<f64>,
+    kernel_release: &'a str,
+    boot_id: &'a str,
+    cgroup_mode: &'static str,
+    hierarchies: Vec<HierarchyJson<'a>>,
+    btf: bool,
+    lifecycle_source: &'static str,
+    oom_source: &'static str,
+    hooks: Vec<HookJson<'a>>,
+    cgroups: u64,
+    containers: u64,
+    tombstones: u64,
+    walks: u64,
+    lost_records: u64,
+    events: EventsJson,
+}
+
+#[derive(Serialize)]
+struct HierarchyJson<'a> {
+    id: u32,
+    controllers: &'a [String],
+}
+
+#[derive(Serialize)]
+struct HookJson<'a> {
+    hook: &'static str,
+    group: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rung: Option<&'static str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    refused: &'a [String],
+    counters: CountersJson,
+}
+
+#[derive(Serialize)]
+struct CountersJson {
+    seen: u64,
+    submitted: u64,
+    dropped: u64,
+}
+
+#[derive(Serialize)]
+struct EventsJson {
+    first_seq: u64,
+    last_seq: u64,
+    followers: u64,
+}
+
+/// The status as indented JSON with a newline at its end.
+///
+/// # Errors
+/// None is known; the serializer's are handed on rather than hidden.
+pub fn status_json(status: &Status) -> serde_json::Result<Vec<u8>> {
+    let mut out = serde_json::to_vec_pretty(&view(status))?;
+    out.push(b'\n');
+    Ok(out)
+}
+
+fn view(status: &Status) -> StatusJson<'_> {
+    let hierarchies = status.hierarchies.iter();
+    StatusJson {
+        version: status.version,
+        started: rfc3339::format(status.started),
+        ready_after_seconds: status.ready_after.map(|after| after.as_secs_f64()),
+        kernel_release: &status.kernel_release,
+        boot_id: &status.boot_id,
+        cgroup_mode: status.cgroup_mode.as_str(),
+        hierarchies: hierarchies.map(|(id, controllers)| HierarchyJson { id: *id, controllers }).collect(),
+        btf: status.btf,
+        lifecycle_source: status.lifecycle_source.as_str(),
+        oom_source: oom_source(status),
+        hooks: status.hooks.iter().map(hook).collect(),
+        cgroups: status.cgroups,
+        containers: status.containers,
+        tombstones: status.tombstones,
+        walks: status.walks,
+        lost_records: status.lost_records,
+        events: EventsJson {
+            first_seq: status.first_seq,
+            last_seq: status.last_seq,
+            followers: status.followers,
+        },
+    }
+}
+
+/// The word is the setting's: no rung is `none`.
+fn oom_source(status: &Status) -> &'static str {
+    status.oom_source.map_or("none", |source| source.as_str())
+}
+
+fn hook(status: &HookStatus) -> HookJson<'_> {
+    HookJson {
+        hook: status.hook.tracepoint(),
+        group: status.hook.group(),
+        rung: status.rung.map(|rung| rung.as_str()),
+        refused: &status.refused,
+        counters: CountersJson {
+            seen: status.counters.seen,
+            submitted: status.counters.submitted,
+            dropped: status.counters.dropped,
+        },
+    }
+}
+
+/// What this host supports, for people.
+#[must_use]
+pub fn check_table(status: &Status) -> String {
+    let mut rows: Vec<(String, String)> = vec![
+        ("cgtap".into(), status.version.into()),
+        ("kernel".into(), status.kernel_release.clone()),
+        ("kernel BTF".into(), if status.btf { "readable" } else { "not readable" }.into()),
+        ("cgroups".into(), status.cgroup_mode.as_str().into()),
+    ];
+    for (id, controllers) in &status.hierarchies {
+        let controllers =
+            if controllers.is_empty() { "no controllers".into() } else { controllers.join(",") };
+        rows.push((format!("hierarchy {id}"), controllers));
+    }
+    rows.push(("cgroup events".into(), status.lifecycle_source.as_str().into()));
+    rows.push(("OOM kills".into(), oom_source(status).into()));
+    for hook in &status.hooks {
+        let name = format!("{}:{}", hook.hook.group(), hook.hook.tracepoint());
+        rows.push((name, hook.rung.map_or("not attached", |rung| rung.as_str()).into()));
+        rows.extend(hook.refused.iter().map(|why| (String::new(), format!("refused: {why}"))));
+    }
+    rows.push(("found".into(), format!("{} cgroups, {} containers", status.cgroups, status.containers)));
+    aligned(&rows)
+}
+
+fn aligned(rows: &[(String, String)]) -> String {
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    rows.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use crate::model::{CgroupMode, Hook, HookCounters, Source};
+
+    fn status() -> Status {
+        let hook = |hook, rung, refused| HookStatus {
+            hook,
+            rung,
+            refused,
+            counters: HookCounters { seen: 3, submitted: 2, dropped: 1 },
+        };
+        Status {
+            version: "1.2.3",
+            started: UNIX_EPOCH,
+            ready_after: Some(Duration::from_millis(250)),
+            kernel_release: "6.1".into(),
+            boot_id: "b".into(),
+            cgroup_mode: CgroupMode::Hybrid,
+            hierarchies: vec![(0, vec![]), (4, vec!["cpu".into(), "cpuacct".into()])],
+            hooks: vec![
+                hook(Hook::CgroupMkdir, Some(Source::TpBtf), vec![]),
+                hook(Hook::MarkVictim, None, vec!["tp_btf: EPERM".into()]),
+            ],
+            btf: true,
+            lifecycle_source: Source::TpBtf,
+            oom_source: None,
+            cgroups: 10,
+            containers: 2,
+            tombstones: 0,
+            walks: 1,
+            lost_records: 0,
+            last_seq: 9,
+            first_seq: 4,
+            followers: 1,
+        }
+    }
+
+    #[test]
+    fn json_has_every_field_under_its_name() {
+        let bytes = status_json(&status()).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let wanted = serde_json::json!({
+            "version": "1.2.3", "started": "1970-01-01T00:00:00.000000000Z", "ready_after_seconds": 0.25,
+            "kernel_release": "6.1", "boot_id": "b", "cgroup_mode": "hybrid", "btf": true,
+            "hierarchies": [{"id": 0, "controllers": []}, {"id": 4, "controllers": ["cpu", "cpuacct"]}],
+            "lifecycle_source": "tp_btf", "oom_source": "none",
+            "hooks": [
+                {"hook": "cgroup_mkdir", "group": "cgroup", "rung": "tp_btf",
+                 "counters": {"seen": 3, "submitted": 2, "dropped": 1}},
+                {"hook": "mark_victim", "group": "oom", "refused": ["tp_btf: EPERM"],
+                 "counters": {"seen": 3, "submitted": 2, "dropped": 1}},
+            ],
+            "cgroups": 10, "containers": 2, "tombstones": 0, "walks": 1, "lost_records": 0,
+            "events": {"first_seq": 4, "last_seq": 9, "followers": 1},
+        });
+        assert_eq!(value, wanted);
+        assert!(bytes.ends_with(b"}\n"));
+    }
+
+    #[test]
+    fn before_ready_there_is_no_time_to_it() {
+        let bytes = status_json(&Status { ready_after: None, ..status() }).unwrap();
+        assert!(!String::from_utf8(bytes).unwrap().contains("ready_after"));
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_says_why() {
+        let wanted = "\
+cgtap                1.2.3
+kernel               6.1
+kernel BTF           readable
+cgroups              hybrid
+hierarchy 0          no controllers
+hierarchy 4          cpu,cpuacct
+cgroup events        tp_btf
+OOM kills            none
+cgroup:cgroup_mkdir  tp_btf
+oom:mark_victim      not attached
+                     refused: tp_btf: EPERM
+found                10 cgroups, 2 containers
+";
+        assert_eq!(check_table(&status()), wanted);
+    }
+}
