@@ -1,6 +1,7 @@
 //! The library behind the `cgtap` binary. `ARCHITECTURE.md` has the map.
 #![deny(unsafe_code)]
 
+pub mod config;
 pub mod events;
 pub mod export;
 pub mod files;

@@ -1,0 +1,98 @@
+//! Flags, environment and file to one checked [`Config`].
+//!
+//! Flags win over `CGTAP_*`, which win over the file, which wins over the defaults. The file is
+//! `/etc/cgtap/cgtap.toml`, which need not exist, or the one that `--config` names, which must. Its keys are the
+//! flags' names with underscores. A key, flag or value that is not known is an error that names it and what is
+//! allowed: a misspelt limit must not become the default in silence.
+
+mod check;
+mod file;
+mod settings;
+mod values;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use settings::{Flags, Settings};
+pub use values::{HumanDuration, LifecycleChoice, ListenAddr, LogFormat, LogLevel, OomChoice};
+
+/// Everything that the agent is told, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where to serve; at least one, none twice.
+    pub listen: Vec<ListenAddr>,
+    /// Below which the host's `/proc`, `/sys` are found; absolute.
+    pub host_root: PathBuf,
+    /// Where the agent keeps what outlives it; absolute.
+    pub state_dir: PathBuf,
+    /// Scrapes closer together than this share one reading.
+    pub min_interval: Duration,
+    /// Metric sets to serve besides the default ones, as given.
+    pub enable: Vec<String>,
+    /// Metric sets not to serve, as given.
+    pub disable: Vec<String>,
+    /// Container labels to put on metrics, as given.
+    pub labels: Vec<String>,
+    /// Whether samples carry the time of their reading.
+    pub timestamps: bool,
+    /// The log's form.
+    pub log_format: LogFormat,
+    /// The least severe message that is logged.
+    pub log_level: LogLevel,
+    /// Descriptors to keep open; `None` is 90 % of the process's limit.
+    pub max_open_files: Option<u64>,
+    /// Events kept in memory.
+    pub event_memory_records: usize,
+    /// How long a removed cgroup's last values are served.
+    pub tombstone: Duration,
+    /// Removed cgroups that are remembered at most, whatever their age.
+    pub max_tombstones: usize,
+    /// Between walks of the tree while the kernel's events come, as a cross-check.
+    pub walk_interval: Duration,
+    /// Between walks of the tree while they are the only source of cgroups made and removed.
+    pub walk_source_interval: Duration,
+    /// The rung for cgroups made and removed.
+    pub lifecycle_source: LifecycleChoice,
+    /// The rung for OOM kills.
+    pub oom_source: OomChoice,
+    /// The BPF ring for cgroups made and removed: a power of two and whole pages.
+    pub lifecycle_ring_bytes: u32,
+    /// The BPF ring for OOM kills: a power of two and whole pages.
+    pub oom_ring_bytes: u32,
+    /// Connections at once, all listeners together.
+    pub max_connections: usize,
+}
+
+/// Why there is no [`Config`]. The command line ends with status 2.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("{}: cannot read the configuration: {source}", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no TOML, or has a key or value that is not allowed.
+    #[error("{}: {source}", path.display())]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+        /// What and where, and what is allowed.
+        source: Box<toml::de::Error>,
+    },
+    /// A value is outside of what is allowed, wherever it came from.
+    #[error("--{} (key {key}): {given:?} is not allowed; wanted: {wanted}", key.replace('_', "-"))]
+    Value {
+        /// The setting's key; its flag has dashes instead.
+        key: &'static str,
+        /// What was given.
+        given: String,
+        /// What is allowed.
+        wanted: String,
+    },
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! Every setting once: its flag, its environment variable, its key in the file and its help.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Deserialize;
+
+use super::{HumanDuration, LifecycleChoice, ListenAddr, LogFormat, LogLevel, OomChoice};
+
+/// What the command line of `cgtap serve` and `cgtap check` holds.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Flags {
+    /// Read settings from this file instead of /etc/cgtap/cgtap.toml
+    #[arg(long, env = "CGTAP_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The settings themselves.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// One source's settings; what it does not say is `None`. The keys of the file are the fields' names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Serve here: ADDRESS:PORT or unix:/path; may be given more than once [default: 127.0.0.1:8080]
+    #[arg(long, env = "CGTAP_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
+    pub listen: Option<Vec<ListenAddr>>,
+    /// Find the host's /proc and /sys below this directory [default: /]
+    #[arg(long, env = "CGTAP_HOST_ROOT", value_name = "DIR")]
+    pub host_root: Option<PathBuf>,
+    /// Keep here what outlives the agent [default: /var/lib/cgtap]
+    #[arg(long, env = "CGTAP_STATE_DIR", value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Scrapes closer together than this share one reading [default: 1s]
+    #[arg(long, env = "CGTAP_MIN_INTERVAL", value_name = "DURATION")]
+    pub min_interval: Option<HumanDuration>,
+    /// Serve these metric sets too (cAdvisor's names)
+    #[arg(long, env = "CGTAP_ENABLE", value_name = "SET,...", value_delimiter = ',')]
+    pub enable: Option<Vec<String>>,
+    /// Do not serve these metric sets (cAdvisor's names)
+    #[arg(long, env = "CGTAP_DISABLE", value_name = "SET,...", value_delimiter = ',')]
+    pub disable: Option<Vec<String>>,
+    /// Put these container labels on metrics
+    #[arg(long, env = "CGTAP_LABELS", value_name = "LABEL,...", value_delimiter = ',')]
+    pub labels: Option<Vec<String>>,
+    /// Give each sample the time of its reading [default: false]
+    #[arg(long, env = "CGTAP_TIMESTAMPS", value_name = "BOOL",
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub timestamps: Option<bool>,
+    /// Form of the log on standard error [default: text]
+    #[arg(long, env = "CGTAP_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// The least severe message that is logged [default: info]
+    #[arg(long, env = "CGTAP_LOG_LEVEL", value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+    /// Cgroup files to keep open; each costs the kernel about 4 KiB [default: 90 % of the process's limit]
+    #[arg(long, env = "CGTAP_MAX_OPEN_FILES", value_name = "N")]
+    pub max_open_files: Option<u64>,
+    /// Events to keep in memory [default: 32768]
+    #[arg(long, env = "CGTAP_EVENT_MEMORY_RECORDS", value_name = "N")]
+    pub event_memory_records: Option<usize>,
+    /// Serve a removed cgroup's last values for so long [default: 10m]
+    #[arg(long, env = "CGTAP_TOMBSTONE", value_name = "DURATION")]
+    pub tombstone: Option<HumanDuration>,
+    /// Remember at most so many removed cgroups [default: 10000]
+    #[arg(long, env = "CGTAP_MAX_TOMBSTONES", value_name = "N")]
+    pub max_tombstones: Option<usize>,
+    /// Walk the tree this often as a cross-check of the kernel's events [default: 60s]
+    #[arg(long, env = "CGTAP_WALK_INTERVAL", value_name = "DURATION")]
+    pub walk_interval: Option<HumanDuration>,
+    /// Walk the tree this often where the kernel's events cannot be had [default: 2s]
+    #[arg(long, env = "CGTAP_WALK_SOURCE_INTERVAL", value_name = "DURATION")]
+    pub walk_source_interval: Option<HumanDuration>,
+    /// How to learn of cgroups made and removed [default: auto]
+    #[arg(long, env = "CGTAP_LIFECYCLE_SOURCE", value_name = "SOURCE")]
+    pub lifecycle_source: Option<LifecycleChoice>,
+    /// How to learn of OOM kills [default: auto]
+    #[arg(long, env = "CGTAP_OOM_SOURCE", value_name = "SOURCE")]
+    pub oom_source: Option<OomChoice>,
+    /// Size of the BPF ring for cgroups made and removed [default: 4194304]
+    #[arg(long, env = "CGTAP_LIFECYCLE_RING_BYTES", value_name = "BYTES")]
+    pub lifecycle_ring_bytes: Option<u32>,
+    /// Size of the BPF ring for OOM kills [default: 262144]
+    #[arg(long, env = "CGTAP_OOM_RING_BYTES", value_name = "BYTES")]
+    pub oom_ring_bytes: Option<u32>,
+    /// Connections at once, all listeners together [default: 256]
+    #[arg(long, env = "CGTAP_MAX_CONNECTIONS", value_name = "N")]
+    pub max_connections: Option<usize>,
+}
+
+impl Settings {
+    /// These settings, with what they do not say taken from `lower`.
+    #[must_use]
+    pub fn over(self, lower: Self) -> Self {
+        Self {
+            listen: self.listen.or(lower.listen),
+            host_root: self.host_root.or(lower.host_root),
+            state_dir: self.state_dir.or(lower.state_dir),
+            min_interval: self.min_interval.or(lower.min_interval),
+            enable: self.enable.or(lower.enable),
+            disable: self.disable.or(lower.disable),
+            labels: self.labels.or(lower.labels),
+            timestamps: self.timestamps.or(lower.timestamps),
+            log_format: self.log_format.or(lower.log_format),
+            log_level: self.log_level.or(lower.log_level),
+            max_open_files: self.max_open_files.or(lower.max_open_files),
+            event_memory_records: self.event_memory_records.or(lower.event_memory_records),
+            tombstone: self.tombstone.or(lower.tombstone),
+            max_tombstones: self.max_tombstones.or(lower.max_tombstones),
+            walk_interval: self.walk_interval.or(lower.walk_interval),
+            walk_source_interval: self.walk_source_interval.or(lower.walk_source_interval),
+            lifecycle_source: self.lifecycle_source.or(lower.lifecycle_source),
+            oom_source: self.oom_source.or(lower.oom_source),
+            lifecycle_ring_bytes: self.lifecycle_ring_bytes.or(lower.lifecycle_ring_bytes),
+            oom_ring_bytes: self.oom_ring_bytes.or(lower.oom_ring_bytes),
+            max_connections: self.max_connections.or(lower.max_connections),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+use clap::Parser;
+
+use super::*;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+fn parse(args: &[&str]) -> Result<Flags, String> {
+    let args = std::iter::once("cgtap").chain(args.iter().copied());
+    Cli::try_parse_from(args).map(|cli| cli.flags).map_err(|err| err.to_string())
+}
+
+/// Writes the file, then reads it as `--config` does, with the flags over it.
+fn load(file: &str, args: &[&str]) -> Result<Config, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cgtap.toml");
+    std::fs::write(&path, file).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    let flags = parse(&[&["--config", &path], args].concat())?;
+    Config::load(flags).map_err(|err| err.to_string())
+}
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+#[test]
+fn the_defaults_need_no_file() {
+    let config = Config::check(Settings::default()).unwrap();
+    let wanted = Config {
+        listen: vec!["127.0.0.1:8080".parse().unwrap()],
+        host_root: "/".into(),
+        state_dir: "/var/lib/cgtap".into(),
+        min_interval: secs(1),
+        enable: vec![],
+        disable: vec![],
+        labels: vec![],
+        timestamps: false,
+        log_format: LogFormat::Text,
+        log_level: LogLevel::Info,
+        max_open_files: None,
+        event_memory_records: 32_768,
+        tombstone: secs(600),
+        max_tombstones: 10_000,
+        walk_interval: secs(60),
+        walk_source_interval: secs(2),
+        lifecycle_source: LifecycleChoice::Auto,
+        oom_source: OomChoice::Auto,
+        lifecycle_ring_bytes: 4_194_304,
+        oom_ring_bytes: 262_144,
+        max_connections: 256,
+    };
+    assert_eq!(config, wanted);
+    assert_eq!(file::read_if_there("/nonexistent/cgtap.toml".as_ref()).unwrap(), Settings::default());
+}
+
+const FILE: &str = r#"
+listen = ["127.0.0.1:1", "unix:/run/c.sock"]
+host_root = "/host"
+state_dir = "/state"
+min_interval = "250ms"
+enable = ["percpu"]
+disable = ["tcp", "udp"]
+labels = ["app"]
+timestamps = true
+log_format = "json"
+log_level = "debug"
+max_open_files = 100
+event_memory_records = 10
+tombstone = "1h 30m"
+max_tombstones = 0
+walk_interval = "5s"
+walk_source_interval = "1s"
+lifecycle_source = "tp_btf"
+oom_source = "none"
+lifecycle_ring_bytes = 65536
+oom_ring_bytes = 131072
+max_connections = 7
+"#;
+
+#[test]
+fn every_key_of_the_file_counts() {
+    let config = load(FILE, &[]).unwrap();
+    let wanted = Config {
+        listen: vec!["127.0.0.1:1".parse().unwrap(), ListenAddr::Unix("/run/c.sock".into())],
+        host_root: "/host".into(),
+        state_dir: "/state".into(),
+        min_interval: Duration::from_millis(250),
+        enable: vec!["percpu".into()],
+        disable: vec!["tcp".into(), "udp".into()],
+        labels: vec!["app".into()],
+        timestamps: true,
+        log_format: LogFormat::Json,
+        log_level: LogLevel::Debug,
+        max_open_files: Some(100),
+        event_memory_records: 10,
+        tombstone: secs(5400),
+        max_tombstones: 0,
+        walk_interval: secs(5),
+        walk_source_interval: secs(1),
+        lifecycle_source: LifecycleChoice::TpBtf,
+        oom_source: OomChoice::None,
+        lifecycle_ring_bytes: 65_536,
+        oom_ring_bytes: 131_072,
+        max_connections: 7,
+    };
+    assert_eq!(config, wanted);
+}
+
+/// Each flag has the file's key as its name and wins over it.
+#[test]
+fn every_flag_wins_over_the_file() {
+    for (flag, value) in [
+        ("listen", "127.0.0.1:2"),
+        ("host-root", "/h"),
+        ("state-dir", "/s"),
+        ("min-interval", "9s"),
+        ("enable", "sched"),
+        ("disable", "cpu"),
+        ("labels", "x"),
+        ("timestamps", "false"),
+        ("log-format", "text"),
+        ("log-level", "trace"),
+        ("max-open-files", "99"),
+        ("event-memory-records", "9"),
+        ("tombstone", "9s"),
+        ("walk-interval", "9s"),
+        ("walk-source-interval", "9s"),
+        ("lifecycle-source", "walk"),
+        ("oom-source", "tp_btf"),
+        ("lifecycle-ring-bytes", "262144"),
+        ("oom-ring-bytes", "65536"),
+        ("max-connections", "9"),
+    ] {
+        let flag = format!("--{flag}={value}");
+        let (below, above) = (load(FILE, &[]).unwrap(), load(FILE, &[&flag]).unwrap());
+        assert_ne!(below, above, "{flag} changed nothing");
+    }
+}
+
+#[test]
+fn lists_are_repeatable_and_split_at_commas() {
+    let args = ["--listen=127.0.0.1:1", "--listen", "[::1]:2,unix:/x", "--enable", "a,b", "--enable=c"];
+    let config = load("", &args).unwrap();
+    let text: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
+    assert_eq!(text, ["127.0.0.1:1", "[::1]:2", "unix:/x"]);
+    assert_eq!(config.enable, ["a", "b", "c"]);
+    assert_eq!(load(FILE, &["--disable="]).unwrap().disable, Vec::<String>::new());
+    assert!(load("", &["--timestamps"]).unwrap().timestamps);
+}
+
+/// Every refusal names what was wrong and what is allowed.
+#[test]
+fn a_bad_file_is_refused_by_name() {
+    for (file, wanted) in [
+        ("lisen = []", &["cgtap.toml", "`lisen`", "`listen`", "`max_connections`"][..]),
+        ("listen = [\"nonsense\"]", &["nonsense", "ADDRESS:PORT"]),
+        ("min_interval = 1", &["min_interval", "string"]),
+        ("min_interval = \"1\"", &["min_interval", "unit"]),
+        ("oom_source = \"walk\"", &["`walk`", "`auto`", "`tp_btf`", "`tracepoint`", "`none`"]),
+        ("max_connections = -1", &["max_connections", "-1"]),
+        ("= ", &["cgtap.toml", "line 1"]),
+        ("listen = []", &["--listen", "at least one"]),
+        ("max_connections = 1\nmax_connections = 2", &["max_connections", "duplicate"]),
+    ] {
+        let err = load(file, &[]).expect_err(file);
+        for part in wanted {
+            assert!(err.contains(part), "{file}: {part:?} is not in {err}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_value_is_refused_by_name() {
+    for (args, wanted) in [
+        (&["--listen=localhost"][..], &["--listen", "ADDRESS:PORT"][..]),
+        (&["--listen=unix:x"], &["--listen", "absolute"]),
+        (&["--listen=127.0.0.1:1", "--listen=127.0.0.1:1"], &["--listen", "127.0.0.1:1", "once"]),
+        (&["--host-root=x"], &["--host-root", "host_root", "\"x\"", "absolute"]),
+        (&["--state-dir=x"], &["--state-dir", "absolute"]),
+        (&["--min-interval=2h"], &["--min-interval", "2h", "1h"]),
+        (&["--min-interval=fast"], &["--min-interval", "fast", "unit"]),
+        (&["--walk-interval=1ms"], &["--walk-interval", "100ms"]),
+        (&["--walk-source-interval=0s"], &["--walk-source-interval", "100ms"]),
+        (&["--tombstone=8days"], &["--tombstone", "7days"]),
+        (&["--enable=a,,b"], &["--enable", "empty"]),
+        (&["--event-memory-records=0"], &["--event-memory-records", "1 to"]),
+        (&["--max-connections=0"], &["--max-connections", "1 to 65536"]),
+        (&["--max-open-files=2147483648"], &["--max-open-files", "0 to 1073741824"]),
+        (&["--lifecycle-ring-bytes=5000"], &["--lifecycle-ring-bytes", "5000", "power of two"]),
+        (&["--oom-ring-bytes=1024"], &["--oom-ring-bytes", "page"]),
+        (&["--oom-ring-bytes=2147483648"], &["--oom-ring-bytes", "1073741824"]),
+        (&["--oom-source=walk"], &["--oom-source", "auto, tp_btf, tracepoint, none"]),
+        (&["--lifecycle-source=inotify"], &["--lifecycle-source", "auto, tp_btf, tracepoint, walk"]),
+        (&["--log-format=xml"], &["--log-format", "text, json"]),
+        (&["--timestamps=maybe"], &["--timestamps", "true, false"]),
+        (&["--no-such-flag"], &["--no-such-flag"]),
+    ] {
+        let err = load("", args).expect_err(&args.join(" "));
+        for part in wanted {
+            assert!(err.contains(part), "{args:?}: {part:?} is not in {err}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_was_named_must_be_there() {
+    let flags = parse(&["--config", "/nonexistent/c.toml"]).unwrap();
+    let err = Config::load(flags).unwrap_err().to_string();
+    assert!(err.contains("/nonexistent/c.toml"), "{err}");
+    assert!(err.contains("No such file"), "{err}");
+    let flags = parse(&["--config", "/"]).unwrap();
+    assert!(matches!(Config::load(flags), Err(ConfigError::Unreadable { .. })));
+}
