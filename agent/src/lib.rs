@@ -10,4 +10,5 @@ pub mod kernel;
 pub mod model;
 pub mod parse;
 pub mod registry;
+pub mod serve;
 pub mod snapshot;

@@ -1,0 +1,114 @@
+//! Takes the addresses, before anything else starts: an agent that cannot serve must say so at once.
+
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::config::ListenAddr;
+
+/// An address that cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct BindError {
+    /// Which address.
+    pub address: ListenAddr,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// A taken address. Dropping it frees it.
+#[derive(Debug)]
+pub struct Listener {
+    pub(super) socket: Socket,
+    address: ListenAddr,
+}
+
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener, SocketFile),
+}
+
+impl Listener {
+    /// The address, with the port that was taken where port 0 was asked for.
+    #[must_use]
+    pub fn address(&self) -> &ListenAddr {
+        &self.address
+    }
+}
+
+/// Takes all the addresses.
+///
+/// # Errors
+/// Names the first that cannot be had.
+pub async fn bind(addresses: &[ListenAddr]) -> Result<Vec<Listener>, BindError> {
+    let mut listeners = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        let listener = take(address).await;
+        listeners.push(listener.map_err(|source| BindError { address: address.clone(), source })?);
+    }
+    Ok(listeners)
+}
+
+async fn take(address: &ListenAddr) -> io::Result<Listener> {
+    match address {
+        ListenAddr::Tcp(address) => {
+            let socket = TcpListener::bind(address).await?;
+            let address = ListenAddr::Tcp(socket.local_addr()?);
+            Ok(Listener { socket: Socket::Tcp(socket), address })
+        }
+        ListenAddr::Unix(path) => {
+            remove_stale(path)?;
+            let socket = UnixListener::bind(path)?;
+            let file = SocketFile::new(path)?;
+            // Its owner and group: events name what runs on the node.
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+            Ok(Listener { socket: Socket::Unix(socket, file), address: address.clone() })
+        }
+    }
+}
+
+/// Removes a socket file that nobody answers on: what a killed agent left. Anything else there stays.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let metadata = match std::fs::symlink_metadata(path) {
+        Err(err) if err.kind() == ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    if !metadata.file_type().is_socket() {
+        return Err(io::Error::new(ErrorKind::AlreadyExists, "a file that is no socket is there"));
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => Err(io::Error::new(ErrorKind::AddrInUse, "another process answers there")),
+        Err(err) if err.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        Err(err) => Err(err),
+    }
+}
+
+/// The socket's file, removed at the end unless another process has put its own there.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    inode: (u64, u64),
+}
+
+impl SocketFile {
+    fn new(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), inode: inode(path)? })
+    }
+}
+
+fn inode(path: &Path) -> io::Result<(u64, u64)> {
+    std::fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if inode(&self.path).is_ok_and(|inode| inode == self.inode)
+            && let Err(err) = std::fs::remove_file(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %err, "cannot remove the socket file");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! gzip where the client takes it: for whole answers and for those that are made while they are sent. Never for `/events`, which must not wait in a compressor.
+
+use std::io::{self, Write};
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use bytes::Bytes;
+use flate2::write::GzEncoder;
+use futures_core::Stream;
+
+use super::pieces::LEVEL;
+
+/// Below this a packet is a packet.
+const WORTH_BYTES: usize = 1400;
+
+/// A 200 with a body of some kilobytes, compressed where that is accepted and pays.
+pub(super) fn respond(content_type: &'static str, body: Bytes, request: &HeaderMap) -> Response {
+    let packed = if body.len() >= WORTH_BYTES && accepts_gzip(request) { gzip(&body) } else { None };
+    let is_packed = packed.is_some();
+    with_headers(content_type, is_packed, Body::from(packed.unwrap_or(body)))
+}
+
+/// A 200 with a body that is made while it is sent; it must be packed already where `gzip` says so.
+pub(super) fn respond_in_pieces(
+    content_type: &'static str,
+    gzip: bool,
+    body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+) -> Response {
+    with_headers(content_type, gzip, Body::from_stream(body))
+}
+
+fn with_headers(content_type: &'static str, gzip: bool, body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
+    if gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+fn gzip(body: &[u8]) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 8), LEVEL);
+    let written = encoder.write_all(body).and_then(|()| encoder.finish());
+    written.map(Bytes::from).inspect_err(|err| tracing::warn!(%err, "cannot compress an answer")).ok()
+}
+
+pub(super) fn accepts_gzip(request: &HeaderMap) -> bool {
+    let values = request.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let weights: Vec<(&str, bool)> = values.flat_map(|value| value.split(',')).map(coding).collect();
+    let of =
+        |name: &str| weights.iter().find(|(coding, _)| coding.eq_ignore_ascii_case(name)).map(|(_, on)| *on);
+    of("gzip").or_else(|| of("x-gzip")).or_else(|| of("*")).unwrap_or(false)
+}
+
+/// A coding and whether its weight is above 0.
+fn coding(text: &str) -> (&str, bool) {
+    let mut parts = text.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default();
+    let weight = parts.find_map(|part| part.strip_prefix("q=")).map(str::parse::<f32>);
+    (name, weight.is_none_or(|weight| weight.is_ok_and(|weight| weight > 0.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_only_where_accepted() {
+        for (accept, wanted) in [
+            ("gzip", true),
+            ("deflate, GZIP;q=0.5", true),
+            ("*", true),
+            ("gzip;q=0, *", false),
+            ("gzip; q=0.000", false),
+            ("gzip;q=x", false),
+            ("identity", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(accept));
+            assert_eq!(accepts_gzip(&headers), wanted, "{accept:?}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+}

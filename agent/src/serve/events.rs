@@ -1,0 +1,137 @@
+//! `/events`: a subscription as a body that is made as fast as the client takes it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+
+use axum::body::Body;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use bytes::Bytes;
+use futures_core::Stream;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+use super::events_query::EventsQuery;
+use super::{BoxFuture, Counters, Limits, Services, Shutdown};
+use crate::events::{Delivery, Subscription};
+use crate::export::events_json::write_delivery;
+
+/// Deliveries that are there are put together up to this, so that a burst is few writes.
+const CHUNK_BYTES: usize = 32 * 1024;
+
+/// The answer to a checked request. The subscription begins here, before the client sees the status.
+pub(super) fn respond(
+    query: EventsQuery,
+    services: &Services,
+    limits: &Limits,
+    shutdown: Shutdown,
+) -> Response {
+    let mut subscription = services.events.subscribe(query.filter, query.start);
+    if !query.follow {
+        subscription = subscription.until_now();
+    }
+    let mut keep_alive = interval_at(Instant::now() + limits.keep_alive, limits.keep_alive);
+    keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let feed = Feed {
+        subscription,
+        shutdown,
+        boot_id: Arc::clone(&services.boot_id),
+        counters: Arc::clone(&services.counters),
+        sse: query.sse,
+        follow: query.follow,
+        left: query.limit.unwrap_or(u64::MAX),
+        keep_alive,
+    };
+    let kind = if query.sse { "text/event-stream" } else { "application/x-ndjson" };
+    let mut response = Response::new(Body::from_stream(Chunks { next: Some(Box::pin(feed.chunk())) }));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept"));
+    response
+}
+
+struct Feed {
+    subscription: Subscription,
+    shutdown: Shutdown,
+    boot_id: Arc<str>,
+    counters: Arc<Counters>,
+    sse: bool,
+    follow: bool,
+    /// Events still to deliver.
+    left: u64,
+    keep_alive: Interval,
+}
+
+impl Feed {
+    /// The next bytes; `None` at the end.
+    async fn chunk(mut self) -> (Option<Bytes>, Self) {
+        let mut out = Vec::new();
+        loop {
+            let ordered = self.shutdown.is_ordered();
+            self.fill(&mut out);
+            if !out.is_empty() {
+                return (Some(Bytes::from(out)), self);
+            }
+            // What came before the order to stop has been delivered above.
+            if !self.follow || self.left == 0 || ordered {
+                return (None, self);
+            }
+            tokio::select! {
+                delivery = self.subscription.next() => self.push(&mut out, &delivery),
+                () = self.shutdown.wait() => {}
+                _ = self.keep_alive.tick(), if self.sse => out.extend_from_slice(b": keep-alive\n\n"),
+            }
+        }
+    }
+
+    fn fill(&mut self, out: &mut Vec<u8>) {
+        while self.left > 0 && out.len() < CHUNK_BYTES {
+            let Some(delivery) = self.subscription.try_next() else { return };
+            self.push(out, &delivery);
+        }
+    }
+
+    fn push(&mut self, out: &mut Vec<u8>, delivery: &Delivery) {
+        match delivery {
+            Delivery::Event(event) => {
+                self.left = self.left.saturating_sub(1);
+                if self.sse {
+                    out.extend_from_slice(format!("id: {}\n", event.seq).as_bytes());
+                }
+            }
+            Delivery::Lost { from_seq, to_seq } => {
+                let lost = to_seq.saturating_sub(*from_seq).saturating_add(1);
+                self.counters.lost_events.fetch_add(lost, Ordering::Relaxed);
+            }
+        }
+        if self.sse {
+            out.extend_from_slice(b"data: ");
+        }
+        if let Err(err) = write_delivery(out, &self.boot_id, delivery) {
+            // A stream that ends is seen; one with a hole is not.
+            tracing::error!(%err, ?delivery, "cannot write an event");
+            self.left = 0;
+        }
+        out.extend_from_slice(if self.sse { b"\n\n" } else { b"\n" });
+    }
+}
+
+type NextChunk = BoxFuture<(Option<Bytes>, Feed)>;
+
+/// [`Feed::chunk`] over and over.
+struct Chunks {
+    next: Option<NextChunk>,
+}
+
+impl Stream for Chunks {
+    type Item = Result<Bytes, std::convert::Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(next) = &mut self.next else { return Poll::Ready(None) };
+        let (chunk, feed) = ready!(next.as_mut().poll(cx));
+        self.next = chunk.is_some().then(|| Box::pin(feed.chunk()) as NextChunk);
+        Poll::Ready(chunk.map(Ok))
+    }
+}

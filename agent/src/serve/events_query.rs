@@ -1,0 +1,139 @@
+//! What a request to `/events` asks for.
+
+use std::collections::BTreeSet;
+
+use axum::http::{HeaderMap, header};
+
+use super::params::{Params, text};
+use super::refusal::Refusal;
+use crate::events::{Filter, Start};
+use crate::export::rfc3339;
+use crate::model::{CgroupPath, EventKind};
+
+const PARAMETERS: &[&str] =
+    &["follow", "types", "since_seq", "since", "limit", "cgroup", "pod", "container", "namespace"];
+
+/// The request's parameters and headers, checked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct EventsQuery {
+    pub(super) follow: bool,
+    pub(super) start: Start,
+    pub(super) filter: Filter,
+    pub(super) limit: Option<u64>,
+    /// Server-sent events instead of newline-delimited JSON.
+    pub(super) sse: bool,
+}
+
+impl EventsQuery {
+    pub(super) fn parse(query: Option<&str>, headers: &HeaderMap) -> Result<Self, Refusal> {
+        let (mut filter, mut follow, mut since_seq, mut limit) = (Filter::default(), false, None, None);
+        for (name, bytes) in Params::parse(query, PARAMETERS)?.0 {
+            let value = || text(&name, &bytes);
+            match name.as_str() {
+                "follow" => follow = boolean(value()?)?,
+                "types" => filter.types = Some(types(value()?)?),
+                "since_seq" => since_seq = Some(number(&name, value()?)?),
+                "since" => filter.since = Some(since(value()?)?),
+                "limit" => limit = Some(positive(&name, value()?)?),
+                "cgroup" => filter.cgroup = Some(cgroup(&bytes)?),
+                "pod" => filter.pod = Some(uid(value()?)?),
+                "container" => filter.container = Some(container(value()?)?),
+                _ => return Err(Refusal::parameter(&name, format!("{name:?} is not available yet"))),
+            }
+        }
+        // A client that reconnects repeats its first request, so its header is the newer word.
+        let since_seq = last_event_id(headers)?.or(since_seq);
+        let start = match since_seq {
+            Some(seq) => Start::SinceSeq(seq),
+            None if follow && filter.since.is_none() => Start::Now,
+            None => Start::Oldest,
+        };
+        Ok(Self { follow, start, filter, limit, sse: accepts_sse(headers) })
+    }
+}
+
+/// A bare `follow` is a yes.
+fn boolean(value: &str) -> Result<bool, Refusal> {
+    match value {
+        "" | "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        _ => Err(Refusal::parameter("follow", format!("{value:?} is neither true nor false"))
+            .allowing(&["1", "true", "0", "false"])),
+    }
+}
+
+fn types(value: &str) -> Result<BTreeSet<String>, Refusal> {
+    let known = |name: &&str| EventKind::TYPE_NAMES.contains(name);
+    if let Some(unknown) = value.split(',').find(|name| !known(name)) {
+        let refusal = Refusal::parameter("types", format!("unknown type {unknown:?}"));
+        return Err(refusal.allowing(&EventKind::TYPE_NAMES));
+    }
+    Ok(value.split(',').map(str::to_owned).collect())
+}
+
+fn number(name: &str, value: &str) -> Result<u64, Refusal> {
+    // `parse` alone would let "+1" through.
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    let number = value.parse().ok().filter(|_| digits);
+    number.ok_or_else(|| Refusal::parameter(name, format!("{value:?} is no number from 0 to {}", u64::MAX)))
+}
+
+fn positive(name: &str, value: &str) -> Result<u64, Refusal> {
+    let number = number(name, value)?;
+    if number == 0 {
+        Err(Refusal::parameter(name, "0 would answer nothing; wanted at least 1"))
+    } else {
+        Ok(number)
+    }
+}
+
+fn since(value: &str) -> Result<std::time::SystemTime, Refusal> {
+    rfc3339::parse(value).map_err(|err| Refusal::parameter("since", err))
+}
+
+fn cgroup(value: &[u8]) -> Result<CgroupPath, Refusal> {
+    if value.starts_with(b"/") {
+        return Ok(CgroupPath::from_bytes(value));
+    }
+    let shown = String::from_utf8_lossy(value);
+    Err(Refusal::parameter("cgroup", format!("{shown:?} is no path from the hierarchy's root, as /a/b")))
+}
+
+/// With dashes, as the kubelet has it; a static pod's is 32 hexadecimal digits.
+fn uid(value: &str) -> Result<String, Refusal> {
+    let well_formed = !value.is_empty() && value.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    if well_formed {
+        return Ok(value.to_ascii_lowercase());
+    }
+    Err(Refusal::parameter("pod", format!("{value:?} is no pod's uid: hexadecimal digits and dashes")))
+}
+
+fn container(value: &str) -> Result<String, Refusal> {
+    let well_formed = (12..=64).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_hexdigit());
+    if well_formed {
+        return Ok(value.to_ascii_lowercase());
+    }
+    let wanted = "is no container's id: its first 12 to all 64 hexadecimal digits";
+    Err(Refusal::parameter("container", format!("{value:?} {wanted}")))
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
+    const NAME: &str = "Last-Event-ID";
+    let Some(value) = headers.get(NAME) else { return Ok(None) };
+    let value = String::from_utf8_lossy(value.as_bytes());
+    // Browsers send it empty before the first event.
+    if value.is_empty() { Ok(None) } else { number(NAME, &value).map(Some) }
+}
+
+fn accepts_sse(headers: &HeaderMap) -> bool {
+    headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).any(|value| {
+        value.split(',').any(|kind| {
+            let mut parts = kind.split(';').map(str::trim);
+            let wanted = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("text/event-stream"));
+            wanted && !parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! An answer that is made as fast as its client takes it, on a thread that may block.
+//!
+//! Between the maker and the client wait a few pieces and no more: the text of a busy node is tens of megabytes, and a
+//! client may be slow. A client that goes away drops [`Pieces`], which ends the maker at its next piece.
+
+use std::io::{self, ErrorKind, Write};
+use std::mem;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures_core::Stream;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+
+use super::WriteBody;
+use super::connection::Place;
+
+/// A piece is handed on when it holds this much; it may hold one piece of the exposition more.
+const PIECE_BYTES: usize = 32 * 1024;
+
+/// Pieces that wait for the client.
+const WAITING: usize = 2;
+
+/// Of a scrape of 2,000 cgroups (15.0 MB), best of 8: level 1 9 ms and 0.70 MB, level 2 20 ms and 0.47 MB, level 3
+/// 26 ms and 0.44 MB, level 4 36 ms and 0.43 MB. Bytes on a node's own network are cheaper than its processors.
+pub(super) const LEVEL: Compression = Compression::fast();
+
+/// The body of an answer. It ends with an error when its maker did not come to the end, so that the client never
+/// takes a part for the whole.
+pub(super) struct Pieces {
+    first: Option<Bytes>,
+    rest: Receiver<Bytes>,
+    /// `None` after its end was told.
+    maker: Option<JoinHandle<io::Result<()>>>,
+    _place: Place,
+}
+
+impl Pieces {
+    /// Begins to make the answer and waits for its first piece.
+    ///
+    /// # Errors
+    /// When the maker fails before it, so that the client can still be told.
+    pub(super) async fn start(write: WriteBody, gzip: bool, place: Place) -> io::Result<Self> {
+        let (pieces, mut rest) = mpsc::channel(WAITING);
+        let mut maker = spawn_blocking(move || make(write, gzip, Pipe { pieces, piece: Vec::new() }));
+        match rest.recv().await {
+            Some(first) => Ok(Self { first: Some(first), rest, maker: Some(maker), _place: place }),
+            None => {
+                outcome((&mut maker).await)?;
+                Ok(Self { first: None, rest, maker: None, _place: place })
+            }
+        }
+    }
+}
+
+impl Stream for Pieces {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
+        if let Some(piece) = ready!(self.rest.poll_recv(cx)) {
+            return Poll::Ready(Some(Ok(piece)));
+        }
+        let Some(maker) = &mut self.maker else { return Poll::Ready(None) };
+        let ended = ready!(Pin::new(maker).poll(cx));
+        self.maker = None;
+        Poll::Ready(outcome(ended).err().map(Err))
+    }
+}
+
+fn outcome(ended: Result<io::Result<()>, JoinError>) -> io::Result<()> {
+    let made = ended.unwrap_or_else(|err| Err(io::Error::other(err)));
+    made.inspect_err(|err| tracing::error!(%err, "cannot make an answer"))
+}
+
+fn make(write: WriteBody, gzip: bool, mut pipe: Pipe) -> io::Result<()> {
+    if gzip {
+        let mut encoder = GzEncoder::new(pipe, LEVEL);
+        feed(write, &mut encoder)?;
+        return encoder.finish()?.finish();
+    }
+    feed(write, &mut pipe)?;
+    pipe.finish()
+}
+
+fn feed(write: WriteBody, into: &mut dyn Write) -> io::Result<()> {
+    let mut fed = Ok(());
+    write(&mut |text| match into.write_all(text) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(err) => {
+            fed = Err(err);
+            ControlFlow::Break(())
+        }
+    });
+    fed
+}
+
+/// Gathers bytes to pieces and waits for the client to take them.
+struct Pipe {
+    pieces: Sender<Bytes>,
+    piece: Vec<u8>,
+}
+
+impl Pipe {
+    fn send(&mut self) -> io::Result<()> {
+        let piece = Bytes::from(mem::take(&mut self.piece));
+        self.pieces.blocking_send(piece).map_err(|_gone| ErrorKind::BrokenPipe.into())
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        if self.piece.is_empty() { Ok(()) } else { self.send() }
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.piece.capacity() == 0 {
+            self.piece.reserve_exact(PIECE_BYTES.max(bytes.len()));
+        }
+        self.piece.extend_from_slice(bytes);
+        if self.piece.len() >= PIECE_BYTES {
+            self.send()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

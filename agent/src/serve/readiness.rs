@@ -1,0 +1,81 @@
+//! Whether every part that a client relies on has begun.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The parts that are awaited. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness {
+    awaited: Arc<Mutex<Vec<&'static str>>>,
+}
+
+impl Readiness {
+    /// Awaits nothing yet: take all latches before serving begins.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Awaits one more part, until its latch is opened.
+    #[must_use = "a latch that is dropped is awaited for ever"]
+    pub fn latch(&self, name: &'static str) -> Latch {
+        self.lock().push(name);
+        Latch { readiness: self.clone(), name }
+    }
+
+    /// What is awaited; empty when ready.
+    #[must_use]
+    pub fn awaited(&self) -> Vec<&'static str> {
+        self.lock().clone()
+    }
+
+    /// Whether nothing is awaited.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<&'static str>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One part's promise. It is kept by [`Latch::open`] and not by dropping, so that a part that failed is not ready.
+#[derive(Debug)]
+pub struct Latch {
+    readiness: Readiness,
+    name: &'static str,
+}
+
+impl Latch {
+    /// The part is ready.
+    pub fn open(self) {
+        let mut awaited = self.readiness.lock();
+        if let Some(index) = awaited.iter().position(|name| *name == self.name) {
+            awaited.remove(index);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_when_the_last_latch_opens() {
+        let readiness = Readiness::new();
+        let (walk, again, oom) = (readiness.latch("walk"), readiness.latch("walk"), readiness.latch("oom"));
+        walk.open();
+        assert_eq!(readiness.awaited(), ["walk", "oom"]);
+        again.open();
+        assert!(!readiness.is_ready());
+        oom.open();
+        assert!(readiness.is_ready());
+    }
+
+    #[test]
+    fn a_part_that_failed_is_not_ready() {
+        let readiness = Readiness::new();
+        drop(readiness.latch("walk"));
+        assert_eq!(readiness.awaited(), ["walk"]);
+    }
+}

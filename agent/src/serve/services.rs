@@ -1,0 +1,84 @@
+//! What the endpoints are served from, and within which limits.
+
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Counters, Readiness};
+use crate::events::EventLog;
+use crate::model::Status;
+
+/// A future without a name.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Writes a text in pieces, until its reader breaks off. Runs once, on a thread that may block.
+pub type WriteBody = Box<dyn FnOnce(&mut dyn FnMut(&[u8]) -> ControlFlow<()>) + Send>;
+
+/// A scrape's answer.
+pub struct Exposition {
+    /// The format that was agreed on.
+    pub content_type: &'static str,
+    /// Makes the text, piece by piece, as fast as the client takes it.
+    pub write: WriteBody,
+}
+
+/// Answers a scrape with the request's `Accept`; an error is the text of a 500.
+pub type MetricsSource = Arc<dyn Fn(Option<String>) -> BoxFuture<Result<Exposition, String>> + Send + Sync>;
+
+/// What the endpoints are served from.
+#[derive(Clone)]
+pub struct Services {
+    /// For `/events`.
+    pub events: EventLog,
+    /// For `/metrics`.
+    pub metrics: MetricsSource,
+    /// For `/status`.
+    pub status: Arc<dyn Fn() -> Status + Send + Sync>,
+    /// For `/readyz`.
+    pub readiness: Readiness,
+    /// For `/healthz`: whether the agent's core runs.
+    pub healthy: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// In each event; empty where it is not known.
+    pub boot_id: Arc<str>,
+    /// What serving counts.
+    pub counters: Arc<Counters>,
+}
+
+/// The bounds of what clients can cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once, all listeners together; one more is answered 503 and closed.
+    pub max_connections: usize,
+    /// Followers of `/events` at once, so that they leave connections for scrapes.
+    pub max_followers: usize,
+    /// Scrapes whose answer is not yet with the client; bounds the memory that slow ones hold.
+    pub max_scrapes: usize,
+    /// For a request's head to arrive, and for an idle connection to send one.
+    pub header_read: Duration,
+    /// For a client to take the next byte of an answer.
+    pub stalled_response: Duration,
+    /// For a follower to take the next byte: long, as it may be a terminal that someone paused.
+    pub stalled_follower: Duration,
+    /// Between comments on a silent stream of server-sent events.
+    pub keep_alive: Duration,
+    /// For open answers to end at shutdown.
+    pub drain: Duration,
+}
+
+impl Limits {
+    /// The defaults for that many connections.
+    #[must_use]
+    pub fn new(max_connections: usize) -> Self {
+        Self {
+            max_connections,
+            max_followers: (max_connections - max_connections / 4).max(1),
+            max_scrapes: 32,
+            header_read: Duration::from_secs(30),
+            stalled_response: Duration::from_secs(30),
+            stalled_follower: Duration::from_secs(600),
+            keep_alive: Duration::from_secs(15),
+            drain: Duration::from_millis(1500),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The one signal to stop.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// Waits for the end. Clones wait for the same one.
+#[derive(Clone, Debug)]
+pub struct Shutdown(watch::Receiver<bool>);
+
+/// Orders the end; dropping it orders it as well, so that a panic cannot leave servers behind.
+#[derive(Debug)]
+pub struct ShutdownTrigger(watch::Sender<bool>);
+
+impl Shutdown {
+    /// A pair of the order and those who wait for it.
+    #[must_use]
+    pub fn new() -> (ShutdownTrigger, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (ShutdownTrigger(sender), Self(receiver))
+    }
+
+    /// Returns when the end was ordered, at once if it already was.
+    pub async fn wait(&mut self) {
+        // An error means that the trigger is gone, which is an order too.
+        let _ordered = self.0.wait_for(|ordered| *ordered).await.is_ok();
+    }
+
+    /// Whether the end was ordered.
+    #[must_use]
+    pub fn is_ordered(&self) -> bool {
+        *self.0.borrow() || self.0.has_changed().is_err()
+    }
+}
+
+impl ShutdownTrigger {
+    /// Orders the end.
+    pub fn order(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+/// A [`Shutdown`] that SIGTERM or SIGINT orders.
+///
+/// # Errors
+/// The handlers cannot be installed.
+pub fn shutdown_on_signals() -> std::io::Result<Shutdown> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (trigger, shutdown) = Shutdown::new();
+    tokio::spawn(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!(signal = name, "stopping");
+        trigger.order();
+    });
+    Ok(shutdown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_order_reaches_all_who_wait_early_or_late() {
+        let (trigger, mut early) = Shutdown::new();
+        assert!(!early.is_ordered());
+        let mut late = early.clone();
+        trigger.order();
+        early.wait().await;
+        late.wait().await;
+        assert!(late.is_ordered());
+    }
+
+    #[tokio::test]
+    async fn a_trigger_that_is_gone_is_an_order() {
+        let (trigger, mut waiting) = Shutdown::new();
+        drop(trigger);
+        waiting.wait().await;
+        assert!(waiting.is_ordered());
+    }
+}
