@@ -1,6 +1,7 @@
 //! The library behind the `cgtap` binary. `ARCHITECTURE.md` has the map.
 #![deny(unsafe_code)]
 
+pub mod cli;
 pub mod config;
 pub mod events;
 pub mod export;
@@ -10,5 +11,6 @@ pub mod kernel;
 pub mod model;
 pub mod parse;
 pub mod registry;
+pub mod run;
 pub mod serve;
 pub mod snapshot;

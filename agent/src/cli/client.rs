@@ -1,0 +1,147 @@
+//! One GET to a running agent, its answer as it comes.
+
+use std::io;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Incoming;
+use hyper::{Request, StatusCode, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::url::AgentUrl;
+
+/// An error's body is read no further than this.
+const ERROR_BYTES: usize = 64 * 1024;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ClientError {
+    /// Nobody answers there.
+    #[error("cannot reach the agent: {0}; is `cgtap serve` running, and at this --url?")]
+    Unreachable(#[from] io::Error),
+    /// The connection broke, or the other end speaks no HTTP.
+    #[error("the agent's answer broke off: {0}")]
+    Broken(#[from] hyper::Error),
+    /// The request could not be written.
+    #[error("no such request is possible: {0}")]
+    Request(#[from] axum::http::Error),
+    /// The agent refused.
+    #[error("the agent answers {status}: {text}")]
+    Refused {
+        /// Its status.
+        status: StatusCode,
+        /// Its body.
+        text: String,
+    },
+}
+
+/// The body of a 200.
+pub(super) async fn get(url: &AgentUrl, path_and_query: &str) -> Result<Incoming, ClientError> {
+    match url {
+        AgentUrl::Tcp { host, port } => {
+            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            exchange(stream, host, path_and_query).await
+        }
+        AgentUrl::Unix(path) => exchange(UnixStream::connect(path).await?, "localhost", path_and_query).await,
+    }
+}
+
+async fn exchange<Io>(io: Io, host: &str, path_and_query: &str) -> Result<Incoming, ClientError>
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await?;
+    tokio::spawn(connection);
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let request = Request::get(path_and_query).header("host", host);
+    let request = request.header("accept", "application/x-ndjson").body(Empty::<Bytes>::new())?;
+    let (head, body) = sender.send_request(request).await?.into_parts();
+    if head.status == StatusCode::OK {
+        return Ok(body);
+    }
+    let bytes =
+        Limited::new(body, ERROR_BYTES).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    Err(ClientError::Refused { status: head.status, text: reason(&bytes) })
+}
+
+/// The `error` and what is allowed, of our own refusals; else the text as it is.
+fn reason(body: &[u8]) -> String {
+    let text = || String::from_utf8_lossy(body).trim().to_owned();
+    let Ok(json) = serde_json::from_slice::<serde_json::Value>(body) else { return text() };
+    let Some(error) = json.get("error").and_then(|error| error.as_str()) else { return text() };
+    let allowed = json.get("allowed").and_then(|allowed| allowed.as_array());
+    let allowed: Vec<&str> = allowed.into_iter().flatten().filter_map(|name| name.as_str()).collect();
+    if allowed.is_empty() { error.to_owned() } else { format!("{error}; allowed: {}", allowed.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_in_words() {
+        for (body, wanted) in [
+            (r#"{"error":"no","allowed":["a","b"]}"#, "no; allowed: a, b"),
+            (r#"{"error":"no"}"#, "no"),
+            ("plain\n", "plain"),
+            ("[1]", "[1]"),
+        ] {
+            assert_eq!(reason(body.as_bytes()), wanted);
+        }
+    }
+
+    /// Answers one connection with the text; gives back what was asked.
+    fn answering<S>(mut accepted: S, answer: &'static str) -> String
+    where
+        S: io::Read + io::Write,
+    {
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            accepted.read_exact(&mut byte).unwrap();
+            asked.extend_from_slice(&byte);
+        }
+        accepted.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8(asked).unwrap()
+    }
+
+    #[tokio::test]
+    async fn asks_over_tcp_and_streams_the_answer() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\n{}\n\r\n0\r\n\r\n";
+        let agent = std::thread::spawn(move || answering(listener.accept().unwrap().0, answer));
+        let url = AgentUrl::Tcp { host: "127.0.0.1".into(), port };
+        let body = get(&url, "/events?limit=1").await.unwrap().collect().await.unwrap().to_bytes();
+        assert_eq!(body, "{}\n");
+        let asked = agent.join().unwrap();
+        assert!(asked.starts_with("GET /events?limit=1 HTTP/1.1\r\nhost: 127.0.0.1\r\n"), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_over_a_unix_socket_names_its_status() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let answer = "HTTP/1.1 400 Bad Request\r\ncontent-length: 14\r\n\r\n{\"error\":\"no\"}";
+        let agent = std::thread::spawn(move || answering(listener.accept().unwrap().0, answer));
+        let err = get(&AgentUrl::Unix(path), "/events?").await.unwrap_err();
+        assert_eq!(err.to_string(), "the agent answers 400 Bad Request: no");
+        agent.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn nobody_there_and_no_http_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let nobody = get(&AgentUrl::Unix(path.clone()), "/events?").await.unwrap_err();
+        assert!(matches!(nobody, ClientError::Unreachable(_)), "{nobody}");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let agent = std::thread::spawn(move || answering(listener.accept().unwrap().0, "SSH-2.0\r\n"));
+        let broken = get(&AgentUrl::Unix(path), "/events?").await.unwrap_err();
+        assert!(matches!(broken, ClientError::Broken(_)), "{broken}");
+        agent.join().unwrap();
+    }
+}

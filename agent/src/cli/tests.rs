@@ -1,0 +1,50 @@
+use super::*;
+
+fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(std::iter::once(&"cgtap").chain(args))
+}
+
+#[test]
+fn the_definition_is_sound() {
+    use clap::CommandFactory;
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn mistakes_end_with_status_2_and_name_themselves() {
+    for (args, part) in [
+        (&[][..], "Usage"),
+        (&["bogus"], "bogus"),
+        (&["serve", "--bogus"], "--bogus"),
+        (&["serve", "extra"], "extra"),
+        (&["serve", "--listen", "nonsense"], "--listen"),
+        (&["check", "--oom-source", "x"], "tp_btf"),
+        (&["events", "--types", "oom"], "oom_kill"),
+        (&["events", "--url", "ftp://x"], "http://HOST:PORT"),
+        (&["events", "--limit", "0"], "--limit"),
+    ] {
+        let err = parse(args).expect_err(&args.join(" "));
+        assert_eq!(err.exit_code(), 2, "{args:?}");
+        assert!(err.to_string().contains(part), "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn help_and_version_are_no_mistakes() {
+    for args in [&["--help"][..], &["--version"], &["serve", "--help"], &["events", "-h"]] {
+        assert_eq!(parse(args).expect_err("printed").exit_code(), 0, "{args:?}");
+    }
+}
+
+#[test]
+fn a_cause_is_told_once() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot: {0}")]
+    struct Says(#[source] io::Error);
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot")]
+    struct Hides(#[source] io::Error);
+    let cause = || io::Error::other("because");
+    assert_eq!(with_causes(&Says(cause())), "cannot: because");
+    assert_eq!(with_causes(&Hides(cause())), "cannot: because");
+}

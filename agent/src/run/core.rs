@@ -1,0 +1,303 @@
+//! The core task: kernel records in, registry and event log out.
+//!
+//! It opens no file. Walks and look-ups run on threads that may block, and come back as messages.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::kills::{Kills, Looked};
+use super::state::State;
+use super::walks::{Finished, Walks};
+use crate::events::EventDraft;
+use crate::kernel::{Batch, Guard, LifecycleRing, OomRing};
+use crate::model::{CgroupRef, EventKind, Hook, LifecycleEvent, OomKill, Source};
+use crate::registry::Change;
+use crate::serve::{Latch, Shutdown};
+
+/// How often counters are looked at and tombstones expire.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Everything that the core task owns.
+pub(super) struct Core {
+    pub(super) state: Arc<State>,
+    pub(super) lifecycle: Option<LifecycleRing>,
+    pub(super) oom: Option<OomRing>,
+    pub(super) walks: Walks,
+    pub(super) kills: Kills,
+    pub(super) tombstone: Duration,
+    pub(super) walk_source_interval: Duration,
+    /// Drops that were already told, per hook.
+    pub(super) told_drops: [u64; Hook::ALL.len()],
+    /// Keeps the programs attached.
+    pub(super) _guard: Guard,
+}
+
+impl Core {
+    /// Walks once, then follows the kernel until shutdown.
+    pub(super) async fn run(mut self, first_walk: Latch, mut shutdown: Shutdown) {
+        tokio::select! {
+            () = shutdown.wait() => return,
+            () = self.first_walk() => {}
+        }
+        let took = self.state.began.elapsed();
+        // Only this task sets it, once.
+        let _ = self.state.ready_after.set(took);
+        first_walk.open();
+        tracing::info!(ready_after_msec = took.as_millis(), cgroups = self.state.registry().len(), "ready");
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let walk_due = self.walks.next_due();
+            tokio::select! {
+                () = shutdown.wait() => return,
+                batch = next_kills(&mut self.oom) => self.on_kills(batch),
+                batch = next_lifecycle(&mut self.lifecycle) => self.on_lifecycle(batch),
+                looked = self.kills.looked_up() => self.on_looked_up(looked),
+                finished = self.walks.finished() => self.on_walk(finished),
+                () = until(walk_due) => {}
+                _ = tick.tick() => self.on_tick(),
+            }
+            self.start_walk(true);
+        }
+    }
+
+    /// The first walk is silent: what it finds was there before. The rings keep what happens meanwhile.
+    async fn first_walk(&mut self) {
+        let finished = loop {
+            self.start_walk(false);
+            if let Some(finished) = self.walks.finished().await {
+                break finished;
+            }
+            until(self.walks.next_due()).await;
+        };
+        self.note_walk(finished.duration);
+        let mut changes = self.drain_lifecycle();
+        changes.extend(self.state.registry().apply_walk(finished.mark, &finished.walked));
+        let cgroups = self.state.registry().len();
+        let kind = EventKind::AgentStarted { version: env!("CARGO_PKG_VERSION"), cgroups };
+        self.append_own(SystemTime::now(), kind);
+        self.tell(changes);
+    }
+
+    fn start_walk(&mut self, tell: bool) {
+        self.walks.start_if_due(tell, || self.state.registry().begin_walk());
+    }
+
+    fn on_walk(&mut self, finished: Option<Finished>) {
+        let Some(finished) = finished else { return };
+        self.note_walk(finished.duration);
+        // The registry's rule: what the ring holds first, then the walk.
+        let mut changes = self.drain_lifecycle();
+        changes.extend(self.state.registry().apply_walk(finished.mark, &finished.walked));
+        self.tell(changes);
+    }
+
+    fn note_walk(&self, duration: Duration) {
+        self.state.walks.fetch_add(1, Ordering::Relaxed);
+        let usec = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.state.walk_usec.store(usec, Ordering::Relaxed);
+    }
+
+    fn on_lifecycle(&mut self, batch: std::io::Result<Batch<LifecycleEvent>>) {
+        match batch {
+            Ok(batch) => {
+                let changes = self.apply(&batch);
+                self.tell(changes);
+            }
+            Err(error) => {
+                tracing::error!(%error, "the lifecycle ring cannot be read any more; walking instead");
+                self.lifecycle = None;
+                self.walks.set_interval(self.walk_source_interval);
+            }
+        }
+    }
+
+    /// Applies everything that the ring holds now.
+    fn drain_lifecycle(&mut self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        while let Some(ring) = &mut self.lifecycle {
+            let batch = ring.drain();
+            if batch.events.is_empty() && batch.broken.is_empty() {
+                break;
+            }
+            changes.extend(self.apply(&batch));
+        }
+        changes
+    }
+
+    fn apply(&mut self, batch: &Batch<LifecycleEvent>) -> Vec<Change> {
+        self.check_batch(batch.missing, &batch.broken);
+        let mut registry = self.state.registry();
+        let changes = batch.events.iter().flat_map(|event| registry.apply(event)).collect();
+        if registry.take_needs_walk() {
+            self.walks.want();
+        }
+        changes
+    }
+
+    fn on_kills(&mut self, batch: std::io::Result<Batch<OomKill>>) {
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(error) => {
+                tracing::error!(%error, "the OOM ring cannot be read any more; OOM kills are not reported");
+                self.oom = None;
+                return;
+            }
+        };
+        self.check_batch(batch.missing, &batch.broken);
+        // The victim's cgroup may have been made a moment ago: its record is in the other ring.
+        let changes = self.drain_lifecycle();
+        self.tell(changes);
+        for kill in batch.events {
+            self.on_kill(kill);
+        }
+    }
+
+    fn on_kill(&mut self, kill: OomKill) {
+        if self.kills.is_repeat(&kill) {
+            return;
+        }
+        let known = kill.cgroup.and_then(|key| self.state.registry().oom_kill(key));
+        match known {
+            Some((path, identity)) => {
+                let cgroup = CgroupRef { path, key: kill.cgroup, path_cut: false };
+                self.state.events.append(EventDraft {
+                    time: kill.time,
+                    source: kill.source,
+                    cgroup: Some(cgroup),
+                    identity: Some(identity),
+                    kind: EventKind::OomKill(Box::new(kill.victim)),
+                });
+            }
+            None if self.kills.may_look_up() => self.kills.look_up(kill),
+            None => self.append_kill(Looked { kill, path: None, found_tgid: false }),
+        }
+    }
+
+    fn on_looked_up(&mut self, looked: Looked) {
+        // Whoever had its process id from the kernel was looked at before.
+        if looked.found_tgid && self.kills.is_repeat(&looked.kill) {
+            return;
+        }
+        self.append_kill(looked);
+    }
+
+    fn append_kill(&mut self, looked: Looked) {
+        let Looked { kill, path, .. } = looked;
+        let mut registry = self.state.registry();
+        let identity = path.as_ref().and_then(|path| registry.oom_kill_at(path));
+        let memory = self.kills.memory_hierarchy();
+        let key = kill.cgroup.or_else(|| registry.key_of(path.as_ref()?, memory));
+        drop(registry);
+        self.state.events.append(EventDraft {
+            time: kill.time,
+            source: kill.source,
+            cgroup: path.map(|path| CgroupRef { path, key, path_cut: false }),
+            identity,
+            kind: EventKind::OomKill(Box::new(kill.victim)),
+        });
+    }
+
+    fn check_batch(&mut self, missing: u64, broken: &[crate::kernel::KernelError]) {
+        for error in broken {
+            tracing::error!(%error, "a kernel record cannot be understood");
+        }
+        if missing > 0 {
+            self.check_drops();
+        }
+        if !broken.is_empty() {
+            self.lost(broken.len() as u64, self.state.lifecycle_source());
+        }
+    }
+
+    /// The programs count what they dropped; whatever is new is told once per ring and settled by a walk.
+    fn check_drops(&mut self) {
+        let mut fresh = [(Hook::CgroupMkdir, 0), (Hook::MarkVictim, 0)];
+        for (hook, told) in Hook::ALL.into_iter().zip(&mut self.told_drops) {
+            let dropped = self.state.counters_of(hook).dropped;
+            let [lifecycle, oom] = &mut fresh;
+            let sum = if hook == Hook::MarkVictim { oom } else { lifecycle };
+            sum.1 += dropped.saturating_sub(*told);
+            *told = dropped;
+        }
+        for (hook, records) in fresh.into_iter().filter(|(_, records)| *records > 0) {
+            self.lost(records, self.state.rung(hook).unwrap_or(Source::Agent));
+        }
+    }
+
+    fn lost(&mut self, records: u64, source: Source) {
+        self.state.lost_records.fetch_add(records, Ordering::Relaxed);
+        let kind = EventKind::KernelLost { records };
+        self.state.events.append(EventDraft {
+            time: SystemTime::now(),
+            source,
+            cgroup: None,
+            identity: None,
+            kind,
+        });
+        self.walks.want();
+    }
+
+    fn on_tick(&mut self) {
+        self.check_drops();
+        if let Some(until) = SystemTime::now().checked_sub(self.tombstone) {
+            self.state.registry().expire(until);
+        }
+    }
+
+    fn append_own(&self, time: SystemTime, kind: EventKind) {
+        let draft = EventDraft { time, source: Source::Agent, cgroup: None, identity: None, kind };
+        self.state.events.append(draft);
+    }
+
+    fn tell(&self, changes: Vec<Change>) {
+        for change in changes {
+            self.state.events.append(EventDraft {
+                time: change.time,
+                source: change.source,
+                cgroup: Some(change.cgroup),
+                identity: Some(change.identity),
+                kind: change.kind.into(),
+            });
+        }
+    }
+}
+
+async fn next_lifecycle(ring: &mut Option<LifecycleRing>) -> std::io::Result<Batch<LifecycleEvent>> {
+    match ring {
+        Some(ring) => ring.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_kills(ring: &mut Option<OomRing>) -> std::io::Result<Batch<OomKill>> {
+    match ring {
+        Some(ring) => ring.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Sleeps until then; for ever without a time.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Says that the core task has ended, however it ended.
+pub(super) struct Alive(Arc<State>);
+
+impl Alive {
+    pub(super) fn new(state: Arc<State>) -> Self {
+        state.alive.store(true, Ordering::Release);
+        Self(state)
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.alive.store(false, Ordering::Release);
+    }
+}

@@ -1,0 +1,183 @@
+//! The agent's own metrics: `cgtap_*` and `process_*`, through the prometheus crate.
+//!
+//! Most of them mirror counters that are kept elsewhere (in BPF maps, the log, the server), so they are refreshed when
+//! a scrape asks and cost nothing else.
+
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+use super::state::State;
+use crate::model::{Hook, HookCounters};
+use crate::serve::CountersNow;
+use crate::snapshot::Progress;
+
+/// The metrics, and the registry that gathers them.
+pub(super) struct OwnMetrics {
+    registry: Registry,
+    kernel_records: IntCounterVec,
+    lost_records: IntCounter,
+    walks: IntCounter,
+    walk_seconds: Gauge,
+    cgroups: IntGauge,
+    containers: IntGauge,
+    tombstones: IntGauge,
+    events: IntCounter,
+    followers: IntGauge,
+    events_lost: IntCounter,
+    snapshots: IntCounter,
+    snapshot_seconds: Gauge,
+    vanished: IntCounter,
+    read_errors: IntCounter,
+    open_files: IntGauge,
+    connections: IntGauge,
+    requests: IntCounter,
+    bad_requests: IntCounter,
+    refused: IntCounter,
+}
+
+/// Registers metrics; the first failure (a name twice) is kept and reported once.
+struct Maker {
+    registry: Registry,
+}
+
+impl Maker {
+    fn keep<C: Collector + Clone + 'static>(&self, metric: C) -> prometheus::Result<C> {
+        self.registry.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.keep(IntCounter::new(name, help)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        self.keep(IntGauge::new(name, help)?)
+    }
+
+    fn seconds(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
+        self.keep(Gauge::new(name, help)?)
+    }
+}
+
+impl OwnMetrics {
+    /// Declares the metrics and sets those that stay as they are.
+    pub(super) fn new(state: &State) -> prometheus::Result<Self> {
+        let make = Maker { registry: Registry::new() };
+        make.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        constant_info(&make, state)?;
+        let kernel_records = IntCounterVec::new(
+            Opts::new("cgtap_kernel_records_total", "Records of each BPF program by what became of them."),
+            &["hook", "outcome"],
+        )?;
+        Ok(Self {
+            kernel_records: make.keep(kernel_records)?,
+            lost_records: make
+                .counter("cgtap_lost_records_total", "Kernel records lost before they could be read.")?,
+            walks: make.counter("cgtap_walks_total", "Walks of the cgroup tree.")?,
+            walk_seconds: make.seconds("cgtap_walk_duration_seconds", "Wall time of the last walk.")?,
+            cgroups: make.gauge("cgtap_cgroups", "Cgroups that exist, by path.")?,
+            containers: make.gauge("cgtap_containers", "Cgroups that are containers.")?,
+            tombstones: make.gauge("cgtap_tombstones", "Removed cgroups that are still remembered.")?,
+            events: make.counter("cgtap_events_total", "Events put into the log.")?,
+            followers: make.gauge("cgtap_event_followers", "Clients that follow the events now.")?,
+            events_lost: make.counter(
+                "cgtap_events_lost_to_clients_total",
+                "Events that left the log before a client that asked for them had read them.",
+            )?,
+            snapshots: make.counter("cgtap_snapshots_total", "Readings of the node.")?,
+            snapshot_seconds: make
+                .seconds("cgtap_snapshot_duration_seconds", "Wall time of the last reading.")?,
+            vanished: make
+                .counter("cgtap_vanished_cgroups_total", "Cgroups that vanished while they were read.")?,
+            read_errors: make
+                .counter("cgtap_read_errors_total", "Kernel files that could not be read or understood.")?,
+            open_files: make
+                .gauge("cgtap_open_cgroup_files", "Descriptors of cgroup files that are kept open.")?,
+            connections: make.gauge("cgtap_http_connections", "Open connections.")?,
+            requests: make.counter("cgtap_http_requests_total", "Requests.")?,
+            bad_requests: make
+                .counter("cgtap_http_bad_requests_total", "Requests answered with 400, 404 or 405.")?,
+            refused: make
+                .counter("cgtap_http_refused_total", "Connections and requests refused for a limit.")?,
+            registry: make.registry,
+        })
+    }
+
+    /// Everything as it is now.
+    pub(super) fn gather(&self, state: &State, progress: Progress, http: CountersNow) -> Vec<MetricFamily> {
+        for hook in Hook::ALL {
+            self.set_hook(hook, state.counters_of(hook));
+        }
+        self.set_state(state);
+        self.set_progress(progress);
+        self.set_http(http);
+        self.registry.gather()
+    }
+
+    fn set_hook(&self, hook: Hook, counters: HookCounters) {
+        let outcomes =
+            [("seen", counters.seen), ("submitted", counters.submitted), ("dropped", counters.dropped)];
+        for (outcome, value) in outcomes {
+            raise(&self.kernel_records.with_label_values(&[hook.tracepoint(), outcome]), value);
+        }
+    }
+
+    fn set_state(&self, state: &State) {
+        let status = state.status();
+        raise(&self.lost_records, status.lost_records);
+        raise(&self.walks, status.walks);
+        self.walk_seconds.set(state.last_walk().as_secs_f64());
+        set(&self.cgroups, status.cgroups);
+        set(&self.containers, status.containers);
+        set(&self.tombstones, status.tombstones);
+        raise(&self.events, status.last_seq);
+        set(&self.followers, status.followers);
+    }
+
+    fn set_progress(&self, progress: Progress) {
+        raise(&self.snapshots, progress.snapshots);
+        self.snapshot_seconds.set(progress.last_duration.as_secs_f64());
+        raise(&self.vanished, progress.vanished);
+        raise(&self.read_errors, progress.errors);
+        set(&self.open_files, progress.open_files);
+    }
+
+    fn set_http(&self, http: CountersNow) {
+        set(&self.connections, http.connections);
+        raise(&self.requests, http.requests);
+        raise(&self.bad_requests, http.bad_requests);
+        raise(&self.refused, http.refused_connections + http.refused_requests);
+        raise(&self.events_lost, http.lost_events);
+    }
+}
+
+/// What does not change while the agent runs.
+fn constant_info(make: &Maker, state: &State) -> prometheus::Result<()> {
+    let build =
+        IntGaugeVec::new(Opts::new("cgtap_build_info", "Always 1; the version is a label."), &["version"])?;
+    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    make.keep(build)?;
+    let hooks = IntGaugeVec::new(
+        Opts::new(
+            "cgtap_hook_attached",
+            "Whether a hook is attached, and on which rung (none when it is not).",
+        ),
+        &["hook", "rung"],
+    )?;
+    for status in &state.hooks {
+        let rung = status.rung.map_or("none", |rung| rung.as_str());
+        hooks.with_label_values(&[status.hook.tracepoint(), rung]).set(i64::from(status.rung.is_some()));
+    }
+    make.keep(hooks)?;
+    Ok(())
+}
+
+/// A counter follows one that is kept elsewhere and never goes back.
+fn raise(counter: &IntCounter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
+}
+
+fn set(gauge: &IntGauge, value: u64) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+}

@@ -1,0 +1,73 @@
+//! From the settings to what the parts want.
+
+use crate::config::{Config, ConfigError, LifecycleChoice, OomChoice};
+use crate::export::LabelSet;
+use crate::export::prometheus::ExpositionOptions;
+use crate::files::ReadSets;
+use crate::kernel::{Wish, Wishes};
+use crate::model::{MetricSet, MetricSets, Source};
+
+/// What `/metrics` shows.
+pub(super) fn exposition(config: &Config) -> Result<ExpositionOptions, ConfigError> {
+    let sets = MetricSets::parse(&config.enable.join(","), &config.disable.join(","));
+    let sets = sets.map_err(|error| ConfigError::Value {
+        key: "enable",
+        given: [&config.enable[..], &config.disable].concat().join(","),
+        wanted: error.to_string(),
+    })?;
+    let labels = if config.labels.is_empty() {
+        Ok(LabelSet::default())
+    } else {
+        LabelSet::parse(&config.labels.join(","))
+    };
+    let labels = labels.map_err(|error| ConfigError::Value {
+        key: "labels",
+        given: config.labels.join(","),
+        wanted: error.to_string(),
+    })?;
+    Ok(ExpositionOptions { sets, labels, timestamps: config.timestamps })
+}
+
+/// Which files are read for it.
+pub(super) fn reads(sets: MetricSets) -> ReadSets {
+    ReadSets {
+        cpu: sets.has(MetricSet::Cpu),
+        percpu: sets.has(MetricSet::PerCpu),
+        memory: sets.has(MetricSet::Memory),
+        io: sets.has(MetricSet::DiskIo),
+        pids: sets.has(MetricSet::Process),
+        pressure: sets.has(MetricSet::Pressure),
+        network: sets.has(MetricSet::Network),
+        spec: true,
+    }
+}
+
+/// Which rungs are wanted.
+pub(super) fn wishes(config: &Config) -> Wishes {
+    let lifecycle = match config.lifecycle_source {
+        LifecycleChoice::Auto => Wish::Auto,
+        LifecycleChoice::TpBtf => Wish::Only(Source::TpBtf),
+        LifecycleChoice::Tracepoint => Wish::Only(Source::Tracepoint),
+        LifecycleChoice::Walk => Wish::None,
+    };
+    let oom = match config.oom_source {
+        OomChoice::Auto => Wish::Auto,
+        OomChoice::TpBtf => Wish::Only(Source::TpBtf),
+        OomChoice::Tracepoint => Wish::Only(Source::Tracepoint),
+        OomChoice::None => Wish::None,
+    };
+    Wishes { lifecycle, oom }
+}
+
+/// The setting, else nine tenths of what the process may open; the limit itself is raised as far as it goes.
+pub(super) fn max_open_files(config: &Config) -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+    {
+        tracing::debug!(%error, "RLIMIT_NOFILE stays as it is");
+    }
+    let may_open = getrlimit(Resource::Nofile).current.unwrap_or(1 << 20);
+    let budget = config.max_open_files.unwrap_or(may_open / 10 * 9);
+    usize::try_from(budget).unwrap_or(usize::MAX)
+}

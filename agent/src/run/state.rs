@@ -1,0 +1,99 @@
+//! What the core task and the endpoints share.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::events::EventLog;
+use crate::kernel::CounterReader;
+use crate::model::{CgroupMode, Hierarchy, Hook, HookCounters, HookStatus, Source, Status};
+use crate::registry::Registry;
+
+/// Facts of this run and what changes during it.
+pub(super) struct State {
+    pub(super) registry: Arc<Mutex<Registry>>,
+    pub(super) events: EventLog,
+    pub(super) boot_id: Arc<str>,
+    pub(super) kernel_release: String,
+    pub(super) mode: CgroupMode,
+    pub(super) hierarchies: Arc<[Hierarchy]>,
+    pub(super) btf: bool,
+    pub(super) hooks: Vec<HookStatus>,
+    pub(super) counters: Option<CounterReader>,
+    pub(super) started: SystemTime,
+    pub(super) began: Instant,
+    pub(super) ready_after: OnceLock<Duration>,
+    pub(super) walks: AtomicU64,
+    pub(super) walk_usec: AtomicU64,
+    pub(super) lost_records: AtomicU64,
+    pub(super) alive: AtomicBool,
+}
+
+impl State {
+    pub(super) fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One hook's counters now; zeros when nothing counts.
+    pub(super) fn counters_of(&self, hook: Hook) -> HookCounters {
+        let read = self.counters.as_ref().map(|counters| counters.read(hook));
+        read.and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// Wall time of the last walk.
+    pub(super) fn last_walk(&self) -> Duration {
+        Duration::from_micros(self.walk_usec.load(Ordering::Relaxed))
+    }
+
+    /// The form that serves a hook.
+    pub(super) fn rung(&self, hook: Hook) -> Option<Source> {
+        self.hooks.iter().find(|status| status.hook == hook).and_then(|status| status.rung)
+    }
+
+    /// The rung that serves cgroups made and removed; the weaker form when the two differ.
+    pub(super) fn lifecycle_source(&self) -> Source {
+        match (self.rung(Hook::CgroupMkdir), self.rung(Hook::CgroupRmdir)) {
+            (Some(Source::TpBtf), Some(Source::TpBtf)) => Source::TpBtf,
+            (Some(_), Some(_)) => Source::Tracepoint,
+            _ => Source::Walk,
+        }
+    }
+
+    /// The rung that serves OOM kills.
+    pub(super) fn oom_source(&self) -> Option<Source> {
+        self.rung(Hook::MarkVictim)
+    }
+
+    /// Everything that `/status` shows.
+    pub(super) fn status(&self) -> Status {
+        let (cgroups, containers, tombstones) = {
+            let registry = self.registry();
+            (registry.len(), registry.containers(), registry.tombstones().count() as u64)
+        };
+        let hooks = self
+            .hooks
+            .iter()
+            .map(|status| HookStatus { counters: self.counters_of(status.hook), ..status.clone() });
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            started: self.started,
+            ready_after: self.ready_after.get().copied(),
+            kernel_release: self.kernel_release.clone(),
+            boot_id: self.boot_id.to_string(),
+            cgroup_mode: self.mode,
+            hierarchies: self.hierarchies.iter().map(|one| (one.id.0, one.controllers.clone())).collect(),
+            hooks: hooks.collect(),
+            btf: self.btf,
+            lifecycle_source: self.lifecycle_source(),
+            oom_source: self.oom_source(),
+            cgroups,
+            containers,
+            tombstones,
+            walks: self.walks.load(Ordering::Relaxed),
+            lost_records: self.lost_records.load(Ordering::Relaxed),
+            last_seq: self.events.last_seq(),
+            first_seq: self.events.first_seq(),
+            followers: self.events.followers(),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Walks of the tree: when, and on which thread.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::task::JoinHandle;
+
+use crate::files;
+use crate::model::Hierarchy;
+use crate::registry::{WalkMark, Walked};
+
+/// Not sooner than this after the last one, however much is lost, so that a flood cannot make the agent walk without
+/// a pause.
+const MIN_PAUSE: Duration = Duration::from_millis(200);
+/// Nor sooner than this many times as long as the last one took: a walk costs at most a fifth of a core.
+const PAUSE_PER_WALK: u32 = 4;
+
+/// A finished walk and the mark at which it began.
+pub(super) struct Finished {
+    pub(super) mark: WalkMark,
+    pub(super) walked: Walked,
+    pub(super) duration: Duration,
+}
+
+/// Decides when to walk. The caller starts and applies.
+pub(super) struct Walks {
+    hierarchies: Arc<[Hierarchy]>,
+    interval: Duration,
+    running: Option<(WalkMark, JoinHandle<(Walked, Duration)>)>,
+    due: Instant,
+    not_before: Instant,
+}
+
+impl Walks {
+    /// A walk every `interval`, the first one now.
+    pub(super) fn new(hierarchies: Arc<[Hierarchy]>, interval: Duration) -> Self {
+        let now = Instant::now();
+        Self { hierarchies, interval, running: None, due: now, not_before: now }
+    }
+
+    /// Something was lost: walk as soon as it is allowed.
+    pub(super) fn want(&mut self) {
+        self.due = Instant::now();
+    }
+
+    /// The pace when events stop coming.
+    pub(super) fn set_interval(&mut self, interval: Duration) {
+        self.interval = interval;
+        self.due = self.due.min(Instant::now() + interval);
+    }
+
+    /// Starts a walk if one is due and none runs. `begin` notes its beginning in the registry.
+    pub(super) fn start_if_due(&mut self, tell: bool, begin: impl FnOnce() -> WalkMark) {
+        if self.running.is_some() || Instant::now() < self.due.max(self.not_before) {
+            return;
+        }
+        let mark = begin();
+        let hierarchies = self.hierarchies.clone();
+        self.due = Instant::now() + self.interval;
+        self.running = Some((mark, tokio::task::spawn_blocking(move || walk_all(&hierarchies, tell))));
+    }
+
+    /// When to start the next one; `None` while one runs.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.running.is_none().then(|| self.due.max(self.not_before))
+    }
+
+    /// Waits for the running walk; for ever when none runs. Cancel-safe.
+    pub(super) async fn finished(&mut self) -> Option<Finished> {
+        let Some((mark, task)) = &mut self.running else { return std::future::pending().await };
+        let (mark, done) = (*mark, task.await);
+        self.running = None;
+        match done {
+            Ok((walked, duration)) => {
+                self.not_before = Instant::now() + MIN_PAUSE.max(duration * PAUSE_PER_WALK);
+                Some(Finished { mark, walked, duration })
+            }
+            Err(error) => {
+                tracing::error!(%error, "a walk of the cgroup tree failed; it is tried again");
+                self.not_before = Instant::now() + MIN_PAUSE;
+                self.want();
+                None
+            }
+        }
+    }
+}
+
+fn walk_all(hierarchies: &[Hierarchy], tell: bool) -> (Walked, Duration) {
+    let began = Instant::now();
+    let mut walked = Walked { time: SystemTime::now(), hierarchies: Vec::new(), found: Vec::new(), tell };
+    for hierarchy in hierarchies {
+        let walk = files::walk(hierarchy);
+        // A directory that could not be listed hides what is below it; that must not look like a removal.
+        if walk.errors.is_empty() {
+            walked.hierarchies.push(hierarchy.id);
+        }
+        for error in &walk.errors {
+            tracing::warn!(%error, "a cgroup directory cannot be listed");
+        }
+        walked.found.extend(walk.cgroups);
+    }
+    walked.time = SystemTime::now();
+    (walked, began.elapsed())
+}
