@@ -1,0 +1,96 @@
+//! Runs the live tests, shows what they print as it comes, and counts.
+
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use cgtap_tests::counts::Counts;
+use cgtap_tests::host::SKIP_LOG;
+use cgtap_tests::{agent, load};
+
+const TESTS: &str = "/bin/live";
+/// What depends on the kernel. The others are about sockets, files of the repository and programs that are not here.
+const MODULES: [&str; 7] =
+    ["lifecycle::", "tree::", "oom::", "parity::", "names::", "containers::", "degrade::"];
+const SKIPS: &str = "/tmp/skips";
+
+/// Runs them and prints the closing line.
+///
+/// # Errors
+/// They cannot be started, or their output not be read.
+pub(crate) fn run() -> Result<()> {
+    let mut command = Command::new(TESTS);
+    // One after the other: each kernel is met by one agent at a time, and the console stays readable.
+    command.arg("--test-threads=1").args(MODULES).stdin(Stdio::null()).stdout(Stdio::piped());
+    command.env("PATH", "/bin").env("RUST_BACKTRACE", "0").env(SKIP_LOG, SKIPS);
+    command.env(agent::BINARY, "/bin/cgtap").env(load::BINARY, "/bin/cgtap-load");
+    let mut child = command.spawn().context(TESTS)?;
+    let mut counts = Counts::default();
+    show_and_count(child.stdout.take().context("no pipe")?, std::io::stdout(), &mut counts)?;
+    let status = child.wait()?;
+    // No file: nothing was skipped.
+    let skips = std::fs::read_to_string(SKIPS).unwrap_or_default();
+    for note in skips.lines().chain(counts.ignored.iter().map(String::as_str)) {
+        println!("cgtap-init: {note}");
+    }
+    for name in &counts.names {
+        println!("cgtap-init: FAILED: {name}");
+    }
+    if !counts.complete {
+        println!("cgtap-init: FAILED: the tests ended early: {status}");
+    }
+    println!("cgtap-init: {}", closing(&counts, skips.lines().count()));
+    Ok(())
+}
+
+/// Bytes and not lines, so that the console names the test that runs.
+fn show_and_count(mut from: impl Read, mut console: impl Write, counts: &mut Counts) -> Result<()> {
+    let (mut buffer, mut line) = ([0u8; 4096], Vec::new());
+    loop {
+        let length = from.read(&mut buffer)?;
+        let read = buffer.get(..length).unwrap_or_default();
+        if read.is_empty() {
+            return Ok(());
+        }
+        console.write_all(read)?;
+        console.flush()?;
+        for &byte in read {
+            if byte == b'\n' {
+                counts.line(&String::from_utf8_lossy(&line));
+                line.clear();
+            } else {
+                line.push(byte);
+            }
+        }
+    }
+}
+
+/// A test that skipped itself passed for the runner; tests that ended early are one failure.
+fn closing(counts: &Counts, skipped: usize) -> String {
+    let skipped_too = u64::try_from(skipped).unwrap_or(u64::MAX);
+    let passed = counts.passed.saturating_sub(skipped_too);
+    let failed = counts.failed + u64::from(!counts.complete);
+    format!("{passed} passed, {failed} failed, {} skipped", skipped + counts.ignored.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_skipped_test_is_not_a_passed_one() {
+        let mut counts = Counts::default();
+        let text = "test a ... ok\ntest b ... FAILED\ntest result: FAILED. 3 passed; 1 failed; 0 ignored\n";
+        let mut shown = Vec::new();
+        show_and_count(text.as_bytes(), &mut shown, &mut counts).unwrap();
+        assert_eq!(shown, text.as_bytes());
+        assert_eq!(closing(&counts, 1), "2 passed, 1 failed, 1 skipped");
+    }
+
+    #[test]
+    fn tests_that_end_early_are_a_failure() {
+        let mut counts = Counts::default();
+        show_and_count(&b"test a ... ok\ntest b ... "[..], std::io::sink(), &mut counts).unwrap();
+        assert_eq!(closing(&counts, 0), "0 passed, 1 failed, 0 skipped");
+    }
+}

@@ -1,0 +1,101 @@
+//! Load to run an agent against, by hand or from the tests.
+//!
+//! ```text
+//! cgtap-load hog DIR MIB    enter the cgroup DIR and take MIB of memory
+//! cgtap-load work DIR       enter DIR, use some processor time and memory, say `ready`, wait
+//! cgtap-load sleep DIR      enter DIR, say `ready`, wait
+//! cgtap-load burst N        make and remove N cgroups
+//! cgtap-load oom N [MIB]    N memory-cgroup OOM kills under a limit of MIB (20)
+//! cgtap-load tree N         N pods of one container each; they stay until Enter or end of input
+//! cgtap-load clean          remove the pods that a killed `tree` left
+//! ```
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, reason = "a command line's own output")]
+
+use std::hint::black_box;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use cgtap_tests::cgroup::TestCgroup;
+use cgtap_tests::load;
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match *words.as_slice() {
+        ["hog", dir, mib] => hog(Path::new(dir), number(mib)?),
+        ["work", dir] => work(Path::new(dir)),
+        ["sleep", dir] => load::enter(Path::new(dir)).map(|()| wait_ready()),
+        ["burst", count] => burst(number(count)?),
+        ["oom", count] => oom(number(count)?, 20),
+        ["oom", count, mib] => oom(number(count)?, number(mib)?),
+        ["tree", count] => tree(number(count)?),
+        ["clean"] => {
+            load::clean();
+            Ok(())
+        }
+        _ => bail!(
+            "usage: cgtap-load hog DIR MIB | work DIR | sleep DIR | burst N | oom N [MIB] | tree N | clean"
+        ),
+    }
+}
+
+fn number<T: std::str::FromStr<Err = std::num::ParseIntError>>(text: &str) -> Result<T> {
+    text.parse().with_context(|| format!("{text:?} is no number"))
+}
+
+fn hog(dir: &Path, mib: usize) -> Result<()> {
+    load::enter(dir)?;
+    let mut kept = Vec::new();
+    for _ in 0..mib {
+        // Written, not only reserved: the kernel charges a page when it is touched.
+        kept.push(black_box(vec![1u8; 1 << 20]));
+    }
+    bail!("{} MiB were taken and nobody killed this process", kept.len())
+}
+
+fn work(dir: &Path) -> Result<()> {
+    load::enter(dir)?;
+    let memory = black_box(vec![1u8; 8 << 20]);
+    let begun = Instant::now();
+    let mut sum = 0u64;
+    while begun.elapsed() < Duration::from_millis(200) {
+        sum = black_box(sum.wrapping_mul(31).wrapping_add(1));
+    }
+    wait_ready();
+    black_box(memory);
+    Ok(())
+}
+
+/// Says that the work is done, and sleeps until somebody kills this process.
+fn wait_ready() {
+    println!("ready");
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+fn burst(count: u32) -> Result<()> {
+    let cgroup = TestCgroup::new()?;
+    let took = load::burst(cgroup.memory_dir()?, count)?;
+    println!("{count} cgroups made and removed in {took:?}");
+    Ok(())
+}
+
+fn oom(count: u32, mib: u64) -> Result<()> {
+    let cgroup = TestCgroup::new()?;
+    cgroup.limit_memory(mib << 20)?;
+    for _ in 0..count {
+        let killed = load::hog(&std::env::current_exe()?, cgroup.memory_dir()?, mib * 8)?;
+        println!("killed {} in {}", killed.pid, cgroup.path());
+    }
+    Ok(())
+}
+
+fn tree(count: u32) -> Result<()> {
+    let tree = load::Tree::make(count)?;
+    println!("{} containers; Enter removes them", tree.containers.len());
+    std::io::stdin().read_line(&mut String::new())?;
+    Ok(())
+}

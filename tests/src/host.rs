@@ -1,0 +1,155 @@
+//! What this host allows, and the note that a skipped test leaves.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::hierarchies::Hierarchies;
+
+/// The file to which each skipped test adds a line `NAME: why`; the test command counts and repeats them.
+pub const SKIP_LOG: &str = "CGTAP_TEST_SKIP_LOG";
+
+/// Either the host can run the test, or the reason why not.
+pub type Check = Result<(), String>;
+
+/// Whether the test is to be skipped. The reason goes to standard error, past the test runner's capture, and to the
+/// file that [`SKIP_LOG`] names.
+#[must_use]
+pub fn skip_unless(test: &str, check: Check) -> bool {
+    let Err(why) = check else { return false };
+    let line = format!("skipped: {test}: {why}\n");
+    // A note that cannot be written must not fail a test that could not run anyway.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    if let Some(path) = std::env::var_os(SKIP_LOG) {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        let _ = file.and_then(|mut f| f.write_all(line.as_bytes()));
+    }
+    true
+}
+
+/// Root, which makes cgroups and loads BPF.
+///
+/// # Errors
+/// The reason, for another user.
+pub fn root() -> Check {
+    if rustix::process::geteuid().is_root() { Ok(()) } else { Err("needs root".to_owned()) }
+}
+
+/// Root, and a memory controller in which a cgroup can be made.
+///
+/// # Errors
+/// The reason why not.
+pub fn memory_cgroups() -> Check {
+    root()?;
+    let found = Hierarchies::of_this_host().map_err(|e| e.to_string())?;
+    let memory = found.with("memory").ok_or("needs a memory controller, and no hierarchy has one")?;
+    if rustix::fs::access(&memory.mount, rustix::fs::Access::WRITE_OK).is_err() {
+        return Err(format!("needs to make cgroups, and {} is read only", memory.mount.display()));
+    }
+    Ok(())
+}
+
+/// The form in which a BPF program attaches to a kernel event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rung {
+    /// A typed tracepoint.
+    TpBtf,
+    /// A classic tracepoint.
+    Tracepoint,
+}
+
+impl Rung {
+    /// The value for `--lifecycle-source` and `--oom-source`.
+    #[must_use]
+    pub fn flag(self) -> &'static str {
+        match self {
+            Self::TpBtf => "tp_btf",
+            Self::Tracepoint => "tracepoint",
+        }
+    }
+}
+
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_PERFMON: u32 = 38;
+const CAP_BPF: u32 = 39;
+
+/// Whether this host must be able to serve that rung. It is asked of the kernel and not of the agent, so that an
+/// agent that fails to attach fails the test instead of skipping it.
+///
+/// # Errors
+/// The reason why not.
+pub fn bpf(rung: Rung) -> Check {
+    root()?;
+    let bits = effective_capabilities()?;
+    let has = |capability: u32| bits >> capability & 1 == 1;
+    if !(has(CAP_SYS_ADMIN) || has(CAP_BPF) && has(CAP_PERFMON)) {
+        return Err("needs CAP_BPF and CAP_PERFMON".to_owned());
+    }
+    match rung {
+        Rung::TpBtf if !Path::new("/sys/kernel/btf/vmlinux").exists() => {
+            Err("needs the kernel's BTF, and there is no /sys/kernel/btf/vmlinux".to_owned())
+        }
+        _ if lockdown_is_confidentiality() => {
+            Err("needs bpf_probe_read_kernel, which lockdown=confidentiality refuses".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn effective_capabilities() -> Result<u64, String> {
+    let status =
+        std::fs::read_to_string("/proc/self/status").map_err(|e| format!("/proc/self/status: {e}"))?;
+    let line =
+        status.lines().find_map(|l| l.strip_prefix("CapEff:")).ok_or("/proc/self/status has no CapEff")?;
+    u64::from_str_radix(line.trim(), 16).map_err(|e| format!("CapEff {line}: {e}"))
+}
+
+/// A kernel that keeps its memory from BPF too.
+///
+/// # Errors
+/// The reason, for any other.
+pub fn lockdown() -> Check {
+    root()?;
+    if lockdown_is_confidentiality() { Ok(()) } else { Err("needs lockdown=confidentiality".to_owned()) }
+}
+
+fn lockdown_is_confidentiality() -> bool {
+    std::fs::read_to_string("/sys/kernel/security/lockdown").is_ok_and(|t| t.contains("[confidentiality]"))
+}
+
+/// Where a program stands, by `PATH` and the folders of system programs.
+#[must_use]
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/bin", "/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+}
+
+/// A program is installed.
+///
+/// # Errors
+/// The reason, with the Debian package to install.
+pub fn program(name: &str, package: &str) -> Check {
+    match find_program(name) {
+        Some(_) => Ok(()),
+        None => Err(format!("needs {name}: apt-get install {package}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absent_program_names_its_package() {
+        let why = program("no-such-program-cgtap", "some-package").unwrap_err();
+        assert!(why.contains("no-such-program-cgtap") && why.contains("some-package"), "{why}");
+        assert_eq!(program("sh", "dash"), Ok(()));
+    }
+
+    #[test]
+    fn only_a_failed_check_skips() {
+        assert!(!skip_unless("host::none", Ok(())));
+    }
+}

@@ -1,0 +1,29 @@
+//! What the tests and the benchmarks share: a running agent, an HTTP client, cgroups and load of their own.
+//!
+//! | module | has |
+//! |---|---|
+//! | [`agent`] | builds, starts and stops the real binary |
+//! | [`http`] | a small HTTP/1.1 client, whole answers and streams of lines |
+//! | [`exposition`] | reads the Prometheus text format back |
+//! | [`hierarchies`] | which cgroup hierarchies this host mounts, and where a cgroup must be made |
+//! | [`cgroup`] | a cgroup that the test owns and that goes away with it |
+//! | [`load`] | trees, bursts and OOM kills |
+//! | [`counts`] | what the lines of the test runner count |
+//! | [`host`] | what this host allows, and the note a skipped test leaves |
+//!
+//! Nothing here touches a cgroup or a process that it did not make.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests start the agent and their load; the ban is for the agent"
+)]
+
+pub mod agent;
+pub mod cgroup;
+pub mod counts;
+pub mod exposition;
+pub mod hierarchies;
+pub mod host;
+pub mod http;
+pub mod load;
+pub mod time;

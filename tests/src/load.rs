@@ -1,0 +1,226 @@
+//! Trees, bursts and OOM kills to run an agent against. The binary `cgtap-load` has the same as commands.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, bail};
+
+use crate::cgroup::remove_tree;
+use crate::hierarchies::{Hierarchies, enable_controllers};
+
+/// Names a load program to use as it is, instead of the one that cargo builds.
+pub const BINARY: &str = "CGTAP_TEST_LOAD";
+
+/// What the pods of a [`Tree`] have in the middle of their uid, so that they are told from pods that are not ours.
+const MARK: &str = "c67a-4000-8000";
+
+/// Trees of one process share the class's directory, which the last one removes: one at a time makes or removes.
+static CLASS: Mutex<()> = Mutex::new(());
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// Pods of one container each, named as the kubelet's cgroupfs driver does, in every hierarchy that matters.
+#[derive(Debug)]
+pub struct Tree {
+    /// The containers' paths, as the agent's `id` label has them.
+    pub containers: Vec<String>,
+    owner: u32,
+}
+
+impl Tree {
+    /// Makes `count` pods, which is twice as many cgroups and the two of the class above them.
+    ///
+    /// # Errors
+    /// A directory cannot be made.
+    pub fn make(count: u32) -> Result<Self> {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        // A process id has at most 22 bits.
+        let mut tree = Self { containers: Vec::new(), owner: std::process::id() << 10 | number & 0x3ff };
+        let hierarchies = Hierarchies::of_this_host()?;
+        for number in 0..count {
+            tree.containers.push(container_path(tree.owner, number));
+        }
+        let _alone = CLASS.lock();
+        for hierarchy in hierarchies.roots() {
+            for path in &tree.containers {
+                make_with_parents(&hierarchy.mount, path)?;
+            }
+        }
+        Ok(tree)
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        remove_pods(Some(self.owner));
+    }
+}
+
+fn container_path(owner: u32, number: u32) -> String {
+    format!("/kubepods/burstable/pod{owner:08x}-{MARK}-{number:012x}/{owner:032x}{number:032x}")
+}
+
+fn make_with_parents(root: &Path, path: &str) -> Result<()> {
+    let mut dir = root.to_owned();
+    let mut names = path.split('/').filter(|n| !n.is_empty()).peekable();
+    while let Some(name) = names.next() {
+        enable_controllers(&dir);
+        dir.push(name);
+        match std::fs::create_dir(&dir) {
+            // The class is shared by all pods, the container is ours alone.
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && names.peek().is_some() => {}
+            made => made.with_context(|| format!("cannot make {}", dir.display()))?,
+        }
+    }
+    Ok(())
+}
+
+/// Removes every pod that a [`Tree`] left, also of a test that was killed. Other pods stay.
+pub fn clean() {
+    remove_pods(None);
+}
+
+fn remove_pods(owner: Option<u32>) {
+    let _alone = CLASS.lock();
+    let Ok(hierarchies) = Hierarchies::of_this_host() else { return };
+    for hierarchy in hierarchies.roots() {
+        let class = hierarchy.mount.join("kubepods/burstable");
+        let Ok(entries) = std::fs::read_dir(&class) else { continue };
+        for entry in entries.flatten().filter(|e| is_ours(&e.file_name().to_string_lossy(), owner)) {
+            remove_tree(&entry.path());
+        }
+        // Both stay while anybody else has a pod or a process in them: the kernel refuses then.
+        let _ = std::fs::remove_dir(&class);
+        let _ = std::fs::remove_dir(hierarchy.mount.join("kubepods"));
+    }
+}
+
+fn is_ours(pod: &str, owner: Option<u32>) -> bool {
+    let Some((maker, _)) = pod.strip_prefix("pod").and_then(|uid| uid.split_once(&format!("-{MARK}-")))
+    else {
+        return false;
+    };
+    maker.len() == 8 && owner.is_none_or(|owner| maker == format!("{owner:08x}"))
+}
+
+/// Makes and removes `count` cgroups below `dir`, one after the other, as fast as the kernel allows.
+///
+/// # Errors
+/// The kernel refuses one.
+pub fn burst(dir: &Path, count: u32) -> Result<Duration> {
+    let begun = Instant::now();
+    for number in 0..count {
+        let one = dir.join(format!("burst{number}"));
+        std::fs::create_dir(&one).with_context(|| one.display().to_string())?;
+        std::fs::remove_dir(&one).with_context(|| one.display().to_string())?;
+    }
+    Ok(begun.elapsed())
+}
+
+/// A process that was started to be killed for memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Killed {
+    /// Its process id.
+    pub pid: u32,
+    /// When it was started.
+    pub started: SystemTime,
+    /// When its end was seen.
+    pub ended: SystemTime,
+}
+
+/// Starts a process that enters the cgroup at `dir` and takes `mib` MiB of memory, and waits until the kernel kills it.
+///
+/// # Errors
+/// It ended in any other way.
+pub fn hog(load: &Path, dir: &Path, mib: u64) -> Result<Killed> {
+    let started = SystemTime::now();
+    let mut child = start(load, &["hog"], dir, &[&mib.to_string()])?;
+    let pid = child.id();
+    let status = child.wait()?;
+    let ended = SystemTime::now();
+    if status.signal() != Some(rustix::process::Signal::KILL.as_raw()) {
+        bail!("the load ended with {status} instead of being killed");
+    }
+    Ok(Killed { pid, started, ended })
+}
+
+/// A process inside a cgroup, killed by its id on drop.
+#[derive(Debug)]
+pub struct Member(Child);
+
+impl Member {
+    /// Starts `cgtap-load MODE DIR` and waits until it says that it is in the cgroup and has done its work.
+    ///
+    /// # Errors
+    /// It could not enter.
+    pub fn start(load: &Path, mode: &str, dir: &Path) -> Result<Self> {
+        use std::io::BufRead;
+        let mut child = start(load, &[mode], dir, &[])?;
+        let out = child.stdout.take().context("no pipe")?;
+        let member = Self(child);
+        let mut line = String::new();
+        std::io::BufReader::new(out).read_line(&mut line)?;
+        if line.trim() != "ready" {
+            bail!("cgtap-load {mode} {}: said {line:?} instead of ready", dir.display());
+        }
+        Ok(member)
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(load: &Path, mode: &[&str], dir: &Path, rest: &[&str]) -> Result<Child> {
+    let mut command = Command::new(load);
+    command.args(mode).arg(dir).args(rest).stdin(Stdio::null()).stdout(Stdio::piped());
+    command.spawn().with_context(|| format!("cannot start {}", load.display()))
+}
+
+/// Moves this process into the cgroup at `dir`.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn enter(dir: &Path) -> Result<()> {
+    let file = dir.join("cgroup.procs");
+    std::fs::write(&file, "0").with_context(|| file.display().to_string())
+}
+
+/// The `cgtap-load` binary beside a test or command of the same build.
+///
+/// # Errors
+/// This program does not know where it is.
+pub fn binary_beside() -> Result<PathBuf> {
+    let this = std::env::current_exe()?;
+    let folder = this.parent().context("no folder")?;
+    let folder = if folder.ends_with("deps") { folder.parent().context("no folder")? } else { folder };
+    Ok(folder.join("cgtap-load"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_pods_are_ours() {
+        let path = container_path(77, 3);
+        let pod = path.split('/').nth(3).unwrap();
+        assert!(is_ours(pod, Some(77)) && is_ours(pod, None));
+        assert!(!is_ours(pod, Some(78)));
+        assert!(!is_ours("pod0000004d-1111-2222-3333-444455556666", None));
+        assert!(!is_ours("burstable", None));
+        assert_eq!(path.rsplit('/').next().unwrap().len(), 64);
+    }
+}

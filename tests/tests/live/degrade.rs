@@ -1,0 +1,93 @@
+//! Without BPF and without root the agent serves what is left, and says which rung serves.
+
+use std::os::unix::fs::PermissionsExt;
+
+use cgtap_tests::agent::{Agent, Options, binary};
+use cgtap_tests::cgroup::TestCgroup;
+use cgtap_tests::host::{Rung, bpf, lockdown, memory_cgroups, program, root, skip_unless};
+use cgtap_tests::load;
+
+use crate::deploy::CAPABILITIES;
+use crate::support::{self, QUIET, kind, path};
+
+#[test]
+fn a_walking_agent_finds_cgroups_that_come_and_go() {
+    if skip_unless("degrade::a_walking_agent_finds_cgroups_that_come_and_go", memory_cgroups()) {
+        return;
+    }
+    let agent = Agent::start(&["--lifecycle-source", "walk", "--oom-source", "none"]).unwrap();
+    let status = agent.get("/status").unwrap().json().unwrap();
+    assert_eq!(status["lifecycle_source"], "walk", "{status}");
+    let stream = agent.follow("").unwrap();
+    let cgroup = TestCgroup::new().unwrap();
+    let made = cgroup.path();
+    let events = stream.until(QUIET, |e| kind(e) == "cgroup_created" && path(e) == made).unwrap();
+    let last = events.last().unwrap();
+    assert_eq!((path(last), &last["source"]), (made.as_str(), &serde_json::json!("walk")));
+    drop(cgroup);
+    let events = stream.until(QUIET, |e| kind(e) == "cgroup_removed" && path(e) == made).unwrap();
+    assert_eq!(events.last().map(path), Some(made.as_str()), "{events:?}");
+}
+
+#[test]
+fn under_lockdown_the_tree_is_walked_and_kills_are_still_seen() {
+    let name = "degrade::under_lockdown_the_tree_is_walked_and_kills_are_still_seen";
+    if skip_unless(name, lockdown().and(memory_cgroups())) {
+        return;
+    }
+    let agent = Agent::start(&[]).unwrap();
+    let status = agent.get("/status").unwrap().json().unwrap();
+    // Typed loads need no helper; the path of a new cgroup does.
+    assert_eq!((&status["lifecycle_source"], &status["oom_source"]), (&"walk".into(), &"tp_btf".into()));
+    let stream = agent.follow("&types=oom_kill").unwrap();
+    let cgroup = TestCgroup::new().unwrap();
+    cgroup.limit_memory(20 << 20).unwrap();
+    let killed = load::hog(support::load(), cgroup.memory_dir().unwrap(), 160).unwrap();
+    let events = stream.until(QUIET, |e| e["victim"]["pid"] == killed.pid).unwrap();
+    assert_eq!(events.last().map(|e| &e["victim"]["comm"]), Some(&"cgtap-load".into()), "{events:?}");
+}
+
+#[test]
+fn another_user_gets_counters_without_bpf() {
+    let name = "degrade::another_user_gets_counters_without_bpf";
+    if skip_unless(name, root().and(program("setpriv", "util-linux"))) {
+        return;
+    }
+    // The build folder may be closed to that user.
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = folder.path().join("cgtap");
+    std::fs::copy(binary().unwrap(), &copy).unwrap();
+    std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let wrapper =
+        ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all", "--"];
+    let options = Options { binary: copy, wrapper: wrapper.map(str::to_owned).to_vec(), args: Vec::new() };
+    let agent = Agent::start_with(&options).unwrap();
+    let status = agent.get("/status").unwrap().json().unwrap();
+    assert_eq!(status["lifecycle_source"], "walk", "{status}");
+    assert!(status.get("oom_source").is_none_or(|s| s.is_null() || s == "none"), "{status}");
+    assert!(agent.log().contains("walk"), "the log says which rung serves:\n{}", agent.log());
+    let metrics = agent.metrics().unwrap();
+    let memory = metrics.samples.iter().filter(|s| s.name == "container_memory_usage_bytes").count();
+    assert!(memory > 0, "counters are world readable, so another user has them too");
+}
+
+#[test]
+fn the_capabilities_of_deploy_are_enough() {
+    let name = "degrade::the_capabilities_of_deploy_are_enough";
+    if skip_unless(name, bpf(Rung::TpBtf).and(program("setpriv", "util-linux"))) {
+        return;
+    }
+    let kept = CAPABILITIES.map(|c| format!(",+{}", c.to_lowercase())).concat();
+    let only = [format!("--bounding-set=-all{kept}"), "--inh-caps=-all".to_owned()];
+    let wrapper = [&["setpriv".to_owned()][..], &only, &["--".to_owned()]].concat();
+    let mut options = Options::new(&[]).unwrap();
+    options.wrapper = wrapper;
+    let agent = Agent::start_with(&options).unwrap();
+    let status = agent.get("/status").unwrap().json().unwrap();
+    assert_eq!(
+        (&status["lifecycle_source"], &status["oom_source"]),
+        (&"tp_btf".into(), &"tp_btf".into()),
+        "{status}"
+    );
+}

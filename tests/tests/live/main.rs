@@ -1,0 +1,37 @@
+//! The real binary on the real kernel, one module per promise.
+//!
+//! | module | promise |
+//! |---|---|
+//! | [`lifecycle`] | every cgroup made and removed is an event, once, in order |
+//! | [`tree`] | the set of cgroups is the tree, through renames, cut paths, losses and a start amid changes |
+//! | [`containers`] | a container's start and end are events, and its network is its own |
+//! | [`oom`] | every OOM kill is an event with the right process and cgroup, at the time it happened |
+//! | [`parity`] | every counter is what the kernel's file says |
+//! | [`names`] | no name of a cgroup breaks an output |
+//! | [`http`] | bad requests get an answer that names what is wrong |
+//! | [`process`] | exit codes, SIGTERM |
+//! | [`degrade`] | without BPF and without root the agent serves what is left |
+//! | [`prometheus`] | promtool and a real Prometheus take what the agent gives |
+//! | [`deploy`] | the files of `deploy/` are good and ask for no more than they need |
+//!
+//! A test that cannot run on this host prints `skipped: NAME: why`, and `cargo xtask test` counts it as skipped.
+#![allow(clippy::disallowed_methods, reason = "these tests start other programs")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failed unwrap is a failed test with its line"
+)]
+#![allow(unreachable_pub, reason = "one program, no users")]
+
+mod containers;
+mod degrade;
+mod deploy;
+mod http;
+mod lifecycle;
+mod names;
+mod oom;
+mod parity;
+mod process;
+mod prometheus;
+mod support;
+mod tree;

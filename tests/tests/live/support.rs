@@ -1,0 +1,46 @@
+//! What several of these tests use.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use cgtap_tests::load::BINARY;
+use serde_json::Value;
+
+/// The load program of this package, or the one that the environment names: in a virtual machine cargo's is absent.
+pub fn load() -> &'static Path {
+    static FOUND: LazyLock<PathBuf> = LazyLock::new(|| match std::env::var_os(BINARY) {
+        Some(path) => PathBuf::from(path),
+        None => PathBuf::from(env!("CARGO_BIN_EXE_cgtap-load")),
+    });
+    &FOUND
+}
+
+/// A file of the repository.
+pub fn repository(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(file)
+}
+
+/// No event takes longer on a busy machine; a test that gets them all never waits for it.
+pub const QUIET: Duration = Duration::from_secs(10);
+
+/// An event's type.
+pub fn kind(event: &Value) -> &str {
+    event["type"].as_str().unwrap_or_default()
+}
+
+/// The path of the cgroup that an event is about.
+pub fn path(event: &Value) -> &str {
+    event["cgroup"]["path"].as_str().unwrap_or_default()
+}
+
+/// Asserts that a followed stream has no gap and lost nothing.
+pub fn assert_unbroken(events: &[Value]) {
+    let numbers: Vec<u64> =
+        events.iter().map(|e| e["seq"].as_u64().unwrap_or_else(|| panic!("no seq: {e}"))).collect();
+    for (pair, event) in numbers.windows(2).zip(events.iter().skip(1)) {
+        assert_eq!(pair[1], pair[0] + 1, "a gap before {event}");
+    }
+    let lost: Vec<&Value> = events.iter().filter(|e| kind(e) == "lost").collect();
+    assert!(lost.is_empty(), "{lost:?}");
+}

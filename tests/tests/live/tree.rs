@@ -1,0 +1,209 @@
+//! The set of cgroups is the tree: through renames, cut paths, losses and a start amid changes.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use cgtap_tests::agent::{Agent, Signal};
+use cgtap_tests::cgroup::TestCgroup;
+use cgtap_tests::hierarchies::Hierarchies;
+use cgtap_tests::host::{Check, Rung, bpf, memory_cgroups, skip_unless};
+use cgtap_tests::load;
+use serde_json::Value;
+
+use crate::support::{QUIET, kind, path};
+
+/// The kernel's buffer for the paths of its tracepoints, without the NUL.
+const KERNEL_PATH_BYTES: usize = 1023;
+
+fn needs_events() -> Check {
+    memory_cgroups().and(bpf(Rung::TpBtf))
+}
+
+/// What the agent shows below a cgroup.
+fn shown(agent: &Agent, parent: &str) -> BTreeSet<String> {
+    let metrics = agent.metrics().unwrap();
+    let below = format!("{parent}/");
+    metrics.label_values("id").into_iter().filter(|id| id.starts_with(&below)).map(str::to_owned).collect()
+}
+
+/// What there is below a cgroup, in its memory hierarchy.
+fn there_is(dir: &Path, parent: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(dir).unwrap().flatten().filter(|e| e.file_type().unwrap().is_dir()) {
+        let path = format!("{parent}/{}", entry.file_name().to_string_lossy());
+        found.extend(there_is(&entry.path(), &path));
+        found.insert(path);
+    }
+    found
+}
+
+/// Waits until the agent shows what there is; a walk after a loss takes a moment.
+fn assert_becomes_the_tree(agent: &Agent, dir: &Path, parent: &str) {
+    let deadline = Instant::now() + QUIET;
+    loop {
+        let (shown, there_is) = (shown(agent, parent), there_is(dir, parent));
+        if shown == there_is {
+            return;
+        }
+        let differ: Vec<&String> = shown.symmetric_difference(&there_is).take(5).collect();
+        assert!(Instant::now() < deadline, "{} shown, {} there; {differ:?}", shown.len(), there_is.len());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_rename_is_followed_with_all_below() {
+    let v1 = || match Hierarchies::of_this_host() {
+        Ok(hierarchies) if hierarchies.memory_is_v2() => Err("cgroup v2 has no rename".to_owned()),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    };
+    if skip_unless("tree::a_rename_is_followed_with_all_below", needs_events().and(v1())) {
+        return;
+    }
+    let agent = Agent::start(&["--min-interval", "1ms"]).unwrap();
+    let stream = agent.follow("").unwrap();
+    let parent = TestCgroup::new().unwrap();
+    let (top, dir) = (parent.path(), parent.memory_dir().unwrap());
+    std::fs::create_dir_all(dir.join("old/child")).unwrap();
+    std::fs::rename(dir.join("old"), dir.join("new")).unwrap();
+    let last = format!("{top}/old/child");
+    let events = stream.until(QUIET, |e| kind(e) == "cgroup_removed" && path(e) == last).unwrap();
+    let moved: Vec<(&str, &str, &str)> = events
+        .iter()
+        .filter(|e| e["renamed_from"].is_string())
+        .map(|e| (kind(e), path(e), e["renamed_from"].as_str().unwrap()))
+        .collect();
+    let (new, old) = (format!("{top}/new"), format!("{top}/old"));
+    let (new_child, old_child) = (format!("{new}/child"), format!("{old}/child"));
+    assert_eq!(
+        moved,
+        [("cgroup_created", new.as_str(), old.as_str()), ("cgroup_created", &new_child, &old_child)]
+    );
+    assert_becomes_the_tree(&agent, dir, &top);
+}
+
+#[test]
+fn a_path_beyond_the_kernels_buffer_is_marked_and_then_found() {
+    if skip_unless("tree::a_path_beyond_the_kernels_buffer_is_marked_and_then_found", needs_events()) {
+        return;
+    }
+    let agent = Agent::start(&["--min-interval", "1ms"]).unwrap();
+    let stream = agent.follow("").unwrap();
+    let parent = TestCgroup::new().unwrap();
+    let (top, dir) = (parent.path(), parent.memory_dir().unwrap());
+    let mut names = Vec::new();
+    // A path that fills the buffer to its last byte is marked too: it cannot be told from a longer one.
+    while top.len() + names.len() * 201 < KERNEL_PATH_BYTES {
+        names.push(char::from(b'a' + u8::try_from(names.len()).unwrap()).to_string().repeat(200));
+        std::fs::create_dir(dir.join(names.join("/"))).unwrap();
+    }
+    let whole = format!("{top}/{}", names.join("/"));
+    let events = stream.until(QUIET, |e| e["cgroup"]["path_cut"] == true).unwrap();
+    let cut = events.last().unwrap();
+    // A path never ends with the slash that a cut may leave.
+    assert_eq!(path(cut), whole[..KERNEL_PATH_BYTES].trim_end_matches('/'), "what the kernel gave");
+    let uncut = events.iter().filter(|e| kind(e) == "cgroup_created" && e["cgroup"]["path_cut"].is_null());
+    assert_eq!(
+        uncut.filter(|e| path(e).starts_with(&top)).count(),
+        names.len(),
+        "the parent and all but the last"
+    );
+    // The walk that follows tells the rest.
+    assert_becomes_the_tree(&agent, dir, &top);
+    std::fs::remove_dir(dir.join(names.join("/"))).unwrap();
+    let gone = stream.until(QUIET, |e| kind(e) == "cgroup_removed" && path(e).starts_with(&top)).unwrap();
+    assert_eq!(path(gone.last().unwrap()), whole);
+}
+
+#[test]
+fn a_loss_is_told_and_a_walk_mends_it() {
+    if skip_unless("tree::a_loss_is_told_and_a_walk_mends_it", needs_events()) {
+        return;
+    }
+    // One page: the burst below overruns it many times.
+    let agent = Agent::start(&["--min-interval", "1ms", "--lifecycle-ring-bytes", "4096"]).unwrap();
+    let stream = agent.follow("&types=lost").unwrap();
+    let parent = TestCgroup::new().unwrap();
+    let dir = parent.memory_dir().unwrap();
+    // An agent that stands still loses for sure, however slow the machine is.
+    agent.signal(Signal::STOP).unwrap();
+    for number in 0..40 {
+        std::fs::create_dir(dir.join(format!("stays{number}"))).unwrap();
+        load::burst(dir, 20).unwrap();
+    }
+    agent.signal(Signal::CONT).unwrap();
+    let events = stream.until(QUIET, |e| kind(e) == "lost").unwrap();
+    let lost = events.last().unwrap();
+    assert!(lost["records"].as_u64().unwrap() > 0 && lost["source"] == "tp_btf", "{lost}");
+    assert_becomes_the_tree(&agent, dir, &parent.path());
+    let status = agent.get("/status").unwrap().json().unwrap();
+    let hooks = status["hooks"].as_array().unwrap();
+    let dropped: u64 = hooks.iter().filter_map(|hook| hook["counters"]["dropped"].as_u64()).sum();
+    assert_eq!(status["lost_records"].as_u64(), Some(dropped), "{status}");
+    for hook in hooks {
+        let counter = |name: &str| hook["counters"][name].as_u64().unwrap();
+        assert_eq!(counter("seen"), counter("submitted") + counter("dropped"), "{hook}");
+    }
+}
+
+#[test]
+fn a_start_amid_changes_sees_each_cgroup_once() {
+    if skip_unless("tree::a_start_amid_changes_sees_each_cgroup_once", needs_events()) {
+        return;
+    }
+    let parent = TestCgroup::new().unwrap();
+    let (top, dir) = (parent.path(), parent.memory_dir().unwrap());
+    for number in 0..500 {
+        std::fs::create_dir(dir.join(format!("before{number}"))).unwrap();
+    }
+    let stop = AtomicBool::new(false);
+    let (agent, events) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0.. {
+                std::fs::create_dir(dir.join(format!("meanwhile{number}"))).unwrap();
+                // Two of three go again, one of them from before the start.
+                if number % 3 != 0 {
+                    std::fs::remove_dir(dir.join(format!("meanwhile{number}"))).unwrap();
+                } else if number < 500 {
+                    std::fs::remove_dir(dir.join(format!("before{number}"))).unwrap();
+                }
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                std::thread::sleep(Duration::from_micros(200));
+            }
+        });
+        let agent = Agent::start(&["--min-interval", "1ms"]).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        stop.store(true, Ordering::Relaxed);
+        let events = agent.get(&format!("/events?cgroup={top}")).unwrap();
+        (agent, events)
+    });
+    assert_becomes_the_tree(&agent, dir, &top);
+    assert_alternates(events.text().unwrap());
+}
+
+/// Per path creations and removals take turns, and nothing is created that was there before.
+fn assert_alternates(ndjson: &str) {
+    let mut standing = BTreeSet::new();
+    let events: Vec<Value> = ndjson.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.len() > 50, "only {} events: the test changed too little", events.len());
+    for event in &events {
+        let path = path(event).to_owned();
+        match kind(event) {
+            "cgroup_created" => {
+                assert!(!path.contains("/before"), "{event}");
+                assert!(standing.insert(path), "twice: {event}");
+            }
+            "cgroup_removed" => {
+                let known = standing.remove(&path);
+                // What the first walk found left no event when it came.
+                assert!(known || path.contains("/before") || event["source"] != "walk", "{event}");
+            }
+            other => panic!("{other}: {event}"),
+        }
+    }
+}
