@@ -1,0 +1,79 @@
+//! The project's commands, as `cargo xtask NAME`. One file per command.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line's own output")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "these commands start compilers, package managers and the agent"
+)]
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+mod apt;
+mod bench;
+mod ebpf;
+mod exec;
+mod run;
+mod suite;
+mod test;
+mod tidy;
+mod vm;
+
+/// The project's commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+enum Command {
+    /// Build the BPF object that the agent embeds, the same bytes on every host.
+    Ebpf {
+        /// Only compare: fail when the object in the repository is not what the source builds to.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build the agent and start it on this host.
+    Run {
+        /// Further flags of `cgtap serve`.
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Everything that must pass: format, lints, tidy, the BPF object, all tests. CI runs this.
+    Test,
+    /// Compare the agent with cAdvisor on the same tree of cgroups. Root.
+    Bench {
+        /// Pods in the tree; each is two cgroups.
+        #[arg(long, default_value_t = 500)]
+        pods: u32,
+        /// Scrapes of each.
+        #[arg(long, default_value_t = 20)]
+        scrapes: u32,
+    },
+    /// Run the live tests on other kernels and cgroup layouts, in virtual machines.
+    Vm {
+        /// Machines, or the first parts of their names; all without any.
+        names: Vec<String>,
+    },
+    /// Check the rules that no compiler knows: layers, file and function length, where `unsafe` and files may be.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    match run(Command::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Ebpf { check } => ebpf::run(check),
+        Command::Run { args } => run::run(&args),
+        Command::Test => test::run(),
+        Command::Bench { pods, scrapes } => bench::run(pods, scrapes),
+        Command::Vm { names } => vm::run(&names),
+        Command::Tidy => tidy::run(),
+    }
+}

@@ -1,0 +1,64 @@
+//! `cargo xtask test`: everything that must pass, in one command. CI runs this and nothing else.
+//!
+//! A step that fails does not stop the others. A test that cannot run on this host says why, is counted as skipped and
+//! named again at the end. The last line is `N passed, N failed, N skipped`.
+
+use anyhow::Result;
+
+use crate::apt::{self, Need};
+use crate::{ebpf, exec, tidy};
+
+mod cargo_test;
+pub(crate) mod tally;
+
+use tally::Tally;
+
+const PROGRAMS: [Need; 7] = [
+    Need { file: "promtool", packages: &["prometheus"] },
+    Need { file: "prometheus", packages: &["prometheus"] },
+    Need { file: "setpriv", packages: &["util-linux"] },
+    Need { file: "unshare", packages: &["util-linux"] },
+    Need { file: "ip", packages: &["iproute2"] },
+    Need { file: "systemd-analyze", packages: &["systemd"] },
+    Need { file: "/usr/lib/python3/dist-packages/yaml", packages: &["python3-yaml"] },
+];
+
+/// Runs every step.
+///
+/// # Errors
+/// A step or a test failed.
+pub(crate) fn run() -> Result<()> {
+    let mut tally = Tally::default();
+    if let Err(why) = apt::ensure("the tests", &PROGRAMS) {
+        // The tests that need them skip and say so; the others still tell something.
+        eprintln!("{why:#}");
+    }
+    tally.step("format", || exec::run(exec::cargo().args(["fmt", "--all", "--check"])));
+    tally.step("lints", lints);
+    tally.step("tidy", tidy::run);
+    bpf(&mut tally);
+    cargo_test::run(&mut tally);
+    println!("\n{}", tally.report());
+    if tally.failed() > 0 {
+        // The report is the message, and its last line stays the last line.
+        std::process::exit(1);
+    }
+    Ok(())
+}
+
+fn lints() -> Result<()> {
+    let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--", "-Dwarnings"];
+    exec::run(exec::cargo().args(clippy))
+}
+
+/// The BPF programs, where their tool chain is.
+fn bpf(tally: &mut Tally) {
+    let manifest = exec::root().join("ebpf/Cargo.toml");
+    tally.step("format of ebpf/", || {
+        exec::run(exec::cargo().args(["fmt", "--check", "--manifest-path"]).arg(&manifest))
+    });
+    match ebpf::toolchain::Toolchain::ensure() {
+        Ok(_) => tally.step("BPF object", || ebpf::run(true)),
+        Err(why) => tally.skip("BPF object", &format!("{why:#}")),
+    }
+}

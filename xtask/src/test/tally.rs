@@ -1,0 +1,91 @@
+//! Counts what passed, failed and was skipped.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+
+/// The outcome so far.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    passed: u64,
+    failures: Vec<String>,
+    more_failed: u64,
+    skips: Vec<String>,
+}
+
+impl Tally {
+    /// Runs a step, which counts as one test.
+    pub(crate) fn step(&mut self, name: &str, step: impl FnOnce() -> Result<()>) {
+        println!("\n== {name}");
+        match step() {
+            Ok(()) => {
+                self.passed += 1;
+                println!("passed: {name}");
+            }
+            Err(error) => {
+                println!("FAILED: {name}: {error:#}");
+                self.failures.push(format!("{name}: {error:#}"));
+            }
+        }
+    }
+
+    /// A step that cannot run here.
+    pub(crate) fn skip(&mut self, name: &str, why: &str) {
+        println!("\n== {name}\nskipped: {name}: {why}");
+        self.skips.push(format!("skipped: {name}: {why}"));
+    }
+
+    /// Tests of a test runner, and the notes `skipped: NAME: why` of those among its passed ones that did not run.
+    pub(crate) fn add(&mut self, passed: u64, failed: Vec<String>, more_failed: u64, skips: Vec<String>) {
+        self.passed += passed.saturating_sub(u64::try_from(skips.len()).unwrap_or(u64::MAX));
+        self.failures.extend(failed);
+        self.more_failed += more_failed;
+        self.skips.extend(skips);
+    }
+
+    /// How many failed.
+    pub(crate) fn failed(&self) -> u64 {
+        u64::try_from(self.failures.len()).unwrap_or(u64::MAX).saturating_add(self.more_failed)
+    }
+
+    /// What was skipped and what failed, and the counts alone on the last line.
+    pub(crate) fn report(&self) -> String {
+        let mut text = String::new();
+        for skip in &self.skips {
+            let _ = writeln!(text, "{skip}");
+        }
+        for failure in &self.failures {
+            let _ = writeln!(text, "FAILED: {failure}");
+        }
+        let _ =
+            write!(text, "{} passed, {} failed, {} skipped", self.passed, self.failed(), self.skips.len());
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_is_the_counts_alone() {
+        let mut tally = Tally::default();
+        tally.step("good", || Ok(()));
+        tally.step("bad", || anyhow::bail!("no"));
+        tally.skip("far", "needs a moon");
+        tally.add(10, vec!["x::y".to_owned()], 2, vec!["skipped: a: b".to_owned()]);
+        let report = tally.report();
+        assert_eq!(report.lines().last(), Some("10 passed, 4 failed, 2 skipped"));
+        assert!(
+            report.contains("FAILED: bad: no") && report.contains("skipped: far: needs a moon"),
+            "{report}"
+        );
+    }
+
+    #[test]
+    fn a_skipped_test_is_not_a_passed_one() {
+        let mut tally = Tally::default();
+        tally.add(1, vec![], 0, vec!["skipped: a: b".to_owned()]);
+        assert_eq!(tally.report().lines().last(), Some("0 passed, 0 failed, 1 skipped"));
+    }
+}

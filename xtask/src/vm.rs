@@ -1,0 +1,147 @@
+//! `cargo xtask vm [NAME...]`: the live tests on other kernels and cgroup layouts, in virtual machines.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`machines`] | which machines there are |
+//! | [`kernel`] | fetches a kernel of a Debian suite, once |
+//! | [`image`] | builds the agent, the tests and their init without shared libraries, and packs them |
+//! | [`cpio`] | the form of an initramfs |
+//! | [`boot`] | starts a machine under qemu, keeps its console in a file, ends it when it hangs |
+//! | [`console`] | what a console says |
+//!
+//! qemu emulates the processor, so that the same runs on every host. A kernel that cannot be fetched is a skipped
+//! machine; a machine that says no count is a failed one. The last line is `N passed, N failed, N skipped`.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::apt::{self, Need};
+use crate::exec;
+use crate::test::tally::Tally;
+
+mod boot;
+mod console;
+mod cpio;
+mod image;
+mod kernel;
+mod machines;
+
+use boot::Outcome;
+use machines::Machine;
+
+/// Each has two processors; more at a time would be slower on a host with two.
+const AT_A_TIME: usize = 2;
+const PROGRAMS: [Need; 2] = [
+    Need { file: "qemu-system-x86_64", packages: &["qemu-system-x86"] },
+    Need { file: "/usr/lib/x86_64-linux-gnu/libc.a", packages: &["libc6-dev"] },
+];
+
+/// A machine that can be booted.
+struct Ready<'a> {
+    machine: &'a Machine,
+    kernel: PathBuf,
+}
+
+/// Runs the machines that these names mean, or all.
+///
+/// # Errors
+/// A name means none, or something that all of them need is missing.
+pub(crate) fn run(names: &[String]) -> Result<()> {
+    let chosen = machines::choose(names)?;
+    apt::ensure("virtual machines", &PROGRAMS)?;
+    let begun = Instant::now();
+    let folder = exec::cache()?.join("vm");
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let _alone = alone(&folder)?;
+    let image = image::make(&folder)?;
+    let mut tally = Tally::default();
+    let ready = with_kernels(&chosen, &mut tally);
+    boot_all(&ready, &image, &folder, &mut tally);
+    println!("\n{} of {} machines in {} s", ready.len(), chosen.len(), begun.elapsed().as_secs());
+    println!("{}", tally.report());
+    if tally.failed() > 0 {
+        // The report is the message, and its last line stays the last line.
+        std::process::exit(1);
+    }
+    Ok(())
+}
+
+/// Waits for another run of this command: image and consoles are files of the same names. The lock goes with the file.
+fn alone(folder: &Path) -> Result<File> {
+    let path = folder.join("lock");
+    let file = File::create(&path).with_context(|| path.display().to_string())?;
+    if file.try_lock().is_err() {
+        eprintln!("another run has {}: waiting for its end", path.display());
+        file.lock().with_context(|| path.display().to_string())?;
+    }
+    Ok(file)
+}
+
+/// Each suite is asked once, also when it fails.
+fn with_kernels<'a>(chosen: &[&'a Machine], tally: &mut Tally) -> Vec<Ready<'a>> {
+    let mut fetched: HashMap<&str, Result<PathBuf>> = HashMap::new();
+    let mut ready = Vec::new();
+    for machine in chosen {
+        match fetched.entry(machine.suite).or_insert_with(|| kernel::fetch(machine.suite)) {
+            Ok(kernel) => ready.push(Ready { machine, kernel: kernel.clone() }),
+            Err(why) => {
+                tally.skip(machine.name, &format!("no kernel of Debian {}: {why:#}", machine.suite));
+            }
+        }
+    }
+    ready
+}
+
+fn boot_all(ready: &[Ready], image: &Path, folder: &Path, tally: &mut Tally) {
+    let (queue, tally) = (Mutex::new(ready.iter()), Mutex::new(tally));
+    let next = || queue.lock().ok().and_then(|mut queue| queue.next());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                while let Some(Ready { machine, kernel }) = next() {
+                    let begun = Instant::now();
+                    let outcome = boot::run(machine, kernel, image, folder);
+                    let seconds = begun.elapsed().as_secs();
+                    if let Ok(mut tally) = tally.lock() {
+                        report(machine, outcome, seconds, &mut tally);
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// One line for the machine, what its failed tests printed, and its counts into the sum.
+fn report(machine: &Machine, outcome: Result<Outcome>, seconds: u64, tally: &mut Tally) {
+    let name = machine.name;
+    match outcome {
+        Ok(Outcome { console, bad_end: None }) => {
+            let (passed, failed) = console.counts.unwrap_or_default();
+            let skipped = console.skips.len();
+            let kernel = console.kernel.as_deref().unwrap_or("kernel unknown");
+            println!(
+                "{name:<16} {kernel:<32} {passed} passed, {failed} failed, {skipped} skipped   {seconds} s"
+            );
+            print!("{}", console.failures);
+            let unnamed = failed.saturating_sub(u64::try_from(console.failed.len()).unwrap_or(0));
+            let failed = console.failed.into_iter().map(|test| format!("{name}: {test}")).collect();
+            let skips: Vec<String> =
+                console.skips.into_iter().map(|note| format!("skipped: {name}: {note}")).collect();
+            let said = passed.saturating_add(u64::try_from(skips.len()).unwrap_or(0));
+            tally.add(said, failed, unnamed, skips);
+        }
+        Ok(Outcome { console, bad_end: Some(why) }) => {
+            println!("{name:<16} FAILED: {why}   {seconds} s\n{}", console.tail);
+            tally.add(0, vec![format!("{name}: {why}")], 0, Vec::new());
+        }
+        Err(error) => {
+            println!("{name:<16} FAILED: {error:#}");
+            tally.add(0, vec![format!("{name}: {error:#}")], 0, Vec::new());
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! One machine from its start to its end: qemu with its console in a file, watched.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::console::Console;
+use super::machines::Machine;
+use crate::exec;
+
+/// No test is silent for so long.
+const SILENT_FOR: Duration = Duration::from_secs(180);
+const AT_MOST: Duration = Duration::from_secs(600);
+const LOOK_EACH: Duration = Duration::from_millis(100);
+
+/// All that qemu can emulate, but for `cmpxchg16b`: with two processors qemu 7.2 breaks it, and with it the kernel's
+/// free lists. Page tables of five levels would only cost time.
+const CPU: &str = "max,-cx16,-la57";
+
+/// How a machine ended.
+pub(super) struct Outcome {
+    /// What it said.
+    pub(super) console: Console,
+    /// Why the machine failed as a whole; then its counts mean nothing.
+    pub(super) bad_end: Option<String>,
+}
+
+/// Boots the machine and waits for its end.
+///
+/// # Errors
+/// qemu cannot be started, or the console's file not be written.
+pub(super) fn run(machine: &Machine, kernel: &Path, image: &Path, folder: &Path) -> Result<Outcome> {
+    let path = folder.join(format!("{}.console", machine.name));
+    let file = File::create(&path).with_context(|| path.display().to_string())?;
+    let mut command = qemu(machine, kernel, image);
+    command.stdin(Stdio::null()).stderr(file.try_clone()?).stdout(file);
+    let child = command.spawn().with_context(|| format!("cannot start `{}`", exec::typed(&command)))?;
+    let end = watch(&mut Guest(child), &path)?;
+    let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+    let console = Console::read(&String::from_utf8_lossy(&bytes));
+    let bad_end = bad_end(&end, &console).map(|why| format!("{why}; its console is {}", path.display()));
+    Ok(Outcome { console, bad_end })
+}
+
+fn qemu(machine: &Machine, kernel: &Path, image: &Path) -> Command {
+    // oops=panic: a kernel that stumbled over the agent is a failed machine, at once, whatever it still serves.
+    // psi=1: Debian's kernels measure pressure only when asked to. Above loglevel 3 each OOM kill writes a page.
+    let arguments = format!(
+        "console=ttyS0 quiet loglevel=3 oops=panic panic=-1 psi=1 cgtap.cgroups={} {}",
+        machine.cgroups, machine.arguments
+    );
+    let mut command = Command::new("qemu-system-x86_64");
+    command.args(["-accel", "tcg,thread=multi", "-cpu", CPU, "-smp", "2", "-m", "1024"]);
+    command.args(["-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio"]);
+    command.arg("-kernel").arg(kernel).arg("-initrd").arg(image).args(["-append", &arguments]);
+    command
+}
+
+/// The process of a machine, killed by its id when nobody waits for it any more.
+struct Guest(Child);
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// How the machine's process ended.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Itself(ExitStatus),
+    Silent,
+    TooLong,
+}
+
+fn watch(guest: &mut Guest, console: &Path) -> Result<End> {
+    let begun = Instant::now();
+    let (mut length, mut heard) = (0, begun);
+    loop {
+        if let Some(status) = guest.0.try_wait()? {
+            return Ok(End::Itself(status));
+        }
+        let now = std::fs::metadata(console)?.len();
+        if now != length {
+            (length, heard) = (now, Instant::now());
+        }
+        if heard.elapsed() > SILENT_FOR {
+            return Ok(End::Silent);
+        }
+        if begun.elapsed() > AT_MOST {
+            return Ok(End::TooLong);
+        }
+        std::thread::sleep(LOOK_EACH);
+    }
+}
+
+fn bad_end(end: &End, console: &Console) -> Option<String> {
+    match (end, console) {
+        (End::Silent, _) => Some(format!("said nothing for {} s", SILENT_FOR.as_secs())),
+        (End::TooLong, _) => Some(format!("still ran after {} s", AT_MOST.as_secs())),
+        (_, Console { panicked: true, .. }) => Some("the kernel panicked".to_owned()),
+        (_, Console { error: Some(error), .. }) => Some(error.clone()),
+        (End::Itself(status), Console { counts: None, .. }) => {
+            Some(format!("ended without its count, qemu with {status}"))
+        }
+        (End::Itself(status), _) if !status.success() => Some(format!("qemu ended with {status}")),
+        (End::Itself(_), _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    const COUNT: &str = "cgtap-init: 1 passed, 0 failed, 0 skipped\n";
+
+    #[test]
+    fn only_an_end_with_a_count_is_good() {
+        let (good, bad) = (End::Itself(ExitStatus::from_raw(0)), End::Itself(ExitStatus::from_raw(256)));
+        let said = |text: &str| Console::read(text);
+        assert_eq!(bad_end(&good, &said(COUNT)), None);
+        assert!(bad_end(&bad, &said(COUNT)).is_some());
+        assert!(bad_end(&good, &said("")).unwrap().contains("without its count"));
+        assert!(bad_end(&End::Silent, &said(COUNT)).unwrap().contains("180 s"));
+        assert!(bad_end(&End::TooLong, &said(COUNT)).unwrap().contains("600 s"));
+        let panic = format!("{COUNT}[ 1.2] Kernel panic - not syncing: x\n");
+        assert!(bad_end(&good, &said(&panic)).unwrap().contains("panic"));
+        let error = format!("cgtap-init: error: cannot mount x\n{COUNT}");
+        assert!(bad_end(&good, &said(&error)).unwrap().contains("cannot mount x"));
+    }
+
+    #[test]
+    fn the_end_of_a_process_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let console = folder.path().join("console");
+        std::fs::write(&console, "").unwrap();
+        let child = Command::new("sh").args(["-c", "exit 3"]).spawn().unwrap();
+        assert_eq!(watch(&mut Guest(child), &console).unwrap(), End::Itself(ExitStatus::from_raw(3 << 8)));
+    }
+}

@@ -1,0 +1,84 @@
+//! Builds what runs in the machines, without shared libraries, and packs it for all of them.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::cpio::Cpio;
+use crate::exec;
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// Cargo's names of the programs, and where they are in a machine.
+const PROGRAMS: [(&str, &str); 4] =
+    [("cgtap-init", "init"), ("cgtap", "bin/cgtap"), ("cgtap-load", "bin/cgtap-load"), ("live", "bin/live")];
+const FOLDERS: [&str; 6] = ["bin", "dev", "proc", "sys", "tmp", "var"];
+
+/// Builds and packs; gives the path of the image.
+///
+/// # Errors
+/// Something does not build, or the folder cannot be written.
+pub(super) fn make(folder: &Path) -> Result<PathBuf> {
+    eprintln!("building for virtual machines");
+    let messages = build()?;
+    let path = folder.join("initramfs.cpio");
+    let file = File::create(&path).with_context(|| path.display().to_string())?;
+    let mut cpio = Cpio::new(BufWriter::new(file));
+    for name in FOLDERS {
+        cpio.folder(name)?;
+    }
+    // The kernel gives it to the first process, before anybody could mount a /dev.
+    cpio.device("dev/console", 5, 1)?;
+    for (name, place) in PROGRAMS {
+        let file = executable(&messages, name)?;
+        cpio.program(place, &std::fs::read(&file).with_context(|| file.clone())?)?;
+    }
+    cpio.finish()?;
+    Ok(path)
+}
+
+/// A target folder of its own: with other flags cargo would build everything anew after each change between the two.
+fn build() -> Result<String> {
+    let mut cargo = exec::cargo();
+    cargo.args(["build", "--quiet", "--locked", "--target", TARGET, "--target-dir"]);
+    cargo.arg(exec::root().join("target/vm"));
+    cargo.args(["--package", "cgtap", "--package", "cgtap-tests", "--bins", "--test", "live"]);
+    cargo.arg("--message-format=json-render-diagnostics");
+    cargo.env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
+    // An emulated processor is slow, and the image stands in each machine's memory.
+    cargo.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1").env("CARGO_PROFILE_DEV_DEBUG", "0");
+    let output = exec::output(cargo.stderr(Stdio::inherit()))?;
+    if !output.status.success() {
+        bail!("`{}` failed: {}", exec::typed(&cargo), output.status);
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The file that cargo says it built for a target.
+fn executable(messages: &str, name: &str) -> Result<String> {
+    let built = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let files = built.filter(|m| m.pointer("/target/name").and_then(Value::as_str) == Some(name));
+    files
+        .filter_map(|m| m.get("executable").and_then(Value::as_str).map(str::to_owned))
+        .next_back()
+        .with_context(|| format!("cargo built no program {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_in_cargos_messages() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"cgtap"},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"cgtap"},"executable":"/t/cgtap"}
+{"reason":"compiler-artifact","target":{"name":"live"},"executable":"/t/deps/live-1"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages, "cgtap").unwrap(), "/t/cgtap");
+        assert_eq!(executable(messages, "live").unwrap(), "/t/deps/live-1");
+        assert!(executable(messages, "cgtap-init").unwrap_err().to_string().contains("cgtap-init"));
+    }
+}
