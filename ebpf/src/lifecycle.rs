@@ -13,7 +13,7 @@ use cgtap_abi::{LIFECYCLE_FIXED_BYTES, PATH_BYTES, Program};
 
 use crate::{
     maps::{LIFECYCLE, Run, SCRATCH},
-    read::{data_loc, layout, probe, probe_str, typed},
+    read::{Probed, Read, data_loc, layout, probe_str, typed},
 };
 
 /// What both forms know.
@@ -69,15 +69,15 @@ fn typed_facts(ctx: &BtfTracePointContext, populated: u32) -> Facts {
 }
 
 #[inline(always)]
-fn traced_facts(ctx: &TracePointContext, populated: u32) -> Option<Facts> {
+fn traced_facts(ctx: &TracePointContext, populated: u32) -> Facts {
     let record = ctx.as_ptr() as usize;
-    Some(Facts {
-        hierarchy: probe(record + layout!(trace.root) as usize)?,
-        level: probe(record + layout!(trace.level) as usize)?,
-        id: probe(record + layout!(trace.id) as usize)?,
+    Facts {
+        hierarchy: Probed::read(record, layout!(trace.root)),
+        level: Probed::read(record, layout!(trace.level)),
+        id: Probed::read(record, layout!(trace.id)),
         populated,
         path: data_loc(record, layout!(trace.path)),
-    })
+    }
 }
 
 /// Both forms of an event without `val`.
@@ -91,9 +91,7 @@ macro_rules! directory_event {
 
         #[tracepoint]
         pub fn $name(ctx: TracePointContext) -> u32 {
-            if let Some(facts) = traced_facts(&ctx, 0) {
-                submit(&ctx, $program, &facts);
-            }
+            submit(&ctx, $program, &traced_facts(&ctx, 0));
             0
         }
     };
@@ -112,9 +110,7 @@ pub fn cgroup_notify_populated_btf(ctx: BtfTracePointContext) -> i32 {
 
 #[tracepoint]
 pub fn cgroup_notify_populated(ctx: TracePointContext) -> u32 {
-    let populated = probe(ctx.as_ptr() as usize + layout!(trace.val) as usize).unwrap_or(0);
-    if let Some(facts) = traced_facts(&ctx, populated) {
-        submit(&ctx, Program::CgroupNotifyPopulated, &facts);
-    }
+    let populated = Probed::read(ctx.as_ptr() as usize, layout!(trace.val));
+    submit(&ctx, Program::CgroupNotifyPopulated, &traced_facts(&ctx, populated));
     0
 }

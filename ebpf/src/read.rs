@@ -20,18 +20,6 @@ pub fn typed<T: Copy>(base: usize, offset: u32) -> T {
     unsafe { core::ptr::read_volatile((base + offset as usize) as *const T) }
 }
 
-/// A read of any kernel address by helper; `None` when it cannot be read. Not available under
-/// `lockdown=confidentiality`.
-#[inline(always)]
-pub fn probe<T: Copy + Default>(address: usize) -> Option<T> {
-    let mut value = T::default();
-    // SAFETY: writes size_of::<T>() bytes to `value`, or zeroes them and fails.
-    let failed = unsafe {
-        generated::bpf_probe_read_kernel((&raw mut value).cast(), size_of::<T>() as u32, address as *const _)
-    };
-    (failed == 0).then_some(value)
-}
-
 /// How a chain of pointers is followed.
 pub trait Read {
     fn read<T: Copy + Default>(base: usize, offset: u32) -> T;
@@ -47,7 +35,7 @@ impl Read for Typed {
     }
 }
 
-/// By helper, from any address; 0 where it cannot be read.
+/// By helper, from any address; 0 where it cannot be read. Not available under `lockdown=confidentiality`.
 pub struct Probed;
 
 impl Read for Probed {
@@ -83,5 +71,5 @@ pub unsafe fn probe_str(address: usize, into: *mut u8, room: u32) -> u32 {
 /// Where the bytes of a `__data_loc` field are: the low half of its word is their offset in the record.
 #[inline(always)]
 pub fn data_loc(record: usize, field: u32) -> usize {
-    record + (probe::<u32>(record + field as usize).unwrap_or(0) & 0xffff) as usize
+    record + (Probed::read::<u32>(record, field) & 0xffff) as usize
 }
