@@ -10,6 +10,7 @@ use super::kills::{Kills, Looked};
 use super::state::State;
 use super::walks::{Finished, Walks};
 use crate::events::EventDraft;
+use crate::identity::identify;
 use crate::kernel::{Batch, Guard, LifecycleRing, OomRing};
 use crate::model::{CgroupRef, EventKind, Hook, LifecycleEvent, OomKill, Source};
 use crate::registry::Change;
@@ -190,6 +191,8 @@ impl Core {
         let memory = self.kills.memory_hierarchy();
         let key = kill.cgroup.or_else(|| registry.key_of(path.as_ref()?, memory));
         drop(registry);
+        // A cgroup that no walk has found yet is still whose its path says.
+        let identity = identity.or_else(|| Some(Arc::new(identify(path.as_ref()?))));
         self.state.events.append(EventDraft {
             time: kill.time,
             source: kill.source,
@@ -215,6 +218,12 @@ impl Core {
     fn check_drops(&mut self) {
         let mut fresh = [(Hook::CgroupMkdir, 0), (Hook::MarkVictim, 0)];
         for (hook, told) in Hook::ALL.into_iter().zip(&mut self.told_drops) {
+            let is_read =
+                if hook == Hook::MarkVictim { self.oom.is_some() } else { self.lifecycle.is_some() };
+            if !is_read {
+                // A ring without a reader fills up once and drops for ever; that was told when its reader went.
+                continue;
+            }
             let dropped = self.state.counters_of(hook).dropped;
             let [lifecycle, oom] = &mut fresh;
             let sum = if hook == Hook::MarkVictim { oom } else { lifecycle };
