@@ -193,8 +193,14 @@ fn a_bad_value_is_refused_by_name() {
         (&["--lifecycle-ring-bytes=5000"], &["--lifecycle-ring-bytes", "5000", "power of two"]),
         (&["--oom-ring-bytes=1024"], &["--oom-ring-bytes", "page"]),
         (&["--oom-ring-bytes=2147483648"], &["--oom-ring-bytes", "1073741824"]),
-        (&["--oom-source=walk"], &["--oom-source", "auto, tp_btf, tracepoint, none"]),
-        (&["--lifecycle-source=inotify"], &["--lifecycle-source", "auto, tp_btf, tracepoint, walk"]),
+        (
+            &["--oom-source=walk"],
+            &[
+                "--oom-source",
+                "auto, fentry, kprobe, tp_btf, tracepoint, memory_events, oom_control, kmsg, none",
+            ],
+        ),
+        (&["--lifecycle-source=kmsg"], &["--lifecycle-source", "auto, tp_btf, tracepoint, inotify, walk"]),
         (&["--log-format=xml"], &["--log-format", "text, json"]),
         (&["--timestamps=maybe"], &["--timestamps", "true, false"]),
         (&["--no-such-flag"], &["--no-such-flag"]),

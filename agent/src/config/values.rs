@@ -112,6 +112,8 @@ pub enum LifecycleChoice {
     TpBtf,
     /// BPF on classic tracepoints only.
     Tracepoint,
+    /// No BPF: the directories are watched.
+    Inotify,
     /// No BPF: a walk of the tree on an interval.
     Walk,
 }
@@ -122,11 +124,23 @@ pub enum LifecycleChoice {
 pub enum OomChoice {
     /// The best that this host allows.
     Auto,
+    /// BPF at the entry of the kernel's OOM decision by fentry, and on each victim.
+    Fentry,
+    /// The same, with a kprobe at the entry.
+    Kprobe,
     /// BPF on the BTF-typed tracepoint only.
     #[value(name = "tp_btf")]
     TpBtf,
     /// BPF on the classic tracepoint only.
     Tracepoint,
+    /// `memory.events` of cgroup v2, watched.
+    #[value(name = "memory_events")]
+    MemoryEvents,
+    /// `memory.oom_control` of cgroup v1, watched.
+    #[value(name = "oom_control")]
+    OomControl,
+    /// The kernel log.
+    Kmsg,
     /// No OOM events.
     None,
 }

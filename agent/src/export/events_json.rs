@@ -6,11 +6,14 @@
 //! ```
 //! (on one line). What is not known is absent: never null, never empty, never 0 for unknown.
 
+mod oom;
+
 use serde::Serialize;
 
 use crate::events::Delivery;
 use crate::export::rfc3339;
-use crate::model::{CgroupRef, Event, EventKind, Identity, Victim, text_of};
+use crate::model::{CgroupRef, Event, EventKind, Identity};
+use oom::OomJson;
 
 #[derive(Serialize)]
 struct EventLine<'a> {
@@ -66,9 +69,7 @@ enum Detail {
         #[serde(skip_serializing_if = "Option::is_none")]
         renamed_from: Option<String>,
     },
-    Oom {
-        victim: VictimJson,
-    },
+    Oom(Box<OomJson>),
     Lost {
         records: u64,
     },
@@ -77,31 +78,6 @@ enum Detail {
         cgroups: u64,
     },
     Nothing {},
-}
-
-#[derive(Serialize)]
-struct VictimJson {
-    pid: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tgid: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    comm: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    uid: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    oom_score_adj: Option<i16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    total_vm_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    anon_rss_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file_rss_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    shmem_rss_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pgtables_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cgroup: Option<String>,
 }
 
 /// What a client missed. It has no number of its own.
@@ -173,28 +149,12 @@ fn detail(event: &Event) -> Detail {
         EventKind::CgroupCreated { renamed_from } => {
             Detail::Created { renamed_from: renamed_from.as_ref().map(|path| path.to_text().into_owned()) }
         }
-        EventKind::OomKill(victim) => Detail::Oom { victim: victim_json(victim, event.cgroup.as_ref()) },
+        EventKind::OomKill(report) => Detail::Oom(Box::new(oom::view(report, event.cgroup.as_ref()))),
         EventKind::KernelLost { records } => Detail::Lost { records: *records },
         EventKind::AgentStarted { version, cgroups } => Detail::Started { version, cgroups: *cgroups },
         EventKind::CgroupRemoved | EventKind::ContainerStarted | EventKind::ContainerExited => {
             Detail::Nothing {}
         }
-    }
-}
-
-fn victim_json(victim: &Victim, cgroup: Option<&CgroupRef>) -> VictimJson {
-    VictimJson {
-        pid: victim.pid,
-        tgid: victim.tgid,
-        comm: victim.comm.as_deref().map(text_of),
-        uid: victim.uid,
-        oom_score_adj: victim.oom_score_adj,
-        total_vm_bytes: victim.total_vm_bytes,
-        anon_rss_bytes: victim.anon_rss_bytes,
-        file_rss_bytes: victim.file_rss_bytes,
-        shmem_rss_bytes: victim.shmem_rss_bytes,
-        pgtables_bytes: victim.pgtables_bytes,
-        cgroup: cgroup.map(|cgroup| cgroup.path.to_text().into_owned()),
     }
 }
 

@@ -10,7 +10,7 @@ use cgtap_abi::{Header, LIFECYCLE_FIXED_BYTES, LifecycleRecord, OomRecord, PATH_
 use super::KernelError;
 use super::clock::Clock;
 use crate::model::{
-    CgroupKey, CgroupPath, HierarchyId, LifecycleEvent, LifecycleKind, OomKill, Source, Victim,
+    CgroupKey, CgroupPath, Decision, HierarchyId, LifecycleEvent, LifecycleKind, OomKill, Source, Victim,
 };
 
 /// A record's place in the sequence of its program on its CPU.
@@ -115,7 +115,7 @@ pub(crate) fn oom(bytes: &[u8], clock: Clock, source: Source) -> Result<(Place, 
     let adjustment = record.i32(offset_of!(OomRecord, oom_score_adj))?;
     let (tgid, uid) = (record.u32(offset_of!(OomRecord, tgid))?, record.u32(offset_of!(OomRecord, uid))?);
     let victim = Victim {
-        pid: record.u32(offset_of!(OomRecord, pid))?,
+        pid: Some(record.u32(offset_of!(OomRecord, pid))?),
         tgid: has(present::TGID).then_some(tgid),
         comm: has(present::COMM).then(|| comm.split(|&b| b == 0).next().unwrap_or_default().to_vec()),
         uid: has(present::UID).then_some(uid),
@@ -124,13 +124,16 @@ pub(crate) fn oom(bytes: &[u8], clock: Clock, source: Source) -> Result<(Place, 
         anon_rss_bytes: optional(present::ANON_RSS, offset_of!(OomRecord, anon_rss_bytes))?,
         file_rss_bytes: optional(present::FILE_RSS, offset_of!(OomRecord, file_rss_bytes))?,
         shmem_rss_bytes: optional(present::SHMEM_RSS, offset_of!(OomRecord, shmem_rss_bytes))?,
+        swap_bytes: None,
         pgtables_bytes: optional(present::PGTABLES, offset_of!(OomRecord, pgtables_bytes))?,
     };
     let kill = OomKill {
         time: clock.wall(record.u64(offset_of!(Header, ktime_nsec))?),
         source,
         cgroup: has(present::CGROUP).then_some(cgroup),
+        path: None,
         victim,
+        decision: Decision::default(),
     };
     Ok((place, kill))
 }

@@ -3,15 +3,27 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{CgroupKey, CgroupPath, Identity};
+use super::{CgroupKey, CgroupPath, Identity, OomReport};
 
-/// Where a fact came from: the rungs of the ladder, best first.
+/// Where a fact came from: the rungs of both ladders, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
+    /// BPF programs at the entry of `oom_kill_process`, which know the decision, and on `mark_victim`.
+    Fentry,
+    /// The same, with a kprobe at the entry.
+    Kprobe,
     /// A BPF program on a BTF-typed tracepoint.
     TpBtf,
     /// A BPF program on a classic tracepoint.
     Tracepoint,
+    /// `memory.events` of v2, watched by inotify.
+    MemoryEvents,
+    /// `memory.oom_control` of v1, watched by eventfd.
+    OomControl,
+    /// The kernel log, `/dev/kmsg`.
+    Kmsg,
+    /// The directories of the cgroup file systems, watched by inotify.
+    Inotify,
     /// A look at the cgroup file systems.
     Walk,
     /// The agent itself.
@@ -23,8 +35,14 @@ impl Source {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Fentry => "fentry",
+            Self::Kprobe => "kprobe",
             Self::TpBtf => "tp_btf",
             Self::Tracepoint => "tracepoint",
+            Self::MemoryEvents => "memory_events",
+            Self::OomControl => "oom_control",
+            Self::Kmsg => "kmsg",
+            Self::Inotify => "inotify",
             Self::Walk => "walk",
             Self::Agent => "agent",
         }
@@ -61,44 +79,6 @@ pub enum LifecycleKind {
     Renamed,
     /// `cgroup_notify_populated`: the first process came (`true`) or the last went (`false`).
     Populated(bool),
-}
-
-/// A kernel OOM kill of one process, as `mark_victim` tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OomKill {
-    /// When the kernel marked the victim.
-    pub time: SystemTime,
-    /// Which hook saw it.
-    pub source: Source,
-    /// The victim's memory cgroup; `None` where the hook cannot tell it.
-    pub cgroup: Option<CgroupKey>,
-    /// The victim.
-    pub victim: Victim,
-}
-
-/// A process that the kernel killed for memory. What this kernel does not tell is `None`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Victim {
-    /// Thread id that was marked.
-    pub pid: u32,
-    /// Process id (thread group).
-    pub tgid: Option<u32>,
-    /// Command name, at most 15 bytes; not always UTF-8.
-    pub comm: Option<Vec<u8>>,
-    /// User id in the initial user namespace.
-    pub uid: Option<u32>,
-    /// `/proc/<pid>/oom_score_adj`.
-    pub oom_score_adj: Option<i16>,
-    /// Address space.
-    pub total_vm_bytes: Option<u64>,
-    /// Anonymous pages in memory.
-    pub anon_rss_bytes: Option<u64>,
-    /// File pages in memory.
-    pub file_rss_bytes: Option<u64>,
-    /// Shared memory in memory.
-    pub shmem_rss_bytes: Option<u64>,
-    /// Page tables.
-    pub pgtables_bytes: Option<u64>,
 }
 
 /// A cgroup as an event names it.
@@ -143,8 +123,8 @@ pub enum EventKind {
     ContainerStarted,
     /// The last process left a container's cgroup.
     ContainerExited,
-    /// The kernel killed a process for memory. Boxed: it is four times as large as any other kind, and rare.
-    OomKill(Box<Victim>),
+    /// The kernel killed a process for memory. Boxed: it is many times as large as any other kind, and rare.
+    OomKill(Box<OomReport>),
     /// Kernel records were dropped before the agent could read them; a walk follows.
     KernelLost {
         /// How many, as the programs counted.

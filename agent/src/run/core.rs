@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::kills::{Kills, Looked};
+use super::kills::Kills;
 use super::state::State;
 use super::walks::{Finished, Walks};
 use crate::events::EventDraft;
-use crate::identity::identify;
 use crate::kernel::{Batch, Guard, LifecycleRing, OomRing};
-use crate::model::{CgroupRef, EventKind, Hook, LifecycleEvent, OomKill, Source};
+use crate::model::{EventKind, Hook, LifecycleEvent, Source};
 use crate::registry::Change;
 use crate::serve::{Latch, Shutdown};
+
+mod losses;
+mod oom;
 
 /// How often counters are looked at and tombstones expire.
 const TICK: Duration = Duration::from_millis(500);
@@ -52,7 +54,7 @@ impl Core {
             let walk_due = self.walks.next_due();
             tokio::select! {
                 () = shutdown.wait() => return,
-                batch = next_kills(&mut self.oom) => self.on_kills(batch),
+                batch = oom::next_kills(&mut self.oom) => self.on_kills(batch),
                 batch = next_lifecycle(&mut self.lifecycle) => self.on_lifecycle(batch),
                 looked = self.kills.looked_up() => self.on_looked_up(looked),
                 finished = self.walks.finished() => self.on_walk(finished),
@@ -137,117 +139,6 @@ impl Core {
         changes
     }
 
-    fn on_kills(&mut self, batch: std::io::Result<Batch<OomKill>>) {
-        let batch = match batch {
-            Ok(batch) => batch,
-            Err(error) => {
-                tracing::error!(%error, "the OOM ring cannot be read any more; OOM kills are not reported");
-                self.oom = None;
-                return;
-            }
-        };
-        self.check_batch(batch.missing, &batch.broken);
-        // The victim's cgroup may have been made a moment ago: its record is in the other ring.
-        let changes = self.drain_lifecycle();
-        self.tell(changes);
-        for kill in batch.events {
-            self.on_kill(kill);
-        }
-    }
-
-    fn on_kill(&mut self, kill: OomKill) {
-        if self.kills.is_repeat(&kill) {
-            return;
-        }
-        let known = kill.cgroup.and_then(|key| self.state.registry().oom_kill(key));
-        match known {
-            Some((path, identity)) => {
-                let cgroup = CgroupRef { path, key: kill.cgroup, path_cut: false };
-                self.state.events.append(EventDraft {
-                    time: kill.time,
-                    source: kill.source,
-                    cgroup: Some(cgroup),
-                    identity: Some(identity),
-                    kind: EventKind::OomKill(Box::new(kill.victim)),
-                });
-            }
-            None if self.kills.may_look_up() => self.kills.look_up(kill),
-            None => self.append_kill(Looked { kill, path: None, found_tgid: false }),
-        }
-    }
-
-    fn on_looked_up(&mut self, looked: Looked) {
-        // Whoever had its process id from the kernel was looked at before.
-        if looked.found_tgid && self.kills.is_repeat(&looked.kill) {
-            return;
-        }
-        self.append_kill(looked);
-    }
-
-    fn append_kill(&mut self, looked: Looked) {
-        let Looked { kill, path, .. } = looked;
-        let mut registry = self.state.registry();
-        let identity = path.as_ref().and_then(|path| registry.oom_kill_at(path));
-        let memory = self.kills.memory_hierarchy();
-        let key = kill.cgroup.or_else(|| registry.key_of(path.as_ref()?, memory));
-        drop(registry);
-        // A cgroup that no walk has found yet is still whose its path says.
-        let identity = identity.or_else(|| Some(Arc::new(identify(path.as_ref()?))));
-        self.state.events.append(EventDraft {
-            time: kill.time,
-            source: kill.source,
-            cgroup: path.map(|path| CgroupRef { path, key, path_cut: false }),
-            identity,
-            kind: EventKind::OomKill(Box::new(kill.victim)),
-        });
-    }
-
-    fn check_batch(&mut self, missing: u64, broken: &[crate::kernel::KernelError]) {
-        for error in broken {
-            tracing::error!(%error, "a kernel record cannot be understood");
-        }
-        if missing > 0 {
-            self.check_drops();
-        }
-        if !broken.is_empty() {
-            self.lost(broken.len() as u64, self.state.lifecycle_source());
-        }
-    }
-
-    /// The programs count what they dropped; whatever is new is told once per ring and settled by a walk.
-    fn check_drops(&mut self) {
-        let mut fresh = [(Hook::CgroupMkdir, 0), (Hook::MarkVictim, 0)];
-        for (hook, told) in Hook::ALL.into_iter().zip(&mut self.told_drops) {
-            let is_read =
-                if hook == Hook::MarkVictim { self.oom.is_some() } else { self.lifecycle.is_some() };
-            if !is_read {
-                // A ring without a reader fills up once and drops for ever; that was told when its reader went.
-                continue;
-            }
-            let dropped = self.state.counters_of(hook).dropped;
-            let [lifecycle, oom] = &mut fresh;
-            let sum = if hook == Hook::MarkVictim { oom } else { lifecycle };
-            sum.1 += dropped.saturating_sub(*told);
-            *told = dropped;
-        }
-        for (hook, records) in fresh.into_iter().filter(|(_, records)| *records > 0) {
-            self.lost(records, self.state.rung(hook).unwrap_or(Source::Agent));
-        }
-    }
-
-    fn lost(&mut self, records: u64, source: Source) {
-        self.state.lost_records.fetch_add(records, Ordering::Relaxed);
-        let kind = EventKind::KernelLost { records };
-        self.state.events.append(EventDraft {
-            time: SystemTime::now(),
-            source,
-            cgroup: None,
-            identity: None,
-            kind,
-        });
-        self.walks.want();
-    }
-
     fn on_tick(&mut self) {
         self.check_drops();
         if let Some(until) = SystemTime::now().checked_sub(self.tombstone) {
@@ -274,13 +165,6 @@ impl Core {
 }
 
 async fn next_lifecycle(ring: &mut Option<LifecycleRing>) -> std::io::Result<Batch<LifecycleEvent>> {
-    match ring {
-        Some(ring) => ring.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn next_kills(ring: &mut Option<OomRing>) -> std::io::Result<Batch<OomKill>> {
     match ring {
         Some(ring) => ring.next().await,
         None => std::future::pending().await,

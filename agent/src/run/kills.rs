@@ -84,7 +84,7 @@ impl Kills {
 }
 
 fn look_up(host: &HostRoot, hierarchies: &[Hierarchy], mut kill: OomKill) -> Looked {
-    let pid = kill.victim.pid;
+    let Some(pid) = kill.victim.pid else { return Looked { kill, path: None, found_tgid: false } };
     let memory = memory_hierarchy(hierarchies);
     let path = process_cgroup(host, pid, hierarchies)
         .ok()
@@ -112,12 +112,19 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::model::{Source, Victim};
+    use crate::model::{Decision, Source, Victim};
 
     fn kill(tgid: Option<u32>, second: u64) -> OomKill {
-        let victim = Victim { pid: 7, tgid, ..Victim::default() };
+        let victim = Victim { pid: Some(7), tgid, ..Victim::default() };
         let time = UNIX_EPOCH + Duration::from_secs(second);
-        OomKill { time, source: Source::TpBtf, cgroup: None, victim }
+        OomKill {
+            time,
+            source: Source::TpBtf,
+            cgroup: None,
+            path: None,
+            victim,
+            decision: Decision::default(),
+        }
     }
 
     #[test]

@@ -48,12 +48,18 @@ pub(super) fn wishes(config: &Config) -> Wishes {
         LifecycleChoice::Auto => Wish::Auto,
         LifecycleChoice::TpBtf => Wish::Only(Source::TpBtf),
         LifecycleChoice::Tracepoint => Wish::Only(Source::Tracepoint),
+        LifecycleChoice::Inotify => Wish::Only(Source::Inotify),
         LifecycleChoice::Walk => Wish::None,
     };
     let oom = match config.oom_source {
         OomChoice::Auto => Wish::Auto,
+        OomChoice::Fentry => Wish::Only(Source::Fentry),
+        OomChoice::Kprobe => Wish::Only(Source::Kprobe),
         OomChoice::TpBtf => Wish::Only(Source::TpBtf),
         OomChoice::Tracepoint => Wish::Only(Source::Tracepoint),
+        OomChoice::MemoryEvents => Wish::Only(Source::MemoryEvents),
+        OomChoice::OomControl => Wish::Only(Source::OomControl),
+        OomChoice::Kmsg => Wish::Only(Source::Kmsg),
         OomChoice::None => Wish::None,
     };
     Wishes { lifecycle, oom }

@@ -2,7 +2,10 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
-use crate::model::{CgroupKey, CgroupPath, HierarchyId, QosClass, Role, Runtime, Source};
+use crate::model::{
+    CgroupKey, CgroupPath, Constraint, Decision, HierarchyId, LastSample, Limit, LimitOwner, OomReport,
+    OwnerKind, QosClass, Role, Runtime, Source, Trigger, Victim,
+};
 
 fn event(kind: EventKind) -> Event {
     Event {
@@ -37,10 +40,47 @@ fn what_is_not_known_is_absent() {
     assert!(!String::from_utf8(out).unwrap().contains("boot_id"));
 }
 
+fn decision() -> Decision {
+    let owner = LimitOwner {
+        key: Some(CgroupKey { hierarchy: HierarchyId(4), id: 98 }),
+        path: Some(CgroupPath::from("/pod")),
+        kind: Some(OwnerKind::Pod),
+        usage_bytes: Some(7),
+        limit: Some(Limit::Value(8)),
+        swap_usage_bytes: Some(9),
+    };
+    let trigger = Trigger {
+        pid: Some(12),
+        comm: Some(b"other".to_vec()),
+        cgroup: None,
+        path: Some(CgroupPath::from("/pod/x")),
+    };
+    Decision {
+        incident: Some(77),
+        constraint: Some(Constraint::Memcg),
+        owner: Some(owner),
+        trigger: Some(trigger),
+        group_kill: Some(true),
+    }
+}
+
+fn sample() -> LastSample {
+    LastSample {
+        age: Duration::from_millis(1500),
+        working_set_bytes: Some(1),
+        anon_bytes: Some(2),
+        ..LastSample::default()
+    }
+}
+
+fn killed(victim: Victim) -> EventKind {
+    EventKind::OomKill(Box::new(OomReport { victim, ..OomReport::default() }))
+}
+
 #[test]
 fn a_full_oom_kill() {
     let victim = Victim {
-        pid: 11,
+        pid: Some(11),
         tgid: Some(10),
         comm: Some(b"a\"b\xff".to_vec()),
         uid: Some(0),
@@ -49,6 +89,7 @@ fn a_full_oom_kill() {
         anon_rss_bytes: Some(2),
         file_rss_bytes: Some(3),
         shmem_rss_bytes: Some(0),
+        swap_bytes: Some(6),
         pgtables_bytes: Some(5),
     };
     let identity = Identity {
@@ -64,21 +105,28 @@ fn a_full_oom_kill() {
     let full = Event {
         cgroup: Some(cgroup),
         identity: Some(identity.into()),
-        ..event(EventKind::OomKill(Box::new(victim)))
+        ..event(EventKind::OomKill(Box::new(OomReport {
+            victim,
+            decision: decision(),
+            last_sample: Some(sample()),
+        })))
     };
     let wanted = [
         HEAD,
         r#""oom_kill","source":"tp_btf","cgroup":{"path":"/a b","id":99,"hierarchy":4},"#,
         r#""container":{"id":"c1","runtime":"cri-o","pod":{"uid":"u1"},"qos":"Burstable"},"unit":"crio-c1.scope","#,
-        r#""victim":{"pid":11,"tgid":10,"comm":"a\"b\\xff","uid":0,"oom_score_adj":-5,"total_vm_bytes":1,"#,
-        r#""anon_rss_bytes":2,"file_rss_bytes":3,"shmem_rss_bytes":0,"pgtables_bytes":5,"cgroup":"/a b"}}"#,
+        r#""incident":77,"constraint":"memcg","limit_owner":{"path":"/pod","id":98,"hierarchy":4,"kind":"pod","#,
+        r#""usage_bytes":7,"limit_bytes":8,"swap_usage_bytes":9},"victim":{"pid":11,"tgid":10,"comm":"a\"b\\xff","uid":0,"oom_score_adj":-5,"total_vm_bytes":1,"#,
+        r#""anon_rss_bytes":2,"file_rss_bytes":3,"shmem_rss_bytes":0,"swap_bytes":6,"pgtables_bytes":5,"cgroup":"/a b"},"#,
+        r#""trigger":{"pid":12,"comm":"other","cgroup":"/pod/x"},"group_kill":true,"#,
+        r#""last_sample":{"age_seconds":1.5,"working_set_bytes":1,"anon_bytes":2}}"#,
     ];
     assert_eq!(text(&full), wanted.concat());
 }
 
 #[test]
 fn a_pid_alone_is_a_whole_victim() {
-    let bare = event(EventKind::OomKill(Box::new(Victim { pid: 3, ..Victim::default() })));
+    let bare = event(killed(Victim { pid: Some(3), ..Victim::default() }));
     assert_eq!(text(&bare), format!(r#"{HEAD}"oom_kill","source":"tp_btf","victim":{{"pid":3}}}}"#));
 }
 
@@ -121,7 +169,7 @@ fn hostile_names_stay_inside_their_string() {
     let path = CgroupPath::from_bytes(b"/a\"},\\\x01\x7f\r");
     let cgroup = CgroupRef { path: path.clone(), key: None, path_cut: false };
     let comm = Some(b"\n\x00\xc3".to_vec());
-    let kind = EventKind::OomKill(Box::new(Victim { pid: 1, comm, ..Victim::default() }));
+    let kind = killed(Victim { pid: Some(1), comm, ..Victim::default() });
     let line = text(&Event { cgroup: Some(cgroup), ..event(kind) });
     assert!(!line.contains(['\n', '\r', '\0']), "{line}");
     let value: serde_json::Value = serde_json::from_str(&line).unwrap();

@@ -84,7 +84,8 @@ fn an_oom_record_with_everything() {
     let (_, kill) = oom(&bytes, Clock::now(), Source::TpBtf).unwrap();
     assert_eq!(kill.cgroup, Some(CgroupKey { hierarchy: HierarchyId(4), id: 42 }));
     let victim = Victim {
-        pid: 100,
+        pid: Some(100),
+        swap_bytes: None,
         tgid: Some(99),
         comm: Some(b"stress".to_vec()),
         uid: Some(1000),
@@ -102,7 +103,7 @@ fn an_oom_record_with_everything() {
 fn what_the_kernel_does_not_tell_is_absent() {
     let (_, kill) = oom(&oom_record(0), Clock::now(), Source::Tracepoint).unwrap();
     assert_eq!(kill.cgroup, None);
-    assert_eq!(kill.victim, Victim { pid: 100, ..Victim::default() });
+    assert_eq!(kill.victim, Victim { pid: Some(100), ..Victim::default() });
 }
 
 proptest! {
