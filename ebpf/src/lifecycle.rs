@@ -22,7 +22,9 @@ struct Facts {
     level: u32,
     id: u64,
     populated: u32,
-    /// Address of the path.
+    /// The directory above, where there is no path.
+    parent_id: u64,
+    /// Address of the path; 0 where it cannot be read.
     path: usize,
 }
 
@@ -37,9 +39,13 @@ fn submit<C: EbpfContext>(ctx: &C, program: Program, facts: &Facts) -> Option<()
     record.hierarchy = facts.hierarchy;
     record.level = facts.level;
     record.populated = facts.populated;
-    // SAFETY: the array has PATH_BYTES bytes.
-    let path_bytes = unsafe { probe_str(facts.path, record.path.as_mut_ptr(), PATH_BYTES as u32) };
-    record.path_bytes = path_bytes;
+    record.parent_id = facts.parent_id;
+    record.path_bytes = if layout!(structs.may_probe) != 0 {
+        // SAFETY: the array has PATH_BYTES bytes.
+        unsafe { probe_str(facts.path, record.path.as_mut_ptr(), PATH_BYTES as u32) }
+    } else {
+        0
+    };
     // The compiler proves the bound and drops the check; the verifier cannot follow that proof. So the value is read
     // back from memory, where the compiler knows nothing of it, and masked.
     // SAFETY: a read of the record.
@@ -64,8 +70,19 @@ fn typed_facts(ctx: &BtfTracePointContext, populated: u32) -> Facts {
         level: typed(cgroup, layout!(structs.cgroup_level)),
         id: typed(kn, layout!(structs.kn_id)),
         populated,
+        parent_id: if layout!(structs.may_probe) != 0 { 0 } else { parent_id(cgroup) },
         path: ctx.arg(1),
     }
+}
+
+/// The directory above: with it a path can be put together from what is known already. The root has none, and 0 comes of
+/// that.
+#[inline(always)]
+fn parent_id(cgroup: usize) -> u64 {
+    let css: usize = typed(cgroup, layout!(structs.cgroup_parent_css));
+    let parent: usize = typed(css, layout!(structs.css_cgroup));
+    let kn: usize = typed(parent, layout!(structs.cgroup_kn));
+    typed(kn, layout!(structs.kn_id))
 }
 
 #[inline(always)]
@@ -76,6 +93,7 @@ fn traced_facts(ctx: &TracePointContext, populated: u32) -> Facts {
         level: Probed::read(record, layout!(trace.level)),
         id: Probed::read(record, layout!(trace.id)),
         populated,
+        parent_id: 0,
         path: data_loc(record, layout!(trace.path)),
     }
 }

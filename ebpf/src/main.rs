@@ -1,4 +1,5 @@
-//! The BPF programs: five tracepoints, each in two forms that share their body.
+//! The BPF programs: five tracepoints, each in two forms that share their body, and the entry and return of
+//! `oom_kill_process`.
 //!
 //! A `*_btf` program is a BTF-typed tracepoint (`tp_btf`): its arguments are typed pointers, and a load at an offset
 //! that is not a field of that size is refused when the program is loaded. A program without the suffix is a classic
@@ -8,10 +9,13 @@
 #![no_std]
 #![no_main]
 
+mod check;
+mod decision;
 mod lifecycle;
 mod maps;
 mod oom;
 mod read;
+mod task;
 
 #[cfg(not(test))]
 #[panic_handler]

@@ -5,10 +5,10 @@
 use aya_ebpf::{
     helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
     macros::map,
-    maps::{PerCpuArray, RingBuf},
+    maps::{Array, PerCpuArray, RingBuf},
 };
 use aya_log_ebpf::warn;
-use cgtap_abi::{Counters, Header, Layout, LifecycleRecord, PROGRAMS, Program};
+use cgtap_abi::{Counters, Header, Layout, LifecycleRecord, OpenDecision, PROGRAMS, Program, TaskFacts};
 
 /// Lifecycle records.
 #[map]
@@ -26,6 +26,14 @@ pub static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(PROGR
 /// interrupts off (`TRACE_CGROUP_PATH` holds a spin lock), so no two programs use one CPU's record at once.
 #[map]
 pub static SCRATCH: PerCpuArray<LifecycleRecord> = PerCpuArray::with_max_entries(1, 0);
+
+/// The decision that is being carried out: at most one on a machine.
+#[map]
+pub static DECISION: Array<OpenDecision> = Array::with_max_entries(1, 0);
+
+/// What `check_layout` found of the agent's own task.
+#[map]
+pub static CHECKED: Array<TaskFacts> = Array::with_max_entries(1, 0);
 
 /// Set by the agent before the programs are loaded.
 #[unsafe(no_mangle)]

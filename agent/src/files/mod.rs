@@ -19,7 +19,7 @@ pub use hierarchies::{hierarchies, mode};
 pub use host::HostRoot;
 pub use machine::machine;
 pub use network::{read_host_network, read_network};
-pub use process::{comm, process_cgroup, tgid};
+pub use process::{comm, own_memory_cgroup, process_cgroup, tgid};
 pub use reader::{CgroupReader, CgroupReading, ReadSets, Vanished};
 pub use walk::{Walk, walk};
 

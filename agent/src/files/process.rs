@@ -1,7 +1,7 @@
 //! What `/proc/<pid>` tells of a process's cgroups, where the kernel's event does not.
 
 use super::{FilesError, HostRoot};
-use crate::model::{CgroupPath, Hierarchy, HierarchyId};
+use crate::model::{CgroupKey, CgroupPath, Hierarchy, HierarchyId};
 use crate::parse;
 
 /// The cgroup of a process or thread in each of the hierarchies, from `/proc/<pid>/cgroup`.
@@ -21,6 +21,18 @@ pub fn process_cgroup(
     let sure = |path: &CgroupPath| path.components().all(|name| name != b"..");
     let found = found.into_iter().filter(|line| known(line.hierarchy) && sure(&line.path));
     Ok(found.map(|line| (line.hierarchy, line.path)).collect())
+}
+
+/// The memory cgroup of the agent itself; `None` where it cannot be told for sure: in the root, which a private cgroup
+/// namespace shows for any cgroup.
+#[must_use]
+pub fn own_memory_cgroup(host: &HostRoot, hierarchies: &[Hierarchy]) -> Option<CgroupKey> {
+    use std::os::unix::fs::MetadataExt;
+    let memory = hierarchies.iter().find(|hierarchy| hierarchy.has("memory"))?;
+    let lines = host.parse("/proc/self/cgroup", parse::proc_cgroup).ok()?;
+    let path = lines.into_iter().find(|line| line.hierarchy == memory.id)?.path;
+    let id = std::fs::metadata(memory.dir(&path)).ok()?.ino();
+    (!path.is_root()).then_some(CgroupKey { hierarchy: memory.id, id })
 }
 
 /// The process (thread group) of a thread, from `/proc/<pid>/status`.

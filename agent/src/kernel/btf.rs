@@ -15,6 +15,7 @@ const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_ENUM: u32 = 6;
 const KIND_TYPEDEF: u32 = 8;
+const KIND_FUNC: u32 = 12;
 const KIND_FUNC_PROTO: u32 = 13;
 
 /// A chain of typedefs and qualifiers is never longer than this in a sound file.
@@ -199,6 +200,11 @@ impl Btf {
             }
         }
         Ok(None)
+    }
+
+    /// Whether the kernel has a function of that name, static ones too.
+    pub(crate) fn has_function(&self, name: &str) -> Result<bool, KernelError> {
+        Ok(self.find(KIND_FUNC, name)?.is_some())
     }
 
     /// The arguments of a tracepoint after BPF's own first one, as "is a pointer"; `None` when there is no such

@@ -3,15 +3,17 @@
 //! Read field by field at the offsets of `cgtap_abi`, without a cast: a record that is too short or not ours is an
 //! error.
 
+mod oom;
+
 use std::mem::offset_of;
 
-use cgtap_abi::{Header, LIFECYCLE_FIXED_BYTES, LifecycleRecord, OomRecord, PATH_BYTES, Program, present};
+use cgtap_abi::{Header, LIFECYCLE_FIXED_BYTES, LifecycleRecord, PATH_BYTES, Program};
 
 use super::KernelError;
 use super::clock::Clock;
-use crate::model::{
-    CgroupKey, CgroupPath, Decision, HierarchyId, LifecycleEvent, LifecycleKind, OomKill, Source, Victim,
-};
+use crate::model::{CgroupKey, CgroupPath, HierarchyId, LifecycleEvent, LifecycleKind, Source};
+
+pub(crate) use oom::oom;
 
 /// A record's place in the sequence of its program on its CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,19 +72,21 @@ pub(crate) fn lifecycle(
         Program::CgroupNotifyPopulated => {
             LifecycleKind::Populated(record.u32(offset_of!(LifecycleRecord, populated))? != 0)
         }
-        Program::MarkVictim => return Err(record.error("an OOM record in the lifecycle ring")),
+        Program::MarkVictim | Program::OomKillProcess => {
+            return Err(record.error("an OOM record in the lifecycle ring"));
+        }
     };
     let length = record.u32(offset_of!(LifecycleRecord, path_bytes))? as usize;
     let path = bytes.get(LIFECYCLE_FIXED_BYTES..).and_then(|rest| rest.get(..length));
     let path = CgroupPath::from_bytes(path.ok_or(record.error("shorter than its path"))?);
     let level = record.u32(offset_of!(LifecycleRecord, level))?;
+    let hierarchy = HierarchyId(record.u32(offset_of!(LifecycleRecord, hierarchy))?);
+    let parent = record.u64(offset_of!(LifecycleRecord, parent_id))?;
     let event = LifecycleEvent {
         time: clock.wall(record.u64(offset_of!(Header, ktime_nsec))?),
         source: source(place.program),
-        key: CgroupKey {
-            hierarchy: HierarchyId(record.u32(offset_of!(LifecycleRecord, hierarchy))?),
-            id: record.u64(offset_of!(LifecycleRecord, id))?,
-        },
+        key: CgroupKey { hierarchy, id: record.u64(offset_of!(LifecycleRecord, id))? },
+        parent: (parent != 0).then_some(CgroupKey { hierarchy, id: parent }),
         level,
         path_cut: is_cut(&path, length, level),
         path,
@@ -95,47 +99,6 @@ pub(crate) fn lifecycle(
 /// shows even when the buffer is not full to the last byte.
 fn is_cut(path: &CgroupPath, length: usize, level: u32) -> bool {
     length >= PATH_BYTES - 1 || u32::try_from(path.components().count()) != Ok(level)
-}
-
-/// An [`OomRecord`].
-pub(crate) fn oom(bytes: &[u8], clock: Clock, source: Source) -> Result<(Place, OomKill), KernelError> {
-    let record = Bytes(bytes);
-    let place = record.place()?;
-    if place.program != Program::MarkVictim {
-        return Err(record.error("a lifecycle record in the OOM ring"));
-    }
-    let bits = record.u32(offset_of!(OomRecord, present))?;
-    let has = |bit: u32| bits & bit != 0;
-    let optional = |bit: u32, at: usize| if has(bit) { record.u64(at).map(Some) } else { Ok(None) };
-    let cgroup = CgroupKey {
-        hierarchy: HierarchyId(record.u32(offset_of!(OomRecord, hierarchy))?),
-        id: record.u64(offset_of!(OomRecord, cgroup_id))?,
-    };
-    let comm: [u8; 16] = record.array(offset_of!(OomRecord, comm))?;
-    let adjustment = record.i32(offset_of!(OomRecord, oom_score_adj))?;
-    let (tgid, uid) = (record.u32(offset_of!(OomRecord, tgid))?, record.u32(offset_of!(OomRecord, uid))?);
-    let victim = Victim {
-        pid: Some(record.u32(offset_of!(OomRecord, pid))?),
-        tgid: has(present::TGID).then_some(tgid),
-        comm: has(present::COMM).then(|| comm.split(|&b| b == 0).next().unwrap_or_default().to_vec()),
-        uid: has(present::UID).then_some(uid),
-        oom_score_adj: has(present::OOM_SCORE_ADJ).then(|| i16::try_from(adjustment).ok()).flatten(),
-        total_vm_bytes: optional(present::TOTAL_VM, offset_of!(OomRecord, total_vm_bytes))?,
-        anon_rss_bytes: optional(present::ANON_RSS, offset_of!(OomRecord, anon_rss_bytes))?,
-        file_rss_bytes: optional(present::FILE_RSS, offset_of!(OomRecord, file_rss_bytes))?,
-        shmem_rss_bytes: optional(present::SHMEM_RSS, offset_of!(OomRecord, shmem_rss_bytes))?,
-        swap_bytes: None,
-        pgtables_bytes: optional(present::PGTABLES, offset_of!(OomRecord, pgtables_bytes))?,
-    };
-    let kill = OomKill {
-        time: clock.wall(record.u64(offset_of!(Header, ktime_nsec))?),
-        source,
-        cgroup: has(present::CGROUP).then_some(cgroup),
-        path: None,
-        victim,
-        decision: Decision::default(),
-    };
-    Ok((place, kill))
 }
 
 #[cfg(test)]

@@ -4,15 +4,16 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use aya::maps::{MapData, RingBuf};
-use aya::programs::{BtfTracePoint, TracePoint};
+use aya::programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, ProgramError, TracePoint};
 use aya::{Btf, Ebpf, EbpfLoader};
+use cgtap_abi::{ABSENT, Layout};
 
 use super::counters::CounterReader;
 use super::error::bpf;
 use super::plan::{Attempt, HookPlan, Plan};
 use super::ring::{LifecycleRing, OomRing};
-use super::{KernelError, heap, perf, program_log};
-use crate::model::{Hook, HookCounters, HookStatus, Source};
+use super::{KernelError, heap, perf, program_log, self_check};
+use crate::model::{CgroupKey, Hook, HookCounters, HookStatus, Source};
 
 /// The object that `cargo xtask ebpf` builds; the test command proves that it is what the source builds to.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../ebpf/prebuilt/cgtap.bpf.o");
@@ -49,14 +50,15 @@ pub struct Guard {
 
 /// Loads and attaches what the plan says. Never fails: what the kernel refuses is in `hooks`.
 ///
-/// Must run inside a tokio runtime with I/O enabled.
+/// Must run inside a tokio runtime with I/O enabled. `own_cgroup` is the memory cgroup of the agent itself, where it is
+/// known: the layout of tasks is tried on it.
 #[must_use]
-pub fn load(plan: &Plan, sizes: RingSizes) -> Attached {
+pub fn load(plan: &Plan, sizes: RingSizes, own_cgroup: Option<CgroupKey>) -> Attached {
     let mut hooks: Vec<HookStatus> = plan.hooks.iter().map(initial_status).collect();
     if plan.hooks.iter().all(|hook| hook.attempts.is_empty()) {
         return Attached { lifecycle: None, oom: None, hooks, counters: None, guard: Guard::default() };
     }
-    let loaded = try_load(plan, sizes, &mut hooks);
+    let loaded = try_load(plan, sizes, own_cgroup, &mut hooks);
     heap::give_back();
     match loaded {
         Ok(attached) => Attached { hooks, ..attached },
@@ -79,17 +81,28 @@ fn initial_status(plan: &HookPlan) -> HookStatus {
     }
 }
 
-fn try_load(plan: &Plan, sizes: RingSizes, hooks: &mut [HookStatus]) -> Result<Attached, KernelError> {
+fn try_load(
+    plan: &Plan,
+    sizes: RingSizes,
+    own_cgroup: Option<CgroupKey>,
+    hooks: &mut [HookStatus],
+) -> Result<Attached, KernelError> {
     let btf = kernel_btf(plan);
-    let log_level: u8 = if cfg!(debug_assertions) { u8::MAX } else { 0 };
-    let mut programs = EbpfLoader::new()
-        .btf(btf.as_ref().ok())
-        .override_global("LAYOUT", &plan.layout, true)
-        .override_global("AYA_LOG_LEVEL", &log_level, false)
-        .map_max_entries("LIFECYCLE", sizes.lifecycle_bytes)
-        .map_max_entries("OOM", sizes.oom_bytes)
-        .load(OBJECT)
-        .map_err(bpf)?;
+    let mut layout = plan.layout;
+    let mut programs = parse_object(&btf, &layout, sizes)?;
+    if layout.structs.task_pid != ABSENT {
+        let wrong = self_check::distrust(&mut programs, &mut layout.structs, own_cgroup);
+        if !wrong.is_empty() {
+            // The layout is frozen in what is loaded: once more, without what does not hold.
+            programs = parse_object(&btf, &layout, sizes)?;
+        }
+        for wrong in wrong {
+            tracing::warn!(why = wrong, "BTF is not trusted in this; what depends on it is absent");
+            for status in hooks.iter_mut().filter(|status| !status.hook.is_tracepoint()) {
+                status.refused.push(wrong.clone());
+            }
+        }
+    }
     if cfg!(debug_assertions) {
         program_log::follow(&mut programs);
     }
@@ -98,16 +111,45 @@ fn try_load(plan: &Plan, sizes: RingSizes, hooks: &mut [HookStatus]) -> Result<A
     let oom = ring(&mut programs, "OOM")?;
     let counters = CounterReader::new(&mut programs)?;
     let mut events = Vec::new();
-    for (plan, status) in plan.hooks.iter().zip(hooks.iter_mut()) {
-        attach_first_accepted(&mut programs, &btf, plan, status, &mut events);
+    // Decisions first: a mark that comes without one is of a process that was dying already.
+    let (entries, marks): (Vec<_>, Vec<_>) =
+        plan.hooks.iter().zip(hooks.iter_mut()).partition(|(plan, _)| !plan.hook.is_tracepoint());
+    let mut decided = !plan.needs_decisions;
+    for (hook, status) in entries {
+        attach_first_accepted(&mut programs, &btf, hook, status, &mut events);
+        decided |= status.rung.is_some();
+    }
+    for (hook, status) in marks {
+        if hook.hook == Hook::MarkVictim && !decided {
+            status.refused.push("its decisions are wanted, and they cannot be had".into());
+        } else {
+            attach_first_accepted(&mut programs, &btf, hook, status, &mut events);
+        }
     }
     let guard = Guard { _programs: Some(programs), _events: events };
-    assemble(hooks, lifecycle, oom, counters, guard)
+    assemble(hooks, (lifecycle, oom), counters, guard)
+}
+
+fn parse_object(
+    btf: &Result<Btf, KernelError>,
+    layout: &Layout,
+    sizes: RingSizes,
+) -> Result<Ebpf, KernelError> {
+    let log_level: u8 = if cfg!(debug_assertions) { u8::MAX } else { 0 };
+    EbpfLoader::new()
+        .btf(btf.as_ref().ok())
+        .override_global("LAYOUT", layout, true)
+        .override_global("AYA_LOG_LEVEL", &log_level, false)
+        .map_max_entries("LIFECYCLE", sizes.lifecycle_bytes)
+        .map_max_entries("OOM", sizes.oom_bytes)
+        .load(OBJECT)
+        .map_err(bpf)
 }
 
 /// BTF as aya reads it. Our own reader may have accepted what aya's does not: then the classic forms are left.
 fn kernel_btf(plan: &Plan) -> Result<Btf, KernelError> {
-    if plan.hooks.iter().all(|hook| !hook.attempts.contains(&Attempt::TpBtf)) {
+    let typed = [Attempt::TpBtf, Attempt::Fentry];
+    if plan.hooks.iter().all(|hook| !hook.attempts.iter().any(|attempt| typed.contains(attempt))) {
         return Err(KernelError::Btf("not wanted"));
     }
     Btf::from_sys_fs().map_err(bpf)
@@ -115,8 +157,7 @@ fn kernel_btf(plan: &Plan) -> Result<Btf, KernelError> {
 
 fn assemble(
     hooks: &[HookStatus],
-    lifecycle: RingBuf<MapData>,
-    oom: RingBuf<MapData>,
+    (lifecycle, oom): (RingBuf<MapData>, RingBuf<MapData>),
     counters: CounterReader,
     guard: Guard,
 ) -> Result<Attached, KernelError> {
@@ -129,9 +170,10 @@ fn assemble(
         // One without the other would let the registry drift; the walk serves then.
         _ => None,
     };
-    let oom = match rung(Hook::MarkVictim) {
-        Some(source) => Some(OomRing::new(oom, source).map_err(io)?),
-        None => None,
+    let oom = match (rung(Hook::MarkVictim), rung(Hook::OomKillProcess)) {
+        (Some(_), Some(decisions)) => Some(OomRing::new(oom, decisions).map_err(io)?),
+        (Some(marks), None) => Some(OomRing::new(oom, marks).map_err(io)?),
+        _ => None,
     };
     Ok(Attached { lifecycle, oom, hooks: Vec::new(), counters: Some(counters), guard })
 }
@@ -161,28 +203,49 @@ fn attach(
     hook: Hook,
     attempt: Attempt,
 ) -> Result<Option<OwnedFd>, KernelError> {
-    let name = match attempt {
-        Attempt::TpBtf => format!("{}_btf", hook.tracepoint()),
-        Attempt::Tracepoint { .. } => hook.tracepoint().to_owned(),
-    };
-    let missing = || KernelError::Bpf(format!("the object has no program {name}"));
-    let program = programs.program_mut(&name).ok_or_else(missing)?;
+    let name = hook.tracepoint();
+    let btf = || btf.as_ref().map_err(|error| KernelError::Bpf(error.to_string()));
     match attempt {
         Attempt::TpBtf => {
-            let program: &mut BtfTracePoint = program.try_into().map_err(bpf)?;
-            let btf = btf.as_ref().map_err(|error| KernelError::Bpf(error.to_string()))?;
-            program.load(hook.tracepoint(), btf).map_err(bpf)?;
+            let program: &mut BtfTracePoint = find(programs, &format!("{name}_btf"))?;
+            program.load(name, btf()?).map_err(bpf)?;
             program.attach().map_err(bpf)?;
             Ok(None)
         }
+        Attempt::Fentry => {
+            let exit: &mut FExit = find(programs, &format!("{name}_fexit"))?;
+            exit.load(name, btf()?).map_err(bpf)?;
+            exit.attach().map_err(bpf)?;
+            let entry: &mut FEntry = find(programs, &format!("{name}_fentry"))?;
+            entry.load(name, btf()?).map_err(bpf)?;
+            entry.attach().map_err(bpf)?;
+            Ok(None)
+        }
+        Attempt::Kprobe => {
+            for form in ["kretprobe", "kprobe"] {
+                let program: &mut KProbe = find(programs, &format!("{name}_{form}"))?;
+                program.load().map_err(bpf)?;
+                program.attach(name, 0).map_err(bpf)?;
+            }
+            Ok(None)
+        }
         Attempt::Tracepoint { id } => {
-            let program: &mut TracePoint = program.try_into().map_err(bpf)?;
+            let program: &mut TracePoint = find(programs, name)?;
             program.load().map_err(bpf)?;
             let fd = program.fd().map_err(bpf)?;
             let event = perf::attach(id, fd.as_fd());
             Ok(Some(event.map_err(|source| KernelError::Io { path: "perf event".into(), source })?))
         }
     }
+}
+
+/// A program of the object, as the kind that it is.
+fn find<'a, P>(programs: &'a mut Ebpf, name: &str) -> Result<&'a mut P, KernelError>
+where
+    &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+{
+    let missing = || KernelError::Bpf(format!("the object has no program {name}"));
+    programs.program_mut(name).ok_or_else(missing)?.try_into().map_err(bpf)
 }
 
 fn ring(programs: &mut Ebpf, name: &str) -> Result<RingBuf<MapData>, KernelError> {

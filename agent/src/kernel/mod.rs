@@ -3,6 +3,7 @@
 //! - `probe` gathers facts: what BTF says, which tracepoints tracefs shows. It decides nothing.
 //! - `plan` is a pure function from facts and settings to what shall be tried, per hook and in which order.
 //! - `load` tries it and keeps what the kernel accepted. A refusal is a recorded fact, never an error of the agent.
+//! - `self_check` tries the layout on the agent's own task before it is trusted.
 //! - `ring` reads, `decode` turns records into the model, `sequence` notices gaps.
 //! - `heap` gives back the memory that all this took.
 //!
@@ -26,6 +27,7 @@ mod plan;
 mod probe;
 mod program_log;
 mod ring;
+mod self_check;
 mod sequence;
 mod tracefs;
 

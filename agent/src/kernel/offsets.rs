@@ -10,6 +10,7 @@ use super::format::Format;
 const FILE_PAGES: &str = "MM_FILEPAGES";
 const ANON_PAGES: &str = "MM_ANONPAGES";
 const SHMEM_PAGES: &str = "MM_SHMEMPAGES";
+const SWAP_ENTRIES: &str = "MM_SWAPENTS";
 
 /// The layout of the kernel's structs. A member this kernel lacks is [`ABSENT`]; only corrupt BTF is an error.
 pub(crate) fn structs(btf: &Btf) -> Result<StructLayout, KernelError> {
@@ -40,7 +41,34 @@ pub(crate) fn structs(btf: &Btf) -> Result<StructLayout, KernelError> {
         mm_shmem: rss_counter(btf, SHMEM_PAGES)?,
         rss_by_helper: u32::from(btf.member("mm_struct", "rss_stat.count")?.is_some()),
         mm_pgtables: offset("mm_struct", "pgtables_bytes")?,
+        mm_swap: rss_counter(btf, SWAP_ENTRIES)?,
+        task_flags: offset("task_struct", "flags")?,
+        task_cred: offset("task_struct", "cred")?,
+        cred_uid: offset("cred", "uid")?,
+        signal_flags: offset("signal_struct", "flags")?,
+        signal_threads: offset("signal_struct", "nr_threads")?,
+        cgroup_parent_css: offset("cgroup", "self.parent")?,
+        css_parent: offset("cgroup_subsys_state", "parent")?,
+        oom_memcg: offset("oom_control", "memcg")?,
+        oom_chosen: offset("oom_control", "chosen")?,
+        oom_constraint: offset("oom_control", "constraint")?,
+        memcg_cgroup: offset("mem_cgroup", "css.cgroup")?,
+        memcg_usage: offset("mem_cgroup", "memory.usage")?,
+        memcg_max: offset("mem_cgroup", "memory.max")?,
+        memcg_swap: offset("mem_cgroup", "swap.usage")?,
+        memcg_oom_group: oom_group(btf)?,
+        may_probe: 0,
         page_shift: rustix::param::page_size().trailing_zeros(),
+    })
+}
+
+/// The program comes to a `mem_cgroup` by a pointer to its `css`, so that must be its first member.
+fn oom_group(btf: &Btf) -> Result<u32, KernelError> {
+    let css = btf.member("mem_cgroup", "css")?;
+    let group = btf.member("mem_cgroup", "oom_group")?;
+    Ok(match (css, group) {
+        (Some(css), Some(group)) if css.offset_bytes == 0 => group.offset_bytes,
+        _ => ABSENT,
     })
 }
 

@@ -32,6 +32,8 @@ pub struct Plan {
     pub(crate) layout: Layout,
     /// Each hook.
     pub(crate) hooks: Vec<HookPlan>,
+    /// Marks of victims are of no use without the decisions: a setting asks for a rung that has both.
+    pub(crate) needs_decisions: bool,
 }
 
 /// What shall be tried for one hook.
@@ -50,6 +52,8 @@ pub struct HookPlan {
 pub(crate) enum Attempt {
     TpBtf,
     Tracepoint { id: u64 },
+    Fentry,
+    Kprobe,
 }
 
 impl Attempt {
@@ -57,6 +61,8 @@ impl Attempt {
         match self {
             Self::TpBtf => Source::TpBtf,
             Self::Tracepoint { .. } => Source::Tracepoint,
+            Self::Fentry => Source::Fentry,
+            Self::Kprobe => Source::Kprobe,
         }
     }
 }
@@ -64,18 +70,31 @@ impl Attempt {
 /// Decides, per hook, which forms to try in which order.
 #[must_use]
 pub fn plan(facts: &Facts, wishes: Wishes) -> Plan {
-    let structs = facts.btf.as_ref().map_or(StructLayout::UNKNOWN, |btf| btf.layout);
+    let mut structs = facts.btf.as_ref().map_or(StructLayout::UNKNOWN, |btf| btf.layout);
+    structs.may_probe = u32::from(facts.may_probe.is_ok());
     let hooks = Hook::ALL.iter().map(|hook| plan_hook(facts, wishes, *hook)).collect();
-    Plan { layout: Layout { trace: facts.trace, structs }, hooks }
+    let needs_decisions = matches!(wishes.oom, Wish::Only(Source::Fentry | Source::Kprobe));
+    Plan { layout: Layout { trace: facts.trace, structs }, hooks, needs_decisions }
 }
 
 fn plan_hook(facts: &Facts, wishes: Wishes, hook: Hook) -> HookPlan {
-    let wish = if hook == Hook::MarkVictim { wishes.oom } else { wishes.lifecycle };
+    let wish = wish_for(hook, wishes);
     let mut plan = HookPlan { hook, attempts: Vec::new(), refused: Vec::new() };
-    let offers = [
-        (Source::TpBtf, typed(facts, hook).map(|()| Attempt::TpBtf)),
-        (Source::Tracepoint, classic(facts, hook).map(|id| Attempt::Tracepoint { id })),
-    ];
+    let offers = if hook.is_tracepoint() {
+        [
+            (Source::TpBtf, typed(facts, hook).map(|()| Attempt::TpBtf)),
+            (Source::Tracepoint, classic(facts, hook).map(|id| Attempt::Tracepoint { id })),
+        ]
+    } else {
+        [
+            (Source::Fentry, entry(facts, hook).map(|()| Attempt::Fentry)),
+            // A kprobe's argument has no type that the verifier knows.
+            (
+                Source::Kprobe,
+                facts.may_probe.clone().and_then(|()| entry(facts, hook)).map(|()| Attempt::Kprobe),
+            ),
+        ]
+    };
     for (source, offer) in offers {
         let wanted = match wish {
             Wish::Auto => true,
@@ -91,6 +110,41 @@ fn plan_hook(facts: &Facts, wishes: Wishes, hook: Hook) -> HookPlan {
     plan
 }
 
+/// The rungs with decisions want the marks in whichever form there is.
+fn wish_for(hook: Hook, wishes: Wishes) -> Wish {
+    match (hook, wishes.oom) {
+        (Hook::MarkVictim, Wish::Only(Source::Fentry | Source::Kprobe)) => Wish::Auto,
+        (Hook::MarkVictim | Hook::OomKillProcess, wish) => wish,
+        _ => wishes.lifecycle,
+    }
+}
+
+/// Whether BTF has the function, and every member without which a decision would tell nothing.
+fn entry(facts: &Facts, hook: Hook) -> Result<(), String> {
+    let btf = facts.btf.as_ref().map_err(Clone::clone)?;
+    if !btf.hooks.contains(&hook) {
+        return Err(format!("BTF has no function {}", hook.tracepoint()));
+    }
+    let layout = &btf.layout;
+    lacks_none(&[
+        (layout.oom_memcg, "oom_control.memcg"),
+        (layout.oom_chosen, "oom_control.chosen"),
+        (layout.memcg_cgroup, "mem_cgroup.css.cgroup"),
+        (layout.task_pid, "task_struct.pid"),
+        (layout.task_cgroups, "task_struct.cgroups"),
+        (layout.css_set_memory, "css_set.subsys[memory_cgrp_id]"),
+        (layout.cgroup_kn, "cgroup.kn"),
+        (layout.cgroup_root, "cgroup.root"),
+    ])
+}
+
+fn lacks_none(needed: &[(u32, &str)]) -> Result<(), String> {
+    match needed.iter().find(|(offset, _)| *offset == ABSENT) {
+        Some((_, member)) => Err(format!("BTF has no {member}")),
+        None => Ok(()),
+    }
+}
+
 /// Whether BTF has the tracepoint and every member without which the record would be empty.
 fn typed(facts: &Facts, hook: Hook) -> Result<(), String> {
     let btf = facts.btf.as_ref().map_err(Clone::clone)?;
@@ -101,18 +155,18 @@ fn typed(facts: &Facts, hook: Hook) -> Result<(), String> {
     let needed: &[(u32, &str)] = match hook {
         Hook::MarkVictim if layout.victim_is_task == 0 => &[],
         Hook::MarkVictim => &[(layout.task_pid, "task_struct.pid")],
+        // The last two take the place of the path where helpers are refused.
         _ => &[
             (layout.cgroup_kn, "cgroup.kn"),
             (layout.cgroup_level, "cgroup.level"),
             (layout.cgroup_root, "cgroup.root"),
             (layout.kn_id, "kernfs_node.id"),
             (layout.root_hierarchy_id, "cgroup_root.hierarchy_id"),
+            (layout.cgroup_parent_css, "cgroup.self.parent"),
+            (layout.css_cgroup, "cgroup_subsys_state.cgroup"),
         ],
     };
-    match needed.iter().find(|(offset, _)| *offset == ABSENT) {
-        Some((_, member)) => Err(format!("BTF has no {member}")),
-        None => Ok(()),
-    }
+    lacks_none(needed)
 }
 
 fn classic(facts: &Facts, hook: Hook) -> Result<u64, String> {

@@ -20,6 +20,8 @@ const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 pub struct Facts {
     /// The structs' layout and the tracepoints that BTF knows, or why there is no BTF.
     pub(crate) btf: Result<BtfFacts, String>,
+    /// Whether programs may read memory by helper, or why not.
+    pub(crate) may_probe: Result<(), String>,
     /// The classic tracepoints' layout.
     pub(crate) trace: TraceLayout,
     /// Each hook's number in tracefs, or why it cannot be used as a classic tracepoint.
@@ -30,6 +32,7 @@ pub struct Facts {
 #[derive(Clone, Debug)]
 pub(crate) struct BtfFacts {
     pub(crate) layout: StructLayout,
+    /// Tracepoints and functions that BTF knows.
     pub(crate) hooks: Vec<Hook>,
 }
 
@@ -46,13 +49,17 @@ impl Facts {
 pub fn probe(host_root: &Path) -> Facts {
     allow_locked_memory();
     let mut trace = TraceLayout::UNKNOWN;
-    let tracepoints = match may_read_memory().and_then(|()| Tracefs::open(host_root)) {
-        Ok(tracefs) => Hook::ALL
-            .map(|hook| (hook, tracepoint(&tracefs, hook, &mut trace).map_err(|error| error.to_string())))
-            .to_vec(),
-        Err(error) => Hook::ALL.map(|hook| (hook, Err(error.to_string()))).to_vec(),
-    };
-    Facts { btf: btf_facts().map_err(|error| error.to_string()), trace, tracepoints }
+    let may_probe = may_read_memory().map_err(|error| error.to_string());
+    let tracefs =
+        may_probe.clone().and_then(|()| Tracefs::open(host_root).map_err(|error| error.to_string()));
+    let tracepoints = Hook::ALL.into_iter().filter(|hook| hook.is_tracepoint()).map(|hook| {
+        let found = tracefs.as_ref().map_err(Clone::clone);
+        let found = found
+            .and_then(|tracefs| tracepoint(tracefs, hook, &mut trace).map_err(|error| error.to_string()));
+        (hook, found)
+    });
+    let tracepoints = tracepoints.collect();
+    Facts { btf: btf_facts().map_err(|error| error.to_string()), may_probe, trace, tracepoints }
 }
 
 /// Kernels before 5.11 count BPF memory against this limit; later ones do not look at it.
@@ -83,7 +90,12 @@ fn btf_facts() -> Result<BtfFacts, KernelError> {
     let btf = Btf::parse(data)?;
     let mut hooks = Vec::new();
     for hook in Hook::ALL {
-        if btf.tracepoint_arguments(hook.tracepoint())?.is_some() {
+        let known = if hook.is_tracepoint() {
+            btf.tracepoint_arguments(hook.tracepoint())?.is_some()
+        } else {
+            btf.has_function(hook.tracepoint())?
+        };
+        if known {
             hooks.push(hook);
         }
     }

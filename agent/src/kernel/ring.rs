@@ -42,7 +42,7 @@ impl Ring {
     /// first record is taken.
     async fn next<T>(
         &mut self,
-        decode: impl Fn(&[u8], Clock) -> Result<(Place, T), KernelError>,
+        decode: impl Fn(&[u8], Clock) -> Result<(Place, Option<T>), KernelError>,
     ) -> io::Result<Batch<T>> {
         let mut ready = self.fd.readable_mut().await?;
         let batch = take(ready.get_inner_mut(), &mut self.sequences, decode);
@@ -52,7 +52,10 @@ impl Ring {
         Ok(batch)
     }
 
-    fn drain<T>(&mut self, decode: impl Fn(&[u8], Clock) -> Result<(Place, T), KernelError>) -> Batch<T> {
+    fn drain<T>(
+        &mut self,
+        decode: impl Fn(&[u8], Clock) -> Result<(Place, Option<T>), KernelError>,
+    ) -> Batch<T> {
         take(self.fd.get_mut(), &mut self.sequences, decode)
     }
 }
@@ -60,7 +63,7 @@ impl Ring {
 fn take<T>(
     ring: &mut RingBuf<MapData>,
     sequences: &mut Sequences,
-    decode: impl Fn(&[u8], Clock) -> Result<(Place, T), KernelError>,
+    decode: impl Fn(&[u8], Clock) -> Result<(Place, Option<T>), KernelError>,
 ) -> Batch<T> {
     let clock = Clock::now();
     let mut batch = Batch { events: Vec::new(), missing: 0, broken: Vec::new() };
@@ -70,7 +73,7 @@ fn take<T>(
         match decode(&record, clock) {
             Ok((place, event)) => {
                 batch.missing += sequences.missing_before(place);
-                batch.events.push(event);
+                batch.events.extend(event);
             }
             Err(error) => batch.broken.push(error),
         }
@@ -96,14 +99,23 @@ impl LifecycleRing {
     /// When the runtime cannot wait for the ring.
     pub async fn next(&mut self) -> io::Result<Batch<LifecycleEvent>> {
         let sources = &self.sources;
-        self.ring.next(|bytes, clock| decode::lifecycle(bytes, clock, |hook| source_of(sources, hook))).await
+        self.ring.next(|bytes, clock| lifecycle(bytes, clock, sources)).await
     }
 
     /// What is there now, at most one batch, without waiting.
     pub fn drain(&mut self) -> Batch<LifecycleEvent> {
         let sources = &self.sources;
-        self.ring.drain(|bytes, clock| decode::lifecycle(bytes, clock, |hook| source_of(sources, hook)))
+        self.ring.drain(|bytes, clock| lifecycle(bytes, clock, sources))
     }
+}
+
+fn lifecycle(
+    bytes: &[u8],
+    clock: Clock,
+    sources: &[(Hook, Source)],
+) -> Result<(Place, Option<LifecycleEvent>), KernelError> {
+    let (place, event) = decode::lifecycle(bytes, clock, |hook| source_of(sources, hook))?;
+    Ok((place, Some(event)))
 }
 
 fn source_of(sources: &[(Hook, Source)], program: cgtap_abi::Program) -> Source {

@@ -58,6 +58,8 @@ pub struct LifecycleEvent {
     pub source: Source,
     /// Which directory.
     pub key: CgroupKey,
+    /// The directory above, from a rung that cannot tell the path; then `path` is empty and cut.
+    pub parent: Option<CgroupKey>,
     /// Depth below the hierarchy's root.
     pub level: u32,
     /// Its path; for a rename the new one.

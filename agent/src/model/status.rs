@@ -17,19 +17,28 @@ pub enum Hook {
     CgroupNotifyPopulated,
     /// `oom:mark_victim`.
     MarkVictim,
+    /// The entry of the function `oom_kill_process`, no tracepoint.
+    OomKillProcess,
 }
 
 impl Hook {
     /// All hooks, in the order of their counters in BPF.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::CgroupMkdir,
         Self::CgroupRmdir,
         Self::CgroupRename,
         Self::CgroupNotifyPopulated,
         Self::MarkVictim,
+        Self::OomKillProcess,
     ];
 
-    /// The tracepoint's name.
+    /// Whether it is a tracepoint; the other is the entry of a function.
+    #[must_use]
+    pub fn is_tracepoint(self) -> bool {
+        self != Self::OomKillProcess
+    }
+
+    /// The tracepoint's or function's name.
     #[must_use]
     pub fn tracepoint(self) -> &'static str {
         match self {
@@ -38,14 +47,16 @@ impl Hook {
             Self::CgroupRename => "cgroup_rename",
             Self::CgroupNotifyPopulated => "cgroup_notify_populated",
             Self::MarkVictim => "mark_victim",
+            Self::OomKillProcess => "oom_kill_process",
         }
     }
 
-    /// The tracepoint's group.
+    /// The tracepoint's group, or `function`.
     #[must_use]
     pub fn group(self) -> &'static str {
         match self {
             Self::MarkVictim => "oom",
+            Self::OomKillProcess => "function",
             _ => "cgroup",
         }
     }

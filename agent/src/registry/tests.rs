@@ -19,7 +19,16 @@ fn key(hierarchy: u32, id: u64) -> CgroupKey {
 
 fn event(kind: LifecycleKind, key: CgroupKey, path: &CgroupPath) -> LifecycleEvent {
     let time = UNIX_EPOCH + Duration::from_secs(key.id);
-    LifecycleEvent { time, source: Source::TpBtf, key, level: 1, path: path.clone(), path_cut: false, kind }
+    LifecycleEvent {
+        time,
+        source: Source::TpBtf,
+        key,
+        parent: None,
+        level: 1,
+        path: path.clone(),
+        path_cut: false,
+        kind,
+    }
 }
 
 fn walked(found: &[(CgroupKey, &CgroupPath)], tell: bool) -> Walked {

@@ -147,7 +147,8 @@ fn attach(config: &Config, began: Instant) -> Result<(Arc<State>, CoreParts), Ru
     let facts = kernel::probe(&config.host_root);
     let plan = kernel::plan(&facts, settings::wishes(config));
     let sizes = RingSizes { lifecycle_bytes: config.lifecycle_ring_bytes, oom_bytes: config.oom_ring_bytes };
-    let Attached { lifecycle, oom, hooks, counters, guard } = kernel::load(&plan, sizes);
+    let Attached { lifecycle, oom, hooks, counters, guard } =
+        kernel::load(&plan, sizes, files::own_memory_cgroup(&host, &hierarchies));
     let machine = files::machine(&host);
     let state = State {
         registry: Arc::new(Mutex::new(Registry::new(config.max_tombstones))),
@@ -183,7 +184,8 @@ fn log_rungs(state: &State) {
     } else {
         tracing::info!(source = lifecycle.as_str(), why_no_better = why, "cgroup events");
     }
-    let why = refused(Hook::MarkVictim);
+    let why = refused(Hook::OomKillProcess).into_iter().chain(refused(Hook::MarkVictim));
+    let why = why.collect::<Vec<_>>().join("; ");
     match state.oom_source() {
         Some(source) => tracing::info!(source = source.as_str(), why_no_better = why, "OOM kills"),
         None => tracing::warn!(why, "OOM kills are not reported"),

@@ -61,7 +61,8 @@ impl State {
 
     /// The rung that serves OOM kills.
     pub(super) fn oom_source(&self) -> Option<Source> {
-        self.rung(Hook::MarkVictim)
+        let marks = self.rung(Hook::MarkVictim)?;
+        Some(self.rung(Hook::OomKillProcess).unwrap_or(marks))
     }
 
     /// Everything that `/status` shows.

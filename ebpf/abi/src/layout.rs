@@ -88,6 +88,40 @@ pub struct StructLayout {
     pub rss_by_helper: u32,
     /// `mm_struct.pgtables_bytes`, 8 bytes.
     pub mm_pgtables: u32,
+    /// The counter of pages in swap.
+    pub mm_swap: u32,
+    /// `task_struct.flags`, 4 bytes.
+    pub task_flags: u32,
+    /// `task_struct.cred`, a pointer.
+    pub task_cred: u32,
+    /// `cred.uid`, 4 bytes.
+    pub cred_uid: u32,
+    /// `signal_struct.flags`, 4 bytes.
+    pub signal_flags: u32,
+    /// `signal_struct.nr_threads`, 4 bytes.
+    pub signal_threads: u32,
+    /// `cgroup.self.parent`, a pointer to the state of the cgroup above.
+    pub cgroup_parent_css: u32,
+    /// `cgroup_subsys_state.parent`, a pointer.
+    pub css_parent: u32,
+    /// `oom_control.memcg`, a pointer.
+    pub oom_memcg: u32,
+    /// `oom_control.chosen`, a pointer.
+    pub oom_chosen: u32,
+    /// `oom_control.constraint`, 4 bytes.
+    pub oom_constraint: u32,
+    /// `mem_cgroup.css.cgroup`, a pointer. `css` is the first member, so a pointer to it is one to the `mem_cgroup`.
+    pub memcg_cgroup: u32,
+    /// `mem_cgroup.memory.usage`, 8 bytes, in pages.
+    pub memcg_usage: u32,
+    /// `mem_cgroup.memory.max`, 8 bytes, in pages.
+    pub memcg_max: u32,
+    /// `mem_cgroup.swap.usage`, of v1 `memsw.usage`, which share their place; 8 bytes, in pages.
+    pub memcg_swap: u32,
+    /// `mem_cgroup.oom_group`, 1 byte.
+    pub memcg_oom_group: u32,
+    /// 1 where the kernel lets programs read memory by helper, 0 where typed loads are all there is.
+    pub may_probe: u32,
     /// Bytes in a page as a power of two.
     pub page_shift: u32,
 }
@@ -152,13 +186,30 @@ impl StructLayout {
         mm_shmem: ABSENT,
         rss_by_helper: 0,
         mm_pgtables: ABSENT,
+        mm_swap: ABSENT,
+        task_flags: ABSENT,
+        task_cred: ABSENT,
+        cred_uid: ABSENT,
+        signal_flags: ABSENT,
+        signal_threads: ABSENT,
+        cgroup_parent_css: ABSENT,
+        css_parent: ABSENT,
+        oom_memcg: ABSENT,
+        oom_chosen: ABSENT,
+        oom_constraint: ABSENT,
+        memcg_cgroup: ABSENT,
+        memcg_usage: ABSENT,
+        memcg_max: ABSENT,
+        memcg_swap: ABSENT,
+        memcg_oom_group: ABSENT,
+        may_probe: 0,
         page_shift: 12,
     };
 }
 
 const _: () = assert!(size_of::<TraceLayout>() == 56);
-const _: () = assert!(size_of::<StructLayout>() == 92);
-const _: () = assert!(size_of::<Layout>() == 148);
+const _: () = assert!(size_of::<StructLayout>() == 160);
+const _: () = assert!(size_of::<Layout>() == 216);
 
 #[cfg(feature = "user")]
 mod user {

@@ -11,7 +11,7 @@ pub use layout::*;
 pub use records::*;
 
 /// Number of programs that count; index of [`Counters`] in the per-CPU map.
-pub const PROGRAMS: u32 = 5;
+pub const PROGRAMS: u32 = 6;
 
 /// The programs, in the order of their counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,9 @@ pub enum Program {
     CgroupNotifyPopulated = 3,
     /// `oom:mark_victim`.
     MarkVictim = 4,
+    /// The entry of `oom_kill_process`. It numbers its runs and writes no record: what it sees goes with those of
+    /// `mark_victim`.
+    OomKillProcess = 5,
 }
 
 impl Program {
@@ -39,6 +42,7 @@ impl Program {
             2 => Self::CgroupRename,
             3 => Self::CgroupNotifyPopulated,
             4 => Self::MarkVictim,
+            5 => Self::OomKillProcess,
             _ => return None,
         })
     }

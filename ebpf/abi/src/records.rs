@@ -32,6 +32,8 @@ pub struct LifecycleRecord {
     pub header: Header,
     /// The directory's inode number (`kernfs_node.id`).
     pub id: u64,
+    /// The directory above, where the path could not be read; else 0.
+    pub parent_id: u64,
     /// Number of the hierarchy; 0 is v2.
     pub hierarchy: u32,
     /// Depth below the root.
@@ -53,7 +55,17 @@ pub const LIFECYCLE_FIXED_BYTES: usize = core::mem::offset_of!(LifecycleRecord, 
 pub struct OomRecord {
     /// Which event, when, where.
     pub header: Header,
-    /// The victim's memory cgroup, with [`present::CGROUP`].
+    /// The process.
+    pub task: TaskFacts,
+    /// The decision that it fell to, with [`decided::MADE`].
+    pub decision: OomDecision,
+}
+
+/// What is known of a process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskFacts {
+    /// Its memory cgroup, with [`present::CGROUP`].
     pub cgroup_id: u64,
     /// Number of that cgroup's hierarchy.
     pub hierarchy: u32,
@@ -75,13 +87,35 @@ pub struct OomRecord {
     pub file_rss_bytes: u64,
     /// Shared memory in memory.
     pub shmem_rss_bytes: u64,
+    /// Pages in swap.
+    pub swap_bytes: u64,
     /// Page tables.
     pub pgtables_bytes: u64,
     /// Command name with its NUL.
     pub comm: [u8; COMM_BYTES],
 }
 
-/// Bits of [`OomRecord::present`]: a field without its bit is not known.
+impl TaskFacts {
+    /// Nothing is known.
+    pub const UNKNOWN: Self = Self {
+        cgroup_id: 0,
+        hierarchy: 0,
+        present: 0,
+        pid: 0,
+        tgid: 0,
+        uid: 0,
+        oom_score_adj: 0,
+        total_vm_bytes: 0,
+        anon_rss_bytes: 0,
+        file_rss_bytes: 0,
+        shmem_rss_bytes: 0,
+        swap_bytes: 0,
+        pgtables_bytes: 0,
+        comm: [0; COMM_BYTES],
+    };
+}
+
+/// Bits of [`TaskFacts::present`]: a field without its bit is not known.
 pub mod present {
     /// `cgroup_id` and `hierarchy`.
     pub const CGROUP: u32 = 1 << 0;
@@ -103,6 +137,95 @@ pub mod present {
     pub const PGTABLES: u32 = 1 << 8;
     /// `comm`.
     pub const COMM: u32 = 1 << 9;
+    /// `swap_bytes`.
+    pub const SWAP: u32 = 1 << 10;
+}
+
+/// A decision of `oom_kill_process`. The kernel makes one at a time, under `oom_lock`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OomDecision {
+    /// When it was made, `CLOCK_MONOTONIC` in nanoseconds: what the victims of one decision share.
+    pub ktime_nsec: u64,
+    /// The memory cgroup whose limit was met, with [`decided::OWNER`].
+    pub owner_id: u64,
+    /// What is charged to it.
+    pub owner_usage_bytes: u64,
+    /// Its limit, in pages as the kernel keeps it: the largest means none.
+    pub owner_limit_pages: u64,
+    /// Swap charged to it; on v1 memory and swap together.
+    pub owner_swap_bytes: u64,
+    /// The memory cgroup of the process that asked for memory, with [`decided::TRIGGER_CGROUP`].
+    pub trigger_cgroup_id: u64,
+    /// Number of the owner's hierarchy.
+    pub owner_hierarchy: u32,
+    /// Number of the trigger's hierarchy.
+    pub trigger_hierarchy: u32,
+    /// Thread that asked for memory.
+    pub trigger_pid: u32,
+    /// Its process.
+    pub trigger_tgid: u32,
+    /// `enum oom_constraint`, with [`decided::CONSTRAINT`].
+    pub constraint: u32,
+    /// 1 when the whole cgroup goes (`memory.oom.group`), with [`decided::GROUP`].
+    pub group_kill: u32,
+    /// Which of the fields are filled: bits of [`decided`].
+    pub present: u32,
+    /// 1 when the chosen process was dying already: the kernel then waits for its end and counts no kill.
+    pub chosen_dying: u32,
+    /// Command name of the trigger, with its NUL.
+    pub trigger_comm: [u8; COMM_BYTES],
+}
+
+impl OomDecision {
+    /// No decision.
+    pub const NONE: Self = Self {
+        ktime_nsec: 0,
+        owner_id: 0,
+        owner_usage_bytes: 0,
+        owner_limit_pages: 0,
+        owner_swap_bytes: 0,
+        trigger_cgroup_id: 0,
+        owner_hierarchy: 0,
+        trigger_hierarchy: 0,
+        trigger_pid: 0,
+        trigger_tgid: 0,
+        constraint: 0,
+        group_kill: 0,
+        present: 0,
+        chosen_dying: 0,
+        trigger_comm: [0; COMM_BYTES],
+    };
+}
+
+/// Bits of [`OomDecision::present`].
+pub mod decided {
+    /// There is a decision.
+    pub const MADE: u32 = 1 << 0;
+    /// `constraint`.
+    pub const CONSTRAINT: u32 = 1 << 1;
+    /// `owner_id` and `owner_hierarchy`.
+    pub const OWNER: u32 = 1 << 2;
+    /// `owner_usage_bytes`.
+    pub const OWNER_USAGE: u32 = 1 << 3;
+    /// `owner_limit_pages`.
+    pub const OWNER_LIMIT: u32 = 1 << 4;
+    /// `owner_swap_bytes`.
+    pub const OWNER_SWAP: u32 = 1 << 5;
+    /// `trigger_cgroup_id` and `trigger_hierarchy`.
+    pub const TRIGGER_CGROUP: u32 = 1 << 6;
+    /// `group_kill`.
+    pub const GROUP: u32 = 1 << 7;
+}
+
+/// What the entry of `oom_kill_process` leaves for the marks that follow, until it returns.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenDecision {
+    /// The decision; without [`decided::MADE`] when `oom_kill_process` does not run.
+    pub decision: OomDecision,
+    /// The chosen process, for kernels whose `mark_victim` tells a pid alone.
+    pub chosen: TaskFacts,
 }
 
 /// What a program counts on one CPU. Never reset.
@@ -118,12 +241,15 @@ pub struct Counters {
 }
 
 const _: () = assert!(size_of::<Header>() == 24);
-const _: () = assert!(size_of::<LifecycleRecord>() == 48 + PATH_BYTES && LIFECYCLE_FIXED_BYTES == 48);
-const _: () = assert!(size_of::<OomRecord>() == 112);
+const _: () = assert!(size_of::<LifecycleRecord>() == 56 + PATH_BYTES && LIFECYCLE_FIXED_BYTES == 56);
+const _: () = assert!(size_of::<TaskFacts>() == 96 && size_of::<OomDecision>() == 96);
+const _: () = assert!(size_of::<OomRecord>() == 216 && size_of::<OpenDecision>() == 192);
 const _: () = assert!(size_of::<Counters>() == 24);
 
 #[cfg(feature = "user")]
 mod user {
     // SAFETY: repr(C) of integers without padding; every bit pattern is a value.
     unsafe impl aya::Pod for super::Counters {}
+    // SAFETY: likewise.
+    unsafe impl aya::Pod for super::TaskFacts {}
 }

@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 
+use cgtap_abi::OomRecord;
+
 use super::*;
+use crate::model::{Constraint, Decision, Limit, LimitOwner, OomKill, Trigger, Victim};
 
 fn words(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()
@@ -13,10 +16,15 @@ fn header(program: u32, seq: u64) -> Vec<u8> {
 }
 
 fn lifecycle_record(program: u32, level: u32, populated: u32, path: &[u8]) -> Vec<u8> {
+    record_below(0, program, level, populated, path)
+}
+
+fn record_below(parent: u64, program: u32, level: u32, populated: u32, path: &[u8]) -> Vec<u8> {
     let length = u32::try_from(path.len()).unwrap();
     words(&[
         &header(program, 7),
         &42u64.to_ne_bytes(),
+        &parent.to_ne_bytes(),
         &4u32.to_ne_bytes(),
         &level.to_ne_bytes(),
         &populated.to_ne_bytes(),
@@ -37,7 +45,14 @@ fn a_lifecycle_record() {
     assert_eq!(event.path, CgroupPath::from_bytes(b"/a/b\xff"));
     assert_eq!((event.kind, event.path_cut), (LifecycleKind::Created, false));
     let (_, event) = read(&lifecycle_record(3, 1, 1, b"/a")).unwrap();
-    assert_eq!(event.kind, LifecycleKind::Populated(true));
+    assert_eq!((event.kind, event.parent), (LifecycleKind::Populated(true), None));
+}
+
+#[test]
+fn a_record_without_a_path_names_the_directory_above() {
+    let (_, event) = read(&record_below(41, 0, 2, 0, b"")).unwrap();
+    assert_eq!(event.parent, Some(CgroupKey { hierarchy: HierarchyId(4), id: 41 }));
+    assert!(event.path_cut, "two names are missing");
 }
 
 #[test]
@@ -54,15 +69,17 @@ fn what_is_not_ours_is_an_error() {
         (vec![], "shorter than its fields"),
         (lifecycle_record(99, 1, 0, b"/a"), "of no program of ours"),
         (lifecycle_record(4, 1, 0, b"/a"), "an OOM record in the lifecycle ring"),
-        (lifecycle_record(0, 1, 0, b"/abc")[..50].to_vec(), "shorter than its path"),
+        (lifecycle_record(0, 1, 0, b"/abc")[..58].to_vec(), "shorter than its path"),
     ] {
         let error = read(&bytes).unwrap_err().to_string();
         assert!(error.contains(wanted), "{error}");
     }
 }
 
-fn oom_record(bits: u32) -> Vec<u8> {
-    let numbers = [10u64, 20, 30, 40, 50].map(u64::to_ne_bytes).concat();
+const UNDECIDED: [u8; 96] = [0; 96];
+
+fn oom_record(bits: u32, decision: &[u8; 96]) -> Vec<u8> {
+    let numbers = [10u64, 20, 30, 40, 45, 50].map(u64::to_ne_bytes).concat();
     words(&[
         &header(4, 1),
         &42u64.to_ne_bytes(),
@@ -74,18 +91,29 @@ fn oom_record(bits: u32) -> Vec<u8> {
         &(-998i32).to_ne_bytes(),
         &numbers,
         b"stress\0\0\0\0\0\0\0\0\0\0",
+        decision,
     ])
+}
+
+/// A decision in hierarchy `hierarchy` with these `decided` bits.
+fn decided(hierarchy: u32, bits: u32, dying: u32) -> [u8; 96] {
+    let wide = [77_000u64, 7, 1 << 20, 512, 3 << 20, 8].map(u64::to_ne_bytes).concat();
+    let narrow = [hierarchy, hierarchy, 201, 200, 3, 1, bits, dying].map(u32::to_ne_bytes).concat();
+    words(&[&wide, &narrow, b"trigger\0\0\0\0\0\0\0\0\0"]).try_into().unwrap()
+}
+
+fn kill(bytes: &[u8], source: Source) -> Option<OomKill> {
+    oom(bytes, Clock::now(), source).unwrap().1
 }
 
 #[test]
 fn an_oom_record_with_everything() {
-    let bytes = oom_record(u32::MAX);
+    let bytes = oom_record(u32::MAX, &UNDECIDED);
     assert_eq!(bytes.len(), size_of::<OomRecord>());
-    let (_, kill) = oom(&bytes, Clock::now(), Source::TpBtf).unwrap();
+    let kill = kill(&bytes, Source::TpBtf).unwrap();
     assert_eq!(kill.cgroup, Some(CgroupKey { hierarchy: HierarchyId(4), id: 42 }));
     let victim = Victim {
         pid: Some(100),
-        swap_bytes: None,
         tgid: Some(99),
         comm: Some(b"stress".to_vec()),
         uid: Some(1000),
@@ -94,16 +122,59 @@ fn an_oom_record_with_everything() {
         anon_rss_bytes: Some(20),
         file_rss_bytes: Some(30),
         shmem_rss_bytes: Some(40),
+        swap_bytes: Some(45),
         pgtables_bytes: Some(50),
     };
-    assert_eq!(kill.victim, victim);
+    assert_eq!((kill.victim, kill.decision), (victim, Decision::default()));
+}
+
+#[test]
+fn a_decision_with_everything() {
+    let page_bytes = rustix::param::page_size() as u64;
+    for (hierarchy, swap) in [(0, 3 << 20), (4, 2 << 20)] {
+        let bytes = oom_record(u32::MAX, &decided(hierarchy, u32::MAX, 0));
+        let hierarchy = HierarchyId(hierarchy);
+        let owner = LimitOwner {
+            key: Some(CgroupKey { hierarchy, id: 7 }),
+            usage_bytes: Some(1 << 20),
+            limit: Some(Limit::Value(512 * page_bytes)),
+            swap_usage_bytes: Some(swap),
+            ..LimitOwner::default()
+        };
+        let trigger = Trigger {
+            pid: Some(200),
+            comm: Some(b"trigger".to_vec()),
+            cgroup: Some(CgroupKey { hierarchy, id: 8 }),
+            path: None,
+        };
+        let wanted = Decision {
+            incident: Some(77),
+            constraint: Some(Constraint::Memcg),
+            owner: Some(owner),
+            trigger: Some(trigger),
+            group_kill: Some(true),
+        };
+        assert_eq!(kill(&bytes, Source::Fentry).unwrap().decision, wanted);
+    }
+}
+
+#[test]
+fn a_mark_that_is_no_kill_is_left_out_where_decisions_tell() {
+    let (undecided, dying) = (oom_record(0, &UNDECIDED), oom_record(0, &decided(4, u32::MAX, 1)));
+    for source in [Source::Fentry, Source::Kprobe] {
+        assert_eq!((kill(&undecided, source), kill(&dying, source)), (None, None));
+    }
+    assert!(kill(&undecided, Source::TpBtf).is_some(), "nothing tells that it is none");
 }
 
 #[test]
 fn what_the_kernel_does_not_tell_is_absent() {
-    let (_, kill) = oom(&oom_record(0), Clock::now(), Source::Tracepoint).unwrap();
-    assert_eq!(kill.cgroup, None);
-    assert_eq!(kill.victim, Victim { pid: Some(100), ..Victim::default() });
+    let bare = kill(&oom_record(0, &UNDECIDED), Source::Tracepoint).unwrap();
+    assert_eq!(bare.cgroup, None);
+    assert_eq!(bare.victim, Victim { pid: Some(100), ..Victim::default() });
+    let made = kill(&oom_record(0, &decided(4, 1, 0)), Source::Fentry).unwrap().decision;
+    assert_eq!((made.constraint, &made.owner, made.group_kill), (None, &None, None));
+    assert_eq!(made.trigger.map(|trigger| trigger.cgroup), Some(None));
 }
 
 proptest! {

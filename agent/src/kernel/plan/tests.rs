@@ -6,6 +6,10 @@ use cgtap_abi::TraceLayout;
 
 const AUTO: Wishes = Wishes { lifecycle: Wish::Auto, oom: Wish::Auto };
 
+fn tracepoints() -> impl Iterator<Item = Hook> {
+    Hook::ALL.into_iter().filter(|hook| hook.is_tracepoint())
+}
+
 fn everything() -> Facts {
     let layout = StructLayout {
         cgroup_kn: 8,
@@ -15,12 +19,20 @@ fn everything() -> Facts {
         root_hierarchy_id: 4,
         victim_is_task: 1,
         task_pid: 12,
+        task_cgroups: 32,
+        css_set_memory: 40,
+        css_cgroup: 48,
+        cgroup_parent_css: 56,
+        oom_memcg: 0,
+        oom_chosen: 8,
+        memcg_cgroup: 0,
         ..StructLayout::UNKNOWN
     };
     Facts {
         btf: Ok(BtfFacts { layout, hooks: Hook::ALL.to_vec() }),
+        may_probe: Ok(()),
         trace: TraceLayout::UNKNOWN,
-        tracepoints: Hook::ALL.iter().map(|hook| (*hook, Ok(100 + *hook as u64))).collect(),
+        tracepoints: tracepoints().map(|hook| (hook, Ok(100 + hook as u64))).collect(),
     }
 }
 
@@ -36,9 +48,11 @@ fn refused(facts: &Facts, wishes: Wishes, hook: Hook) -> Vec<String> {
 
 #[test]
 fn with_everything_the_typed_form_comes_first() {
-    for hook in Hook::ALL {
+    for hook in tracepoints() {
         assert_eq!(sources(&everything(), AUTO, hook), [Source::TpBtf, Source::Tracepoint], "{hook:?}");
     }
+    assert_eq!(sources(&everything(), AUTO, Hook::OomKillProcess), [Source::Fentry, Source::Kprobe]);
+    assert_eq!(plan(&everything(), AUTO).layout.structs.may_probe, 1);
 }
 
 #[test]
@@ -66,7 +80,7 @@ fn a_pid_argument_needs_no_member_of_the_task() {
 
 #[test]
 fn without_tracefs_only_the_typed_form_is_left() {
-    let tracepoints = Hook::ALL.iter().map(|hook| (*hook, Err("tracefs: not permitted".into()))).collect();
+    let tracepoints = tracepoints().map(|hook| (hook, Err("tracefs: not permitted".into()))).collect();
     let facts = Facts { tracepoints, ..everything() };
     assert_eq!(sources(&facts, AUTO, Hook::CgroupRename), [Source::TpBtf]);
     assert_eq!(refused(&facts, AUTO, Hook::CgroupRename), ["tracepoint: tracefs: not permitted"]);
@@ -78,4 +92,38 @@ fn settings_force_a_form_for_each_ladder() {
     assert_eq!(sources(&everything(), wishes, Hook::CgroupMkdir), [Source::Tracepoint]);
     assert_eq!(sources(&everything(), wishes, Hook::MarkVictim), []);
     assert_eq!(refused(&everything(), wishes, Hook::MarkVictim).len(), 2);
+}
+
+#[test]
+fn without_helpers_typed_loads_are_left() {
+    let refusal = "bpf_probe_read_kernel is refused";
+    let tracepoints = tracepoints().map(|hook| (hook, Err(refusal.into()))).collect();
+    let facts = Facts { may_probe: Err(refusal.into()), tracepoints, ..everything() };
+    assert_eq!(sources(&facts, AUTO, Hook::OomKillProcess), [Source::Fentry]);
+    assert_eq!(refused(&facts, AUTO, Hook::OomKillProcess), [format!("kprobe: {refusal}")]);
+    assert_eq!(sources(&facts, AUTO, Hook::CgroupMkdir), [Source::TpBtf]);
+    assert_eq!(plan(&facts, AUTO).layout.structs.may_probe, 0);
+}
+
+#[test]
+fn a_rung_with_decisions_takes_the_marks_in_any_form() {
+    for (rung, needs) in [(Source::Fentry, true), (Source::Kprobe, true), (Source::TpBtf, false)] {
+        let wishes = Wishes { lifecycle: Wish::None, oom: Wish::Only(rung) };
+        assert_eq!(plan(&everything(), wishes).needs_decisions, needs);
+        let (entry, marks) =
+            if needs { (vec![rung], vec![Source::TpBtf, Source::Tracepoint]) } else { (vec![], vec![rung]) };
+        assert_eq!(sources(&everything(), wishes, Hook::OomKillProcess), entry);
+        assert_eq!(sources(&everything(), wishes, Hook::MarkVictim), marks);
+    }
+}
+
+#[test]
+fn a_kernel_without_the_function_has_no_decisions() {
+    let mut facts = everything();
+    facts.btf.as_mut().unwrap().hooks.retain(|hook| *hook != Hook::OomKillProcess);
+    let why = "BTF has no function oom_kill_process";
+    assert_eq!(
+        refused(&facts, AUTO, Hook::OomKillProcess),
+        [format!("fentry: {why}"), format!("kprobe: {why}")]
+    );
 }

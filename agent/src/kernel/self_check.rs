@@ -1,0 +1,254 @@
+//! What BTF says of the kernel's structs, tried on a task that is known: the agent's own.
+//!
+//! A program reads the agent's own `task_struct` as the others read a victim's, and `/proc/self` says what must come out.
+//! Whatever does not agree is not trusted: its offsets are taken back, and events do without it.
+
+use aya::Ebpf;
+use aya::maps::Array;
+use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun};
+use cgtap_abi::{ABSENT, StructLayout, TaskFacts, present};
+
+use super::KernelError;
+use super::error::bpf;
+use crate::model::CgroupKey;
+
+/// What `/proc` says of the thread that runs this.
+#[derive(Clone, Debug, Default)]
+struct Own {
+    pid: u32,
+    tgid: u32,
+    uid: u32,
+    comm: Vec<u8>,
+    oom_score_adj: i32,
+    total_vm_bytes: u64,
+    anon_rss_bytes: u64,
+    file_rss_bytes: u64,
+    shmem_rss_bytes: u64,
+    swap_bytes: u64,
+    pgtables_bytes: u64,
+}
+
+impl Own {
+    fn read() -> Result<Self, KernelError> {
+        let status = text("/proc/thread-self/status")?;
+        let field = |name: &str| -> Option<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+            line.split_whitespace().next()?.parse().ok()
+        };
+        let small = |name: &str| field(name).and_then(|value| u32::try_from(value).ok()).unwrap_or_default();
+        let kib = |name: &str| field(name).unwrap_or_default() << 10;
+        let adjustment = text("/proc/self/oom_score_adj")?;
+        Ok(Self {
+            pid: small("Pid"),
+            tgid: small("Tgid"),
+            uid: small("Uid"),
+            comm: text("/proc/thread-self/comm")?.trim_end_matches('\n').into(),
+            oom_score_adj: adjustment.trim().parse().unwrap_or_default(),
+            total_vm_bytes: kib("VmSize"),
+            anon_rss_bytes: kib("RssAnon"),
+            file_rss_bytes: kib("RssFile"),
+            shmem_rss_bytes: kib("RssShmem"),
+            swap_bytes: kib("VmSwap"),
+            pgtables_bytes: kib("VmPTE"),
+        })
+    }
+}
+
+fn text(path: &str) -> Result<String, KernelError> {
+    std::fs::read_to_string(path).map_err(|source| KernelError::Io { path: path.into(), source })
+}
+
+/// Takes back from `layout` what does not hold for the calling thread; the reasons, one each. `cgroup` is its memory
+/// cgroup, where that is known.
+pub(super) fn distrust(
+    programs: &mut Ebpf,
+    layout: &mut StructLayout,
+    cgroup: Option<CgroupKey>,
+) -> Vec<String> {
+    let found = run(programs).and_then(|found| Ok((found, Own::read()?)));
+    match found {
+        Ok((found, own)) => compare(layout, &found, &own, cgroup),
+        Err(error) => {
+            // Without a proof there is no trust.
+            distrust_tasks(layout);
+            vec![format!("the layout of a task could not be tried: {error}")]
+        }
+    }
+}
+
+fn run(programs: &mut Ebpf) -> Result<TaskFacts, KernelError> {
+    let missing = |what: &str| KernelError::Bpf(format!("the object has no {what}"));
+    let program = programs.program_mut("check_layout").ok_or_else(|| missing("program check_layout"))?;
+    let program: &mut RawTracePoint = program.try_into().map_err(bpf)?;
+    program.load().map_err(bpf)?;
+    program.test_run(RawTracePointRunOptions::new()).map_err(bpf)?;
+    program.unload().map_err(bpf)?;
+    let map = programs.map("CHECKED").ok_or_else(|| missing("map CHECKED"))?;
+    let map: Array<_, TaskFacts> = Array::try_from(map).map_err(bpf)?;
+    map.get(&0, 0).map_err(bpf)
+}
+
+fn compare(
+    layout: &mut StructLayout,
+    found: &TaskFacts,
+    own: &Own,
+    cgroup: Option<CgroupKey>,
+) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let has = |bit: u32| found.present & bit != 0;
+    let comm = found.comm.split(|&b| b == 0).next().unwrap_or_default();
+    let ids = [
+        (found.pid != own.pid, "pid"),
+        (has(present::TGID) && found.tgid != own.tgid, "tgid"),
+        (has(present::COMM) && comm != own.comm, "comm"),
+    ];
+    let key = cgroup.map(|key| (key.id, key.hierarchy.0));
+    let other_cgroup =
+        has(present::CGROUP) && key.is_some_and(|key| key != (found.cgroup_id, found.hierarchy));
+    for (_, name) in ids.iter().chain([&(other_cgroup, "memory cgroup")]).filter(|(differs, _)| *differs) {
+        wrong.push(format!("BTF's place of a task's {name} does not hold for the agent's own"));
+        distrust_tasks(layout);
+    }
+    if has(present::UID) && found.uid != own.uid {
+        wrong.push(format!("BTF's place of a task's uid gives {}, the agent's is {}", found.uid, own.uid));
+        layout.task_cred = ABSENT;
+    }
+    if has(present::OOM_SCORE_ADJ) && found.oom_score_adj != own.oom_score_adj {
+        wrong.push(format!(
+            "BTF's place of oom_score_adj gives {}, the agent's is {}",
+            found.oom_score_adj, own.oom_score_adj
+        ));
+        layout.signal_oom_score_adj = ABSENT;
+    }
+    compare_memory(layout, found, own, &mut wrong);
+    wrong
+}
+
+fn compare_memory(layout: &mut StructLayout, found: &TaskFacts, own: &Own, wrong: &mut Vec<String>) {
+    let page_bytes = 1u64 << layout.page_shift;
+    let fields = [
+        (present::TOTAL_VM, "total_vm", found.total_vm_bytes, own.total_vm_bytes, &mut layout.mm_total_vm),
+        (present::ANON_RSS, "anon rss", found.anon_rss_bytes, own.anon_rss_bytes, &mut layout.mm_anon),
+        (present::FILE_RSS, "file rss", found.file_rss_bytes, own.file_rss_bytes, &mut layout.mm_file),
+        (present::SHMEM_RSS, "shmem rss", found.shmem_rss_bytes, own.shmem_rss_bytes, &mut layout.mm_shmem),
+        (present::SWAP, "swap", found.swap_bytes, own.swap_bytes, &mut layout.mm_swap),
+        (present::PGTABLES, "page tables", found.pgtables_bytes, own.pgtables_bytes, &mut layout.mm_pgtables),
+    ];
+    for (bit, name, found_bytes, own_bytes, offset) in fields {
+        if found.present & bit != 0
+            && found_bytes.abs_diff(own_bytes) > own_bytes / 4 + slack_bytes(page_bytes)
+        {
+            wrong.push(format!("BTF's place of {name} gives {found_bytes} bytes, the agent has {own_bytes}"));
+            *offset = ABSENT;
+        }
+    }
+}
+
+/// How far the kernel's sum of a per-CPU counter may be from the counter's own value (`percpu_counter_batch` pages a
+/// CPU), and what the agent's other threads may take meanwhile. A wrong offset gives a pointer or a flag word.
+fn slack_bytes(page_bytes: u64) -> u64 {
+    let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
+    (1 << 21) + cpus * (2 * cpus).max(32) * page_bytes
+}
+
+/// Nothing that starts at a task is known any more; what starts at a cgroup stays.
+fn distrust_tasks(layout: &mut StructLayout) {
+    let unknown = StructLayout::UNKNOWN;
+    *layout = StructLayout {
+        cgroup_kn: layout.cgroup_kn,
+        cgroup_level: layout.cgroup_level,
+        cgroup_root: layout.cgroup_root,
+        cgroup_parent_css: layout.cgroup_parent_css,
+        css_cgroup: layout.css_cgroup,
+        kn_id: layout.kn_id,
+        root_hierarchy_id: layout.root_hierarchy_id,
+        victim_is_task: layout.victim_is_task,
+        victim_has_uid: layout.victim_has_uid,
+        may_probe: layout.may_probe,
+        page_shift: layout.page_shift,
+        ..unknown
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::HierarchyId;
+
+    fn layout() -> StructLayout {
+        StructLayout {
+            task_pid: 1,
+            task_mm: 2,
+            task_cred: 3,
+            mm_anon: 4,
+            mm_swap: 5,
+            cgroup_kn: 6,
+            signal_oom_score_adj: 7,
+            oom_chosen: 8,
+            ..StructLayout::UNKNOWN
+        }
+    }
+
+    fn own() -> Own {
+        Own { pid: 7, tgid: 7, comm: b"cgtap".to_vec(), anon_rss_bytes: 20 << 20, ..Own::default() }
+    }
+
+    fn found() -> TaskFacts {
+        let mut comm = [0; 16];
+        comm[..5].copy_from_slice(b"cgtap");
+        TaskFacts {
+            pid: 7,
+            tgid: 7,
+            comm,
+            anon_rss_bytes: 19 << 20,
+            cgroup_id: 42,
+            hierarchy: 4,
+            present: u32::MAX,
+            ..TaskFacts::UNKNOWN
+        }
+    }
+
+    fn key(id: u64) -> Option<CgroupKey> {
+        Some(CgroupKey { hierarchy: HierarchyId(4), id })
+    }
+
+    #[test]
+    fn what_agrees_is_trusted() {
+        let mut kept = layout();
+        assert_eq!(compare(&mut kept, &found(), &own(), key(42)), Vec::<String>::new());
+        assert_eq!(kept, layout());
+        assert_eq!(compare(&mut kept, &found(), &own(), None), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_wrong_number_takes_its_field_away() {
+        let mut kept = layout();
+        let wrong = TaskFacts { anon_rss_bytes: 0xffff_8880_0000_0000, uid: 5, oom_score_adj: 9, ..found() };
+        assert_eq!(compare(&mut kept, &wrong, &own(), key(42)).len(), 3);
+        let wanted =
+            StructLayout { mm_anon: ABSENT, task_cred: ABSENT, signal_oom_score_adj: ABSENT, ..layout() };
+        assert_eq!(kept, wanted);
+    }
+
+    #[test]
+    fn a_wrong_identity_takes_every_task_away() {
+        let other_name = TaskFacts { comm: [b'x'; 16], ..found() };
+        for (found, cgroup) in [
+            (TaskFacts { pid: 8, ..found() }, key(42)),
+            (TaskFacts { tgid: 8, ..found() }, key(42)),
+            (other_name, key(42)),
+            (found(), key(43)),
+        ] {
+            let mut kept = layout();
+            assert_eq!(compare(&mut kept, &found, &own(), cgroup).len(), 1);
+            assert_eq!(kept, StructLayout { cgroup_kn: 6, ..StructLayout::UNKNOWN });
+        }
+    }
+
+    #[test]
+    fn the_own_task_can_be_read() {
+        let own = Own::read().unwrap();
+        assert_eq!(own.tgid, std::process::id());
+        assert!(own.pid > 0 && own.total_vm_bytes > own.anon_rss_bytes && own.anon_rss_bytes > 0, "{own:?}");
+    }
+}
