@@ -88,11 +88,21 @@ pub fn bpf(rung: Rung) -> Check {
         Rung::TpBtf if !Path::new("/sys/kernel/btf/vmlinux").exists() => {
             Err("needs the kernel's BTF, and there is no /sys/kernel/btf/vmlinux".to_owned())
         }
-        _ if lockdown_is_confidentiality() => {
-            Err("needs bpf_probe_read_kernel, which lockdown=confidentiality refuses".to_owned())
-        }
-        _ => Ok(()),
+        // Typed loads are allowed there.
+        Rung::TpBtf => Ok(()),
+        Rung::Tracepoint => bpf_probe_read(),
     }
+}
+
+/// Whether BPF programs may read the kernel's memory by helper.
+///
+/// # Errors
+/// The reason why not.
+pub fn bpf_probe_read() -> Check {
+    if lockdown_is_confidentiality() {
+        return Err("needs bpf_probe_read_kernel, which lockdown=confidentiality refuses".to_owned());
+    }
+    Ok(())
 }
 
 fn effective_capabilities() -> Result<u64, String> {

@@ -5,6 +5,7 @@
 //! - `load` tries it and keeps what the kernel accepted. A refusal is a recorded fact, never an error of the agent.
 //! - `self_check` tries the layout on the agent's own task before it is trusted.
 //! - `ring` reads, `decode` turns records into the model, `sequence` notices gaps.
+//! - `handle` finds a cgroup's path by its id.
 //! - `heap` gives back the memory that all this took.
 //!
 //! No kernel version is tested anywhere: distributions backport.
@@ -19,6 +20,7 @@ mod counters;
 mod decode;
 mod error;
 mod format;
+mod handle;
 mod heap;
 mod load;
 mod offsets;
@@ -33,6 +35,7 @@ mod tracefs;
 
 pub use counters::CounterReader;
 pub use error::KernelError;
+pub use handle::Paths;
 pub use heap::{give_back, limit_heaps};
 pub use load::{Attached, Guard, RingSizes, load};
 pub use plan::{HookPlan, Plan, Wish, Wishes, plan};

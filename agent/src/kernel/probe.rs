@@ -42,6 +42,12 @@ impl Facts {
     pub fn has_btf(&self) -> bool {
         self.btf.is_ok()
     }
+
+    /// Whether programs may read memory by helper, as a path must be.
+    #[must_use]
+    pub fn may_probe(&self) -> bool {
+        self.may_probe.is_ok()
+    }
 }
 
 /// Looks at BTF and tracefs. `host_root` is where the host's `/sys` is found.

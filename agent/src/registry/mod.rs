@@ -204,7 +204,9 @@ impl Registry {
             return event.path.clone();
         }
         self.needs_walk = true;
-        event.path.join(format!("#{}:{}", event.key.hierarchy, event.key.id).as_bytes())
+        let above = event.parent.and_then(|parent| self.nodes.get(&parent));
+        let known = above.map_or(&event.path, |node| &node.path);
+        known.join(format!("#{}:{}", event.key.hierarchy, event.key.id).as_bytes())
     }
 
     /// Another directory at the same place of the same hierarchy must be gone: its removal was lost.

@@ -308,3 +308,20 @@ fn tell(standing: &mut BTreeSet<String>, changes: &[Change]) -> Result<(), TestC
     }
     Ok(())
 }
+
+#[test]
+fn without_a_path_the_directory_above_tells_where_it_was() {
+    let mut registry = Registry::new(10);
+    let (parent, child) = (key(0, 2), key(0, 3));
+    registry.apply(&event(LifecycleKind::Created, parent, &CgroupPath::from("/pod")));
+    let cut = LifecycleEvent {
+        parent: Some(parent),
+        path_cut: true,
+        ..event(LifecycleKind::Created, child, &CgroupPath::root())
+    };
+    let told = registry.apply(&cut);
+    let named: Vec<(&CgroupPath, bool)> =
+        told.iter().map(|change| (&change.cgroup.path, change.cgroup.path_cut)).collect();
+    assert_eq!(named, [(&CgroupPath::from("/pod"), true)]);
+    assert!(registry.take_needs_walk());
+}

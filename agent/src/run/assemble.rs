@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::core::{Alive, Core};
 use super::kills::Kills;
+use super::lifecycle::LifecycleFeed;
 use super::memory;
 use super::own_metrics::OwnMetrics;
 use super::settings;
@@ -17,7 +18,7 @@ use crate::config::{Config, ConfigError};
 use crate::events::EventLog;
 use crate::export::prometheus::{ExpositionOptions, exposition_in_chunks, negotiate};
 use crate::files::{self, CgroupReader, FilesError, HostRoot};
-use crate::kernel::{self, Attached, RingSizes};
+use crate::kernel::{self, Attached, Paths, RingSizes};
 use crate::model::{Hook, MetricSets, Source, Status};
 use crate::registry::Registry;
 use crate::serve::{self, BindError, BoxFuture, Counters, Exposition, Limits, Readiness, Services, Shutdown};
@@ -158,6 +159,7 @@ fn attach(config: &Config, began: Instant) -> Result<(Arc<State>, CoreParts), Ru
         mode: files::mode(&hierarchies),
         hierarchies,
         btf: facts.has_btf(),
+        programs_read_paths: facts.may_probe(),
         hooks,
         counters,
         started: SystemTime::now(),
@@ -200,12 +202,24 @@ fn collector(config: &Config, state: &State, sets: MetricSets) -> Collector {
     Collector::new(host, state.registry.clone(), reader, reads.network)
 }
 
+/// What finds paths where the programs cannot read them.
+fn paths(state: &State) -> Option<Paths> {
+    if state.programs_read_paths {
+        return None;
+    }
+    let opened = Paths::open(&state.hierarchies);
+    if let Err(error) = &opened {
+        tracing::warn!(%error, "cgroups cannot be found by their ids: a walk tells the paths of new ones");
+    }
+    opened.ok()
+}
+
 fn core(config: &Config, state: &Arc<State>, parts: CoreParts) -> Core {
     let by_walk = parts.lifecycle.is_none();
     let interval = if by_walk { config.walk_source_interval } else { config.walk_interval };
     Core {
         state: state.clone(),
-        lifecycle: parts.lifecycle,
+        lifecycle: parts.lifecycle.map(|ring| LifecycleFeed::new(ring, paths(state))),
         oom: parts.oom,
         walks: Walks::new(state.hierarchies.clone(), interval),
         kills: Kills::new(HostRoot::new(&config.host_root), state.hierarchies.clone()),

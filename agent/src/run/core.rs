@@ -1,16 +1,17 @@
 //! The core task: kernel records in, registry and event log out.
 //!
-//! It opens no file. Walks and look-ups run on threads that may block, and come back as messages.
+//! It opens no file (but see [`super::lifecycle`]). Walks and look-ups run on threads that may block, and come back as messages.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::kills::Kills;
+use super::lifecycle::LifecycleFeed;
 use super::state::State;
 use super::walks::{Finished, Walks};
 use crate::events::EventDraft;
-use crate::kernel::{Batch, Guard, LifecycleRing, OomRing};
+use crate::kernel::{Batch, Guard, OomRing};
 use crate::model::{EventKind, Hook, LifecycleEvent, Source};
 use crate::registry::Change;
 use crate::serve::{Latch, Shutdown};
@@ -24,7 +25,7 @@ const TICK: Duration = Duration::from_millis(500);
 /// Everything that the core task owns.
 pub(super) struct Core {
     pub(super) state: Arc<State>,
-    pub(super) lifecycle: Option<LifecycleRing>,
+    pub(super) lifecycle: Option<LifecycleFeed>,
     pub(super) oom: Option<OomRing>,
     pub(super) walks: Walks,
     pub(super) kills: Kills,
@@ -119,8 +120,8 @@ impl Core {
     /// Applies everything that the ring holds now.
     fn drain_lifecycle(&mut self) -> Vec<Change> {
         let mut changes = Vec::new();
-        while let Some(ring) = &mut self.lifecycle {
-            let batch = ring.drain();
+        while let Some(feed) = &mut self.lifecycle {
+            let batch = feed.drain();
             if batch.events.is_empty() && batch.broken.is_empty() {
                 break;
             }
@@ -164,9 +165,9 @@ impl Core {
     }
 }
 
-async fn next_lifecycle(ring: &mut Option<LifecycleRing>) -> std::io::Result<Batch<LifecycleEvent>> {
-    match ring {
-        Some(ring) => ring.next().await,
+async fn next_lifecycle(feed: &mut Option<LifecycleFeed>) -> std::io::Result<Batch<LifecycleEvent>> {
+    match feed {
+        Some(feed) => feed.next().await,
         None => std::future::pending().await,
     }
 }

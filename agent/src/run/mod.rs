@@ -7,6 +7,7 @@
 mod assemble;
 mod core;
 mod kills;
+mod lifecycle;
 mod memory;
 mod own_metrics;
 mod settings;

@@ -18,6 +18,8 @@ pub(super) struct State {
     pub(super) mode: CgroupMode,
     pub(super) hierarchies: Arc<[Hierarchy]>,
     pub(super) btf: bool,
+    /// Whether BPF programs can read the paths of cgroups.
+    pub(super) programs_read_paths: bool,
     pub(super) hooks: Vec<HookStatus>,
     pub(super) counters: Option<CounterReader>,
     pub(super) started: SystemTime,

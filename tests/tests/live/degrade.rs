@@ -30,21 +30,27 @@ fn a_walking_agent_finds_cgroups_that_come_and_go() {
 }
 
 #[test]
-fn under_lockdown_the_tree_is_walked_and_kills_are_still_seen() {
-    let name = "degrade::under_lockdown_the_tree_is_walked_and_kills_are_still_seen";
+fn under_lockdown_typed_loads_serve_both_ladders() {
+    let name = "degrade::under_lockdown_typed_loads_serve_both_ladders";
     if skip_unless(name, lockdown().and(memory_cgroups())) {
         return;
     }
     let agent = Agent::start(&[]).unwrap();
     let status = agent.get("/status").unwrap().json().unwrap();
-    // Typed loads need no helper; the path of a new cgroup does.
-    assert_eq!((&status["lifecycle_source"], &status["oom_source"]), (&"walk".into(), &"tp_btf".into()));
+    assert_eq!((&status["lifecycle_source"], &status["oom_source"]), (&"tp_btf".into(), &"fentry".into()));
     let stream = agent.follow("&types=oom_kill").unwrap();
     let cgroup = TestCgroup::new().unwrap();
     cgroup.limit_memory(20 << 20).unwrap();
     let killed = load::hog(support::load(), cgroup.memory_dir().unwrap(), 160).unwrap();
     let events = stream.until(QUIET, |e| e["victim"]["pid"] == killed.pid).unwrap();
-    assert_eq!(events.last().map(|e| &e["victim"]["comm"]), Some(&"cgtap-load".into()), "{events:?}");
+    let kill = events.last().unwrap();
+    assert_eq!(
+        (&kill["victim"]["comm"], path(kill)),
+        (&"cgtap-load".into(), cgroup.path().as_str()),
+        "{kill}"
+    );
+    let limit = (&kill["limit_owner"]["id"], &kill["limit_owner"]["limit_bytes"]);
+    assert_eq!(limit, (&kill["cgroup"]["id"], &(20u64 << 20).into()), "{kill}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use cgtap_tests::host::{Rung, bpf, memory_cgroups, skip_unless};
 use cgtap_tests::load;
 use serde_json::Value;
 
-use crate::support::{QUIET, assert_unbroken, kind, path};
+use crate::support::{QUIET, assert_unbroken, kind, name_below, path};
 
 const BURST: u32 = 2000;
 
@@ -20,8 +20,9 @@ fn burst(name: &str, rung: Rung) {
     let stream = agent.follow("").unwrap();
     let parent = TestCgroup::new().unwrap();
     load::burst(parent.memory_dir().unwrap(), BURST).unwrap();
-    let last = format!("{}/burst{}", parent.path(), BURST - 1);
-    let events = stream.until(QUIET, |e| kind(e) == "cgroup_removed" && path(e) == last).unwrap();
+    // A cgroup that stays ends the wait: what comes of the burst came before it.
+    let marker = TestCgroup::new().unwrap();
+    let events = stream.until(QUIET, |e| path(e) == marker.path()).unwrap();
     assert_unbroken(&events);
     assert_each_once(&events, &parent.path());
     assert_source(&events, &parent.path(), rung);
@@ -30,9 +31,11 @@ fn burst(name: &str, rung: Rung) {
 
 /// Each cgroup of the burst was created once and then removed once.
 fn assert_each_once(events: &[Value], parent: &str) {
-    let mut seen: HashMap<&str, Vec<&str>> = HashMap::new();
-    for event in events.iter().filter(|e| path(e).starts_with(&format!("{parent}/burst"))) {
-        seen.entry(path(event)).or_default().push(kind(event));
+    let mut seen: HashMap<String, Vec<&str>> = HashMap::new();
+    for event in events {
+        if let Some(name) = name_below(event, parent) {
+            seen.entry(name).or_default().push(kind(event));
+        }
     }
     assert_eq!(seen.len(), BURST as usize, "cgroups that any event was about");
     for (path, kinds) in seen {
@@ -41,10 +44,8 @@ fn assert_each_once(events: &[Value], parent: &str) {
 }
 
 fn assert_source(events: &[Value], parent: &str, rung: Rung) {
-    let others: Vec<&Value> = events
-        .iter()
-        .filter(|e| path(e).starts_with(&format!("{parent}/burst")) && e["source"] != rung.flag())
-        .collect();
+    let others: Vec<&Value> =
+        events.iter().filter(|e| name_below(e, parent).is_some() && e["source"] != rung.flag()).collect();
     assert!(others.is_empty(), "not from {}: {:?}", rung.flag(), others.first());
 }
 
@@ -76,15 +77,16 @@ fn one_cgroup_in_many_hierarchies_is_one_event() {
     }
     let agent = Agent::start(&[]).unwrap();
     let stream = agent.follow("&types=cgroup_created,cgroup_removed").unwrap();
-    let cgroup = TestCgroup::new().unwrap();
-    let made = cgroup.path();
-    drop(cgroup);
+    let parent = TestCgroup::new().unwrap();
+    let dirs: Vec<_> = parent.dirs().iter().map(|dir| dir.join("one")).collect();
+    dirs.iter().for_each(|dir| std::fs::create_dir(dir).unwrap());
+    dirs.iter().for_each(|dir| std::fs::remove_dir(dir).unwrap());
     // A second cgroup ends the wait: what came for the first came before it.
     let marker = TestCgroup::new().unwrap();
     let events = stream.until(QUIET, |e| path(e) == marker.path()).unwrap();
     assert_eq!(events.last().map(path), Some(marker.path().as_str()), "{events:?}");
-    let kinds: Vec<&str> = events.iter().filter(|e| path(e) == made).map(kind).collect();
-    assert_eq!(kinds, ["cgroup_created", "cgroup_removed"]);
+    let one = events.iter().filter(|e| name_below(e, &parent.path()).is_some());
+    assert_eq!(one.map(kind).collect::<Vec<_>>(), ["cgroup_created", "cgroup_removed"]);
 }
 
 #[test]

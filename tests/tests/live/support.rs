@@ -34,6 +34,16 @@ pub fn path(event: &Value) -> &str {
     event["cgroup"]["path"].as_str().unwrap_or_default()
 }
 
+/// What tells a cgroup from others below `parent` in an event: its path, or its id where the kernel let nobody read the
+/// path before the cgroup was gone; then the event has the path above and says that it is cut.
+pub fn name_below(event: &Value, parent: &str) -> Option<String> {
+    match path(event).strip_prefix(parent)? {
+        "" if event["cgroup"]["path_cut"] == true => Some(format!("#{}", event["cgroup"]["id"])),
+        "" => None,
+        below => Some(below.to_owned()),
+    }
+}
+
 /// Asserts that a followed stream has no gap and lost nothing.
 pub fn assert_unbroken(events: &[Value]) {
     let numbers: Vec<u64> =
