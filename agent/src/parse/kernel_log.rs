@@ -1,0 +1,180 @@
+//! The kernel log: records of `/dev/kmsg`, and the lines that the kernel writes of an OOM kill.
+//!
+//! Kernel text: <https://docs.kernel.org/admin-guide/abi-testing.html> (`dev-kmsg`); `mm/oom_kill.c`,
+//! `mem_cgroup_print_oom_context` in `mm/memcontrol.c`.
+//!
+//! ```text
+//! 4,600,2915426,-;hog invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0
+//! 6,601,2915430,-;CPU: 0 UID: 0 PID: 100 Comm: hog Not tainted 6.12.95 #1
+//! 6,640,2915450,-;memory: usage 10240kB, limit 10240kB, failcnt 20
+//! 6,641,2915451,-;swap: usage 0kB, limit 9007199254740988kB, failcnt 0
+//! 6,660,2915470,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/pod,task_memcg=/pod/leaf,task=hog,pid=100,uid=0
+//! 3,661,2915480,-;Memory cgroup out of memory: Killed process 100 (hog) total-vm:12144kB, anon-rss:10200kB, file-rss:4kB, shmem-rss:1284kB, UID:0 pgtables:60kB oom_score_adj:0
+//! ```
+//! Before 5.0 there is `Task in /pod/leaf killed as a result of limit of /pod` instead of the `oom-kill:` line. All but
+//! the last line is rate limited (10 in 5 s), and of a whole cgroup that goes (`memory.oom.group`) only the first victim
+//! has it. A name in these lines is the process's own: it may hold anything, so it is cut out from both ends.
+
+mod lines;
+
+use super::ParseError;
+use super::scan::{decimal, split_once};
+use crate::model::{CgroupPath, Decision, LimitOwner, Trigger, Victim};
+use lines::{Line, Scope};
+
+/// One record of `/dev/kmsg`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogRecord<'a> {
+    /// Its number; a gap is a loss.
+    pub sequence: u64,
+    /// Since the machine started.
+    pub time_usec: u64,
+    /// Whether the kernel wrote it; programs may write records too.
+    pub of_kernel: bool,
+    /// Its first line.
+    pub text: &'a [u8],
+}
+
+/// One record as a read of `/dev/kmsg` gives it.
+///
+/// # Errors
+/// When it has not the fields `priority,sequence,time,flags;`.
+pub fn log_record(input: &[u8]) -> Result<LogRecord<'_>, ParseError> {
+    const WANTED: &str = "priority,sequence,time,flags;text";
+    let refused = || ParseError::line(1, input, WANTED);
+    let (head, text) = split_once(input, b';').ok_or_else(refused)?;
+    let mut fields = head.split(|&b| b == b',');
+    let mut number = || fields.next().and_then(decimal).ok_or_else(refused);
+    let (priority, sequence, time_usec) = (number()?, number()?, number()?);
+    let text = text.split(|&b| b == b'\n').next().unwrap_or_default();
+    // The facility is above the level's three bits; the kernel's is 0.
+    Ok(LogRecord { sequence, time_usec, of_kernel: priority < 8, text })
+}
+
+/// A kill as the log tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogKill {
+    /// When it was written, since the machine started.
+    pub time_usec: u64,
+    /// The process.
+    pub victim: Victim,
+    /// Its memory cgroup, where the log tells.
+    pub path: Option<CgroupPath>,
+    /// Why.
+    pub decision: Decision,
+}
+
+/// Lines of one decision come within moments; a kill that comes later has lost its own.
+const ONE_DECISION_USEC: u64 = 1_000_000;
+
+/// Puts the lines of a kill together.
+#[derive(Clone, Debug, Default)]
+pub struct OomLines {
+    decision: Option<Open>,
+}
+
+/// What the lines so far told of a decision.
+#[derive(Clone, Debug, Default)]
+struct Open {
+    began_usec: u64,
+    decision: Decision,
+    path: Option<CgroupPath>,
+    pid: Option<u32>,
+    /// The whole cgroup goes: more kills follow.
+    group: bool,
+    killed: bool,
+}
+
+impl OomLines {
+    /// Takes the next record; a kill when this completes one.
+    pub fn push(&mut self, record: &LogRecord<'_>) -> Option<LogKill> {
+        if !record.of_kernel {
+            return None;
+        }
+        let line = lines::read(record.text)?;
+        match line {
+            Line::Invoked { comm } => {
+                let mut open = Open::at(record.time_usec);
+                open.trigger().comm = Some(comm.to_vec());
+                self.decision = Some(open);
+            }
+            Line::Cpu { pid } => {
+                if let Some(open) = self.decision.as_mut().filter(|open| !open.killed) {
+                    open.trigger().pid.get_or_insert(pid);
+                }
+            }
+            Line::Kill { scope, victim } => return Some(self.kill(record.time_usec, scope, victim)),
+            told => self.open(record.time_usec).take(told),
+        }
+        None
+    }
+
+    fn open(&mut self, now_usec: u64) -> &mut Open {
+        let fresh = |open: &Open| now_usec.saturating_sub(open.began_usec) < ONE_DECISION_USEC;
+        if !self.decision.as_ref().is_some_and(fresh) {
+            self.decision = None;
+        }
+        self.decision.get_or_insert_with(|| Open::at(now_usec))
+    }
+
+    fn kill(&mut self, now_usec: u64, scope: Scope, victim: Victim) -> LogKill {
+        let open = self.open(now_usec);
+        let other = open.pid.is_some_and(|pid| Some(pid) != victim.tgid);
+        if (open.killed || other) && !open.group {
+            // A kill whose own lines were held back.
+            *open = Open::at(now_usec);
+        }
+        open.killed = true;
+        open.pid = None;
+        let mut decision = open.decision.clone();
+        decision.incident = Some(open.began_usec);
+        decision.constraint = decision.constraint.or(scope.constraint());
+        LogKill { time_usec: now_usec, victim, path: open.path.clone(), decision }
+    }
+}
+
+impl Open {
+    fn at(began_usec: u64) -> Self {
+        Self { began_usec, ..Self::default() }
+    }
+
+    fn trigger(&mut self) -> &mut Trigger {
+        self.decision.trigger.get_or_insert_default()
+    }
+
+    fn owner(&mut self) -> &mut LimitOwner {
+        self.decision.owner.get_or_insert_default()
+    }
+
+    fn take(&mut self, line: Line<'_>) {
+        match line {
+            Line::Decision { constraint, owner, path, pid } => {
+                self.decision.constraint = constraint;
+                if let Some(owner) = owner {
+                    self.owner().path = Some(owner);
+                }
+                self.path = path.or(self.path.take());
+                self.pid = pid;
+            }
+            Line::Memory { usage_bytes, limit } => {
+                let owner = self.owner();
+                (owner.usage_bytes, owner.limit) = (Some(usage_bytes), Some(limit));
+            }
+            Line::Swap { usage_bytes } => self.owner().swap_usage_bytes = Some(usage_bytes),
+            Line::MemoryAndSwap { usage_bytes } => {
+                let owner = self.owner();
+                let memory_bytes = owner.usage_bytes.unwrap_or(usage_bytes);
+                owner.swap_usage_bytes = usage_bytes.checked_sub(memory_bytes);
+            }
+            Line::Group { path } => {
+                self.group = true;
+                self.decision.group_kill = Some(true);
+                self.path.get_or_insert(path);
+            }
+            Line::Invoked { .. } | Line::Cpu { .. } | Line::Kill { .. } => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
