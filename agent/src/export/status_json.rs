@@ -24,7 +24,17 @@ struct StatusJson<'a> {
     tombstones: u64,
     walks: u64,
     lost_records: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oom_kills: Option<OomKillsJson>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    oom_refused: &'a [String],
     events: EventsJson,
+}
+
+#[derive(Serialize)]
+struct OomKillsJson {
+    reported: u64,
+    unreported: u64,
 }
 
 #[derive(Serialize)]
@@ -87,6 +97,10 @@ fn view(status: &Status) -> StatusJson<'_> {
         tombstones: status.tombstones,
         walks: status.walks,
         lost_records: status.lost_records,
+        oom_kills: status
+            .oom_kills
+            .map(|kills| OomKillsJson { reported: kills.reported, unreported: kills.unreported }),
+        oom_refused: &status.oom_refused,
         events: EventsJson {
             first_seq: status.first_seq,
             last_seq: status.last_seq,
@@ -135,6 +149,9 @@ pub fn check_table(status: &Status) -> String {
         rows.push((name, hook.rung.map_or("not attached", |rung| rung.as_str()).into()));
         rows.extend(hook.refused.iter().map(|why| (String::new(), format!("refused: {why}"))));
     }
+    rows.extend(
+        status.oom_refused.iter().map(|why| ("OOM kills, other rungs".into(), format!("refused: {why}"))),
+    );
     rows.push(("found".into(), format!("{} cgroups, {} containers", status.cgroups, status.containers)));
     aligned(&rows)
 }
@@ -178,6 +195,8 @@ mod tests {
             tombstones: 0,
             walks: 1,
             lost_records: 0,
+            oom_kills: None,
+            oom_refused: vec![],
             last_seq: 9,
             first_seq: 4,
             followers: 1,

@@ -35,6 +35,15 @@ pub fn own_memory_cgroup(host: &HostRoot, hierarchies: &[Hierarchy]) -> Option<C
     (!path.is_root()).then_some(CgroupKey { hierarchy: memory.id, id })
 }
 
+/// Processes that the kernel has killed for memory since the machine started, from `/proc/vmstat`; `None` where this kernel
+/// does not count them (before 4.13).
+///
+/// # Errors
+/// When the file cannot be read or understood.
+pub fn oom_kills(host: &HostRoot) -> Result<Option<u64>, FilesError> {
+    host.parse("/proc/vmstat", parse::vmstat_oom_kill)
+}
+
 /// The process (thread group) of a thread, from `/proc/<pid>/status`.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 //! - `plan` is a pure function from facts and settings to what shall be tried, per hook and in which order.
 //! - `load` tries it and keeps what the kernel accepted. A refusal is a recorded fact, never an error of the agent.
 //! - `self_check` tries the layout on the agent's own task before it is trusted.
+//! - `readable` waits for any other descriptor.
 //! - `ring` reads, `decode` turns records into the model, `sequence` notices gaps.
 //! - `handle` finds a cgroup's path by its id.
 //! - `heap` gives back the memory that all this took.
@@ -28,6 +29,7 @@ mod perf;
 mod plan;
 mod probe;
 mod program_log;
+mod readable;
 mod ring;
 mod self_check;
 mod sequence;
@@ -40,5 +42,6 @@ pub use heap::{give_back, limit_heaps};
 pub use load::{Attached, Guard, RingSizes, load};
 pub use plan::{HookPlan, Plan, Wish, Wishes, plan};
 pub use probe::{Facts, probe};
+pub use readable::Readable;
 pub use ring::{Batch, LifecycleRing, OomRing};
 pub use sequence::Sequences;

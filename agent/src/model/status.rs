@@ -86,6 +86,15 @@ pub struct HookCounters {
     pub dropped: u64,
 }
 
+/// OOM kills since the agent began, as the kernel's own count (`oom_kill` of `/proc/vmstat`) judges them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OomKillCounts {
+    /// Told as events.
+    pub reported: u64,
+    /// Counted by the kernel and told by no rung.
+    pub unreported: u64,
+}
+
 /// The agent's state at one moment.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -111,6 +120,10 @@ pub struct Status {
     pub lifecycle_source: Source,
     /// The rung that serves OOM kills, if any.
     pub oom_source: Option<Source>,
+    /// Why the rungs without BPF do not serve OOM kills, one line each.
+    pub oom_refused: Vec<String>,
+    /// OOM kills reported and not; `None` where the kernel does not count them.
+    pub oom_kills: Option<OomKillCounts>,
     /// Cgroups that exist, by path.
     pub cgroups: u64,
     /// Those that are containers.

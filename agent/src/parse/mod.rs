@@ -23,6 +23,7 @@ mod procs;
 mod scan;
 mod status;
 mod value;
+mod vmstat;
 
 pub use assignment::*;
 pub use blkio::*;
@@ -42,6 +43,7 @@ pub use proc_stat::*;
 pub use procs::*;
 pub use status::*;
 pub use value::*;
+pub use vmstat::*;
 
 #[cfg(test)]
 mod tests;

@@ -147,11 +147,15 @@ impl Registry {
 
     /// Counts an OOM kill and tells whose it was. A cgroup that is gone already is still known for a while.
     pub fn oom_kill(&mut self, key: CgroupKey) -> Option<(CgroupPath, Arc<Identity>)> {
-        let path = match self.nodes.get(&key) {
-            Some(node) => node.path.clone(),
-            None => self.tombstones.path_of(key)?.clone(),
-        };
+        let path = self.path_of_key(key)?;
         Some((path.clone(), self.oom_kill_at(&path)?))
+    }
+
+    /// The path of a directory, also of one that went not long ago.
+    #[must_use]
+    pub fn path_of_key(&self, key: CgroupKey) -> Option<CgroupPath> {
+        let node = self.nodes.get(&key).map(|node| &node.path);
+        node.or_else(|| self.tombstones.path_of(key)).cloned()
     }
 
     /// The directory of a path in a hierarchy.

@@ -5,9 +5,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::core::{Alive, Core};
+use super::cross_check::CrossCheck;
+use super::fill_in::FillIn;
 use super::kills::Kills;
 use super::lifecycle::LifecycleFeed;
 use super::memory;
+use super::oom_fallback::OomFallback;
 use super::own_metrics::OwnMetrics;
 use super::settings;
 use super::state::State;
@@ -138,6 +141,7 @@ struct CoreParts {
     lifecycle: Option<kernel::LifecycleRing>,
     oom: Option<kernel::OomRing>,
     guard: kernel::Guard,
+    fallback: OomFallback,
 }
 
 /// Finds the hierarchies and attaches the programs. Must come before the first walk.
@@ -151,6 +155,10 @@ fn attach(config: &Config, began: Instant) -> Result<(Arc<State>, CoreParts), Ru
     let Attached { lifecycle, oom, hooks, counters, guard } =
         kernel::load(&plan, sizes, files::own_memory_cgroup(&host, &hierarchies));
     let machine = files::machine(&host);
+    // After the programs are attached: what they see and the kernel counts begins together.
+    let cross = files::oom_kills(&host).ok().flatten().map(|kernel| Mutex::new(CrossCheck::new(kernel)));
+    let has_bpf = oom.is_some();
+    let fallback = OomFallback::open(&host, &hierarchies, config.oom_source, has_bpf);
     let state = State {
         registry: Arc::new(Mutex::new(Registry::new(config.max_tombstones))),
         events: EventLog::new(config.event_memory_records),
@@ -168,9 +176,12 @@ fn attach(config: &Config, began: Instant) -> Result<(Arc<State>, CoreParts), Ru
         walks: AtomicU64::new(0),
         walk_usec: AtomicU64::new(0),
         lost_records: AtomicU64::new(0),
+        oom_fallback: fallback.source,
+        oom_refused: fallback.refused.clone(),
+        cross,
         alive: AtomicBool::new(false),
     };
-    Ok((Arc::new(state), CoreParts { lifecycle, oom, guard }))
+    Ok((Arc::new(state), CoreParts { lifecycle, oom, guard, fallback }))
 }
 
 /// One line per ladder says which rung serves, and why no better one does.
@@ -186,8 +197,8 @@ fn log_rungs(state: &State) {
     } else {
         tracing::info!(source = lifecycle.as_str(), why_no_better = why, "cgroup events");
     }
-    let why = refused(Hook::OomKillProcess).into_iter().chain(refused(Hook::MarkVictim));
-    let why = why.collect::<Vec<_>>().join("; ");
+    let by_bpf = refused(Hook::OomKillProcess).into_iter().chain(refused(Hook::MarkVictim));
+    let why = by_bpf.chain(state.oom_refused.iter().cloned()).collect::<Vec<_>>().join("; ");
     match state.oom_source() {
         Some(source) => tracing::info!(source = source.as_str(), why_no_better = why, "OOM kills"),
         None => tracing::warn!(why, "OOM kills are not reported"),
@@ -221,6 +232,10 @@ fn core(config: &Config, state: &Arc<State>, parts: CoreParts) -> Core {
         state: state.clone(),
         lifecycle: parts.lifecycle.map(|ring| LifecycleFeed::new(ring, paths(state))),
         oom: parts.oom,
+        counted: parts.fallback.counted,
+        log: parts.fallback.log,
+        fill_in: FillIn::default(),
+        host: HostRoot::new(&config.host_root),
         walks: Walks::new(state.hierarchies.clone(), interval),
         kills: Kills::new(HostRoot::new(&config.host_root), state.hierarchies.clone()),
         tombstone: config.tombstone,

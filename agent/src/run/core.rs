@@ -6,11 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::counted_kills::CountedKills;
+use super::fill_in::FillIn;
+use super::kernel_log::LogFeed;
 use super::kills::Kills;
 use super::lifecycle::LifecycleFeed;
 use super::state::State;
 use super::walks::{Finished, Walks};
 use crate::events::EventDraft;
+use crate::files::HostRoot;
 use crate::kernel::{Batch, Guard, OomRing};
 use crate::model::{EventKind, Hook, LifecycleEvent, Source};
 use crate::registry::Change;
@@ -27,6 +31,12 @@ pub(super) struct Core {
     pub(super) state: Arc<State>,
     pub(super) lifecycle: Option<LifecycleFeed>,
     pub(super) oom: Option<OomRing>,
+    /// OOM kills by the cgroups' own counts, where no BPF serves.
+    pub(super) counted: Option<CountedKills>,
+    /// The kernel log: a source of its own, or what others do not know.
+    pub(super) log: Option<LogFeed>,
+    pub(super) fill_in: FillIn,
+    pub(super) host: HostRoot,
     pub(super) walks: Walks,
     pub(super) kills: Kills,
     pub(super) tombstone: Duration,
@@ -52,11 +62,14 @@ impl Core {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let walk_due = self.walks.next_due();
+            let (walk_due, patience_end) = (self.walks.next_due(), self.fill_in.next_due());
             tokio::select! {
                 () = shutdown.wait() => return,
                 batch = oom::next_kills(&mut self.oom) => self.on_kills(batch),
                 batch = next_lifecycle(&mut self.lifecycle) => self.on_lifecycle(batch),
+                kills = oom::next_counted(&mut self.counted) => self.on_counted(kills),
+                batch = oom::next_log(&mut self.log) => self.on_log(batch),
+                () = until(patience_end) => self.on_patience_end(),
                 looked = self.kills.looked_up() => self.on_looked_up(looked),
                 finished = self.walks.finished() => self.on_walk(finished),
                 () = until(walk_due) => {}
@@ -81,6 +94,7 @@ impl Core {
         let cgroups = self.state.registry().len();
         let kind = EventKind::AgentStarted { version: env!("CARGO_PKG_VERSION"), cgroups };
         self.append_own(SystemTime::now(), kind);
+        self.count_known(false);
         self.tell(changes);
     }
 
@@ -94,6 +108,7 @@ impl Core {
         // The registry's rule: what the ring holds first, then the walk.
         let mut changes = self.drain_lifecycle();
         changes.extend(self.state.registry().apply_walk(finished.mark, &finished.walked));
+        self.count_known(true);
         self.tell(changes);
     }
 
@@ -137,11 +152,16 @@ impl Core {
         if registry.take_needs_walk() {
             self.walks.want();
         }
+        drop(registry);
+        if self.counted.is_some() {
+            batch.events.iter().for_each(|event| self.count_changed(event));
+        }
         changes
     }
 
     fn on_tick(&mut self) {
         self.check_drops();
+        self.cross_check();
         if let Some(until) = SystemTime::now().checked_sub(self.tombstone) {
             self.state.registry().expire(until);
         }
@@ -173,7 +193,7 @@ async fn next_lifecycle(feed: &mut Option<LifecycleFeed>) -> std::io::Result<Bat
 }
 
 /// Sleeps until then; for ever without a time.
-async fn until(time: Option<Instant>) {
+pub(super) async fn until(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time.into()).await,
         None => std::future::pending().await,

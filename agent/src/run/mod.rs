@@ -6,9 +6,14 @@
 
 mod assemble;
 mod core;
+mod counted_kills;
+mod cross_check;
+mod fill_in;
+mod kernel_log;
 mod kills;
 mod lifecycle;
 mod memory;
+mod oom_fallback;
 mod own_metrics;
 mod settings;
 mod state;

@@ -17,6 +17,8 @@ pub(super) struct OwnMetrics {
     registry: Registry,
     kernel_records: IntCounterVec,
     lost_records: IntCounter,
+    /// Only where the kernel counts OOM kills.
+    oom_kills: Option<(IntCounter, IntCounter)>,
     walks: IntCounter,
     walk_seconds: Gauge,
     cgroups: IntGauge,
@@ -74,6 +76,7 @@ impl OwnMetrics {
             kernel_records: make.keep(kernel_records)?,
             lost_records: make
                 .counter("cgtap_lost_records_total", "Kernel records lost before they could be read.")?,
+            oom_kills: if state.cross.is_some() { Some(oom_kills(&make)?) } else { None },
             walks: make.counter("cgtap_walks_total", "Walks of the cgroup tree.")?,
             walk_seconds: make.seconds("cgtap_walk_duration_seconds", "Wall time of the last walk.")?,
             cgroups: make.gauge("cgtap_cgroups", "Cgroups that exist, by path.")?,
@@ -126,6 +129,10 @@ impl OwnMetrics {
     fn set_state(&self, state: &State) {
         let status = state.status();
         raise(&self.lost_records, status.lost_records);
+        if let (Some((reported, unreported)), Some(now)) = (&self.oom_kills, status.oom_kills) {
+            raise(reported, now.reported);
+            raise(unreported, now.unreported);
+        }
         raise(&self.walks, status.walks);
         self.walk_seconds.set(state.last_walk().as_secs_f64());
         set(&self.cgroups, status.cgroups);
@@ -150,6 +157,17 @@ impl OwnMetrics {
         raise(&self.refused, http.refused_connections + http.refused_requests);
         raise(&self.events_lost, http.lost_events);
     }
+}
+
+/// Kills reported, and kills that only the kernel's count tells of.
+fn oom_kills(make: &Maker) -> prometheus::Result<(IntCounter, IntCounter)> {
+    Ok((
+        make.counter("cgtap_oom_kills_reported_total", "OOM kills told as events.")?,
+        make.counter(
+            "cgtap_oom_kills_unreported_total",
+            "OOM kills that the kernel counted and no rung told of.",
+        )?,
+    ))
 }
 
 /// What does not change while the agent runs.

@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::cross_check::CrossCheck;
 use crate::events::EventLog;
 use crate::kernel::CounterReader;
-use crate::model::{CgroupMode, Hierarchy, Hook, HookCounters, HookStatus, Source, Status};
+use crate::model::{CgroupMode, Hierarchy, Hook, HookCounters, HookStatus, OomKillCounts, Source, Status};
 use crate::registry::Registry;
 
 /// Facts of this run and what changes during it.
@@ -28,6 +29,12 @@ pub(super) struct State {
     pub(super) walks: AtomicU64,
     pub(super) walk_usec: AtomicU64,
     pub(super) lost_records: AtomicU64,
+    /// What tells of OOM kills where BPF does not.
+    pub(super) oom_fallback: Option<Source>,
+    /// Why each rung without BPF does not serve.
+    pub(super) oom_refused: Vec<String>,
+    /// Kills that the kernel counted against those reported; `None` where it does not count them.
+    pub(super) cross: Option<Mutex<CrossCheck>>,
     pub(super) alive: AtomicBool,
 }
 
@@ -40,6 +47,19 @@ impl State {
     pub(super) fn counters_of(&self, hook: Hook) -> HookCounters {
         let read = self.counters.as_ref().map(|counters| counters.read(hook));
         read.and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// Asks or tells the cross-check of OOM kills, where there is one.
+    pub(super) fn cross_check(&self, with: impl FnOnce(&mut CrossCheck)) {
+        if let Some(cross) = &self.cross {
+            with(&mut cross.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    /// Kills reported and not reported.
+    pub(super) fn oom_kills(&self) -> Option<OomKillCounts> {
+        let check = self.cross.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(OomKillCounts { reported: check.reported(), unreported: check.unreported() })
     }
 
     /// Wall time of the last walk.
@@ -63,8 +83,10 @@ impl State {
 
     /// The rung that serves OOM kills.
     pub(super) fn oom_source(&self) -> Option<Source> {
-        let marks = self.rung(Hook::MarkVictim)?;
-        Some(self.rung(Hook::OomKillProcess).unwrap_or(marks))
+        match self.rung(Hook::MarkVictim) {
+            Some(marks) => Some(self.rung(Hook::OomKillProcess).unwrap_or(marks)),
+            None => self.oom_fallback,
+        }
     }
 
     /// Everything that `/status` shows.
@@ -94,6 +116,8 @@ impl State {
             tombstones,
             walks: self.walks.load(Ordering::Relaxed),
             lost_records: self.lost_records.load(Ordering::Relaxed),
+            oom_kills: self.oom_kills(),
+            oom_refused: self.oom_refused.clone(),
             last_seq: self.events.last_seq(),
             first_seq: self.events.first_seq(),
             followers: self.events.followers(),

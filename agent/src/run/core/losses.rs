@@ -42,7 +42,7 @@ impl Core {
         }
     }
 
-    fn lost(&mut self, records: u64, source: Source) {
+    pub(super) fn lost(&mut self, records: u64, source: Source) {
         self.state.lost_records.fetch_add(records, Ordering::Relaxed);
         let kind = EventKind::KernelLost { records };
         self.state.events.append(EventDraft {

@@ -51,6 +51,8 @@ pub(super) fn status() -> Status {
         tombstones: 0,
         walks: 0,
         lost_records: 0,
+        oom_kills: None,
+        oom_refused: vec![],
         last_seq: 0,
         first_seq: 1,
         followers: 0,

@@ -1,0 +1,237 @@
+//! How many processes of each cgroup the kernel has killed for memory, and being woken when that changes.
+//!
+//! | file | count | wakes |
+//! |---|---|---|
+//! | v2 `memory.events.local` (since 5.2) | `oom_kill`: processes of this cgroup alone | inotify, for the file |
+//! | v1 `memory.oom_control` (`oom_kill` since 4.13) | the same | one eventfd for all, at an OOM before its kill |
+//!
+//! The kernel drops a count with its cgroup, so a kill in a cgroup that is removed at once may never be seen.
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fs::inotify;
+use rustix::io::Errno;
+
+use super::FilesError;
+use crate::model::{CgroupKey, CgroupPath, CgroupVersion, Hierarchy};
+use crate::parse;
+
+/// Bytes for a read of inotify events; a watched file's event has no name.
+const EVENTS_BYTES: usize = 4096;
+
+/// A rise of one cgroup's count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rise {
+    /// The cgroup.
+    pub path: CgroupPath,
+    /// Its directory in the memory hierarchy.
+    pub key: CgroupKey,
+    /// By how much.
+    pub kills: u64,
+}
+
+struct Counted {
+    key: CgroupKey,
+    kills: u64,
+    watch: Option<i32>,
+}
+
+enum Waker {
+    Inotify { fd: OwnedFd, paths: HashMap<i32, CgroupPath> },
+    Eventfd(OwnedFd),
+}
+
+/// The counts of all cgroups of the memory hierarchy.
+pub struct KillCounters {
+    hierarchy: Hierarchy,
+    waker: Waker,
+    counted: BTreeMap<CgroupPath, Counted>,
+}
+
+/// What is to be read again.
+#[derive(Debug, Default)]
+pub struct Woken {
+    /// These.
+    pub paths: Vec<CgroupPath>,
+    /// All: it is not known which, or something was dropped on the way.
+    pub all: bool,
+}
+
+impl KillCounters {
+    /// The counters of the memory hierarchy, where it has that interface.
+    ///
+    /// # Errors
+    /// Why they cannot be had, for people.
+    pub fn open(hierarchies: &[Hierarchy], version: CgroupVersion) -> Result<Self, String> {
+        let memory = hierarchies.iter().find(|hierarchy| hierarchy.has("memory"));
+        let hierarchy = memory.ok_or("no hierarchy has the memory controller")?.clone();
+        if hierarchy.version != version {
+            return Err(format!(
+                "the memory controller is on cgroup {}",
+                match hierarchy.version {
+                    CgroupVersion::V1 => "v1",
+                    CgroupVersion::V2 => "v2",
+                }
+            ));
+        }
+        let refused = |what: &str, errno: Errno| format!("{what}: {errno}");
+        let waker = match version {
+            CgroupVersion::V2 => Waker::Inotify {
+                fd: inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)
+                    .map_err(|errno| refused("inotify", errno))?,
+                paths: HashMap::new(),
+            },
+            CgroupVersion::V1 => {
+                let control = hierarchy.mount.join("cgroup.event_control");
+                rustix::fs::access(&control, rustix::fs::Access::WRITE_OK)
+                    .map_err(|errno| refused(&control.display().to_string(), errno))?;
+                let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+                Waker::Eventfd(eventfd(0, flags).map_err(|errno| refused("eventfd", errno))?)
+            }
+        };
+        Ok(Self { hierarchy, waker, counted: BTreeMap::new() })
+    }
+
+    /// Begins to watch a cgroup. `is_new` says that it was made after the agent began, so that every kill in it counts;
+    /// else what was killed before does not.
+    ///
+    /// # Errors
+    /// When its count cannot be read or watched; a cgroup that is gone is none.
+    pub fn add(&mut self, path: &CgroupPath, key: CgroupKey, is_new: bool) -> Result<(), FilesError> {
+        if path.is_root() || key.hierarchy != self.hierarchy.id {
+            return Ok(());
+        }
+        let file = self.file(path);
+        let watch = match self.watch(path) {
+            Ok(watch) => watch,
+            Err(Errno::NOENT | Errno::NODEV) => return Ok(()),
+            Err(errno) => return Err(FilesError::io(file, errno)),
+        };
+        // The watch comes first: what happens between the two wakes.
+        let kills = if is_new { 0 } else { self.read(path)?.unwrap_or(0) };
+        self.counted.insert(path.clone(), Counted { key, kills, watch });
+        Ok(())
+    }
+
+    /// Whether that directory is watched.
+    #[must_use]
+    pub fn has(&self, path: &CgroupPath, key: CgroupKey) -> bool {
+        self.counted.get(path).is_some_and(|counted| counted.key == key)
+    }
+
+    /// Forgets a cgroup that is gone; the kernel has dropped its watch.
+    pub fn remove(&mut self, path: &CgroupPath) {
+        if let (Some(gone), Waker::Inotify { paths, .. }) = (self.counted.remove(path), &mut self.waker) {
+            gone.watch.map(|watch| paths.remove(&watch));
+        }
+    }
+
+    fn file(&self, path: &CgroupPath) -> PathBuf {
+        self.hierarchy.dir(path).join(match self.waker {
+            Waker::Inotify { .. } => "memory.events.local",
+            Waker::Eventfd(_) => "memory.oom_control",
+        })
+    }
+
+    fn watch(&mut self, path: &CgroupPath) -> Result<Option<i32>, Errno> {
+        let file = self.file(path);
+        match &mut self.waker {
+            Waker::Inotify { fd, paths } => {
+                let watch = inotify::add_watch(fd, &file, inotify::WatchFlags::MODIFY)?;
+                paths.insert(watch, path.clone());
+                Ok(Some(watch))
+            }
+            Waker::Eventfd(fd) => {
+                let io = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
+                let control = std::fs::File::open(&file).map_err(io)?;
+                let order = format!("{} {}", fd.as_raw_fd(), control.as_raw_fd());
+                std::fs::write(self.hierarchy.dir(path).join("cgroup.event_control"), order).map_err(io)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The count; `None` when the cgroup is gone.
+    fn read(&self, path: &CgroupPath) -> Result<Option<u64>, FilesError> {
+        let file = self.file(path);
+        let text = match std::fs::read(&file) {
+            Ok(text) => text,
+            Err(error) => {
+                let error = FilesError::io(file, error);
+                return if error.is_gone() { Ok(None) } else { Err(error) };
+            }
+        };
+        let found = match self.waker {
+            Waker::Inotify { .. } => parse::memory_events(&text).map(|events| events.oom_kill),
+            Waker::Eventfd(_) => parse::oom_control(&text).map(|control| control.oom_kill),
+        };
+        found.map_err(|error| FilesError::parse(file, error))
+    }
+
+    /// What has woken this since the last call.
+    ///
+    /// # Errors
+    /// When the descriptor cannot be read.
+    pub fn woken(&self) -> Result<Woken, FilesError> {
+        match &self.waker {
+            Waker::Inotify { fd, paths } => {
+                let mut buffer = [std::mem::MaybeUninit::uninit(); EVENTS_BYTES];
+                let mut events = inotify::Reader::new(fd, &mut buffer);
+                let mut woken = Woken::default();
+                loop {
+                    match events.next() {
+                        Ok(event) if event.events().contains(inotify::ReadFlags::QUEUE_OVERFLOW) => {
+                            woken.all = true;
+                        }
+                        Ok(event) => woken.paths.extend(paths.get(&event.wd()).cloned()),
+                        Err(Errno::AGAIN | Errno::INTR) => return Ok(woken),
+                        Err(errno) => return Err(FilesError::io("inotify", errno)),
+                    }
+                }
+            }
+            Waker::Eventfd(fd) => {
+                let mut count = [0; 8];
+                match rustix::io::read(fd, &mut count) {
+                    Ok(_) => Ok(Woken { paths: Vec::new(), all: true }),
+                    Err(Errno::AGAIN | Errno::INTR) => Ok(Woken::default()),
+                    Err(errno) => Err(FilesError::io("eventfd", errno)),
+                }
+            }
+        }
+    }
+
+    /// Whether the wake comes before the kill, so that a look at once may be too early.
+    #[must_use]
+    pub fn wakes_early(&self) -> bool {
+        matches!(self.waker, Waker::Eventfd(_))
+    }
+
+    /// The counts that have risen, of those that were woken. One that cannot be read is left for the next time.
+    pub fn rises(&mut self, woken: &Woken) -> Vec<Rise> {
+        let looked: Vec<CgroupPath> =
+            if woken.all { self.counted.keys().cloned().collect() } else { woken.paths.clone() };
+        let mut rises = Vec::new();
+        for path in looked {
+            let Ok(Some(now)) = self.read(&path) else { continue };
+            if let Some(counted) = self.counted.get_mut(&path) {
+                let kills = now.saturating_sub(counted.kills);
+                counted.kills = now;
+                if kills > 0 {
+                    rises.push(Rise { path, key: counted.key, kills });
+                }
+            }
+        }
+        rises
+    }
+}
+
+impl AsFd for KillCounters {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.waker {
+            Waker::Inotify { fd, .. } | Waker::Eventfd(fd) => fd.as_fd(),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What a rung does not know of a kill, the kernel log may: kills wait for it a moment, and never longer.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::model::{Decision, OomKill, Victim};
+use crate::parse::LogKill;
+
+/// The kernel writes its lines before and right after it marks the victim; in between is nothing but a slow console.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// So long a line is kept: for a kill that is told later, and until the cross-check knows that nobody told it.
+const KEPT: Duration = Duration::from_secs(10);
+/// Lines that are kept. The kernel writes no more than 10 whole ones in 5 s.
+const MAX_KEPT: usize = 256;
+
+/// Kills that wait for their lines, and lines that wait for their kills.
+#[derive(Debug, Default)]
+pub(super) struct FillIn {
+    waiting: VecDeque<(OomKill, Instant)>,
+    lines: VecDeque<(LogKill, Instant)>,
+    /// Processes whose kill was told; their lines are no news.
+    told: VecDeque<u32>,
+}
+
+impl FillIn {
+    /// Takes a kill; gives it back when it lacks nothing or its lines are here.
+    pub(super) fn kill(&mut self, mut kill: OomKill) -> Option<OomKill> {
+        if let Some(tgid) = kill.victim.tgid.filter(|_| !lacks(&kill)) {
+            self.lines.retain(|(line, _)| line.victim.tgid != Some(tgid));
+            self.note_told(Some(tgid));
+            return Some(kill);
+        }
+        if let Some(at) = self.lines.iter().position(|(line, _)| is_same(&kill, line)) {
+            if let Some((line, _)) = self.lines.remove(at) {
+                fill(&mut kill, line);
+            }
+            self.note_told(kill.victim.tgid);
+            return Some(kill);
+        }
+        self.waiting.push_back((kill, Instant::now() + PATIENCE));
+        None
+    }
+
+    /// Takes what the log told; gives the kill that waited for it.
+    pub(super) fn line(&mut self, line: LogKill) -> Option<OomKill> {
+        let now = Instant::now();
+        self.lines.retain(|(_, until)| *until > now);
+        if let Some(at) = self.waiting.iter().position(|(kill, _)| is_same(kill, &line)) {
+            let (mut kill, _) = self.waiting.remove(at)?;
+            fill(&mut kill, line);
+            self.note_told(kill.victim.tgid);
+            return Some(kill);
+        }
+        if line.victim.tgid.is_some_and(|tgid| self.told.contains(&tgid)) {
+            return None;
+        }
+        if self.lines.len() >= MAX_KEPT {
+            self.lines.pop_front();
+        }
+        self.lines.push_back((line, now + KEPT));
+        None
+    }
+
+    fn note_told(&mut self, tgid: Option<u32>) {
+        self.told.extend(tgid);
+        while self.told.len() > MAX_KEPT {
+            self.told.pop_front();
+        }
+    }
+
+    /// Kills that the log told of and nobody else, the oldest first, at most so many.
+    pub(super) fn unclaimed(&mut self, at_most: u64) -> Vec<LogKill> {
+        let count = usize::try_from(at_most).unwrap_or(usize::MAX).min(self.lines.len());
+        self.lines.drain(..count).map(|(line, _)| line).collect()
+    }
+
+    /// When the first of those that wait has waited enough.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.waiting.front().map(|(_, until)| *until)
+    }
+
+    /// Those that have waited enough.
+    pub(super) fn due(&mut self) -> Vec<OomKill> {
+        let now = Instant::now();
+        let due = self.waiting.iter().take_while(|(_, until)| *until <= now).count();
+        let due: Vec<OomKill> = self.waiting.drain(..due).map(|(kill, _)| kill).collect();
+        due.iter().for_each(|kill| self.note_told(kill.victim.tgid));
+        due
+    }
+}
+
+/// Whether the log could add something that matters.
+fn lacks(kill: &OomKill) -> bool {
+    let nowhere = kill.cgroup.is_none() && kill.path.is_none();
+    kill.decision.constraint.is_none() || kill.victim.tgid.is_none() || kill.victim.comm.is_none() || nowhere
+}
+
+/// By the process; a rung that knows none knows the cgroup.
+fn is_same(kill: &OomKill, line: &LogKill) -> bool {
+    let Victim { pid, tgid, .. } = kill.victim;
+    match tgid.or(pid) {
+        Some(id) => line.victim.tgid == Some(id),
+        None => kill.path.is_some() && kill.path == line.path,
+    }
+}
+
+/// Adds what is absent; what the rung told stands.
+fn fill(kill: &mut OomKill, line: LogKill) {
+    let LogKill { victim: told, path, decision, .. } = line;
+    let victim = &mut kill.victim;
+    *victim = Victim {
+        pid: victim.pid.or(told.pid),
+        tgid: victim.tgid.or(told.tgid),
+        comm: victim.comm.take().or(told.comm),
+        uid: victim.uid.or(told.uid),
+        oom_score_adj: victim.oom_score_adj.or(told.oom_score_adj),
+        total_vm_bytes: victim.total_vm_bytes.or(told.total_vm_bytes),
+        anon_rss_bytes: victim.anon_rss_bytes.or(told.anon_rss_bytes),
+        file_rss_bytes: victim.file_rss_bytes.or(told.file_rss_bytes),
+        shmem_rss_bytes: victim.shmem_rss_bytes.or(told.shmem_rss_bytes),
+        swap_bytes: victim.swap_bytes.or(told.swap_bytes),
+        pgtables_bytes: victim.pgtables_bytes.or(told.pgtables_bytes),
+    };
+    if kill.cgroup.is_none() && kill.path.is_none() {
+        kill.path = path;
+    }
+    let known = &mut kill.decision;
+    *known = Decision {
+        incident: known.incident.or(decision.incident),
+        constraint: known.constraint.or(decision.constraint),
+        owner: known.owner.take().or(decision.owner),
+        trigger: known.trigger.take().or(decision.trigger),
+        group_kill: known.group_kill.or(decision.group_kill),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::model::{CgroupKey, CgroupPath, Constraint, HierarchyId, Source};
+
+    fn kill(tgid: Option<u32>) -> OomKill {
+        OomKill {
+            time: SystemTime::UNIX_EPOCH,
+            source: Source::TpBtf,
+            cgroup: Some(CgroupKey { hierarchy: HierarchyId(4), id: 9 }),
+            path: Some(CgroupPath::from("/pod/leaf")),
+            victim: Victim { pid: tgid, tgid, comm: tgid.map(|_| b"own".to_vec()), ..Victim::default() },
+            decision: Decision::default(),
+        }
+    }
+
+    fn line(tgid: u32) -> LogKill {
+        let victim = Victim {
+            pid: Some(tgid),
+            tgid: Some(tgid),
+            comm: Some(b"log".to_vec()),
+            uid: Some(5),
+            ..Victim::default()
+        };
+        let decision =
+            Decision { incident: Some(3), constraint: Some(Constraint::Memcg), ..Decision::default() };
+        LogKill { time_usec: 1, victim, path: Some(CgroupPath::from("/pod/leaf")), decision }
+    }
+
+    #[test]
+    fn a_line_fills_what_is_absent_whichever_comes_first() {
+        for line_first in [true, false] {
+            let mut fill_in = FillIn::default();
+            let filled = if line_first {
+                assert_eq!(fill_in.line(line(7)), None);
+                fill_in.kill(kill(Some(7)))
+            } else {
+                assert_eq!(fill_in.kill(kill(Some(7))), None);
+                fill_in.line(line(7))
+            };
+            let filled = filled.unwrap();
+            assert_eq!((filled.victim.uid, filled.victim.comm), (Some(5), Some(b"own".to_vec())));
+            assert_eq!(filled.decision, line(7).decision);
+            assert_eq!(fill_in.next_due(), None);
+        }
+    }
+
+    #[test]
+    fn another_process_waits_on() {
+        let mut fill_in = FillIn::default();
+        assert_eq!((fill_in.kill(kill(Some(7))), fill_in.line(line(8))), (None, None));
+        assert!(fill_in.next_due().is_some());
+        assert_eq!(fill_in.due(), [], "not yet");
+    }
+
+    #[test]
+    fn without_a_process_the_cgroup_tells() {
+        let mut fill_in = FillIn::default();
+        fill_in.line(LogKill { path: Some(CgroupPath::from("/other")), ..line(1) });
+        fill_in.line(LogKill { path: None, ..line(2) });
+        fill_in.line(line(3));
+        let filled = fill_in.kill(kill(None)).unwrap();
+        assert_eq!((filled.victim.tgid, filled.victim.comm), (Some(3), Some(b"log".to_vec())));
+    }
+
+    #[test]
+    fn a_kill_that_lacks_nothing_does_not_wait() {
+        let mut whole = kill(Some(7));
+        whole.decision.constraint = Some(Constraint::Memcg);
+        assert_eq!(FillIn::default().kill(whole.clone()), Some(whole));
+    }
+
+    #[test]
+    fn what_nobody_told_is_still_there_and_what_was_told_is_not() {
+        let mut fill_in = FillIn::default();
+        let mut whole = kill(Some(7));
+        whole.decision.constraint = Some(Constraint::Memcg);
+        fill_in.line(line(7));
+        fill_in.kill(whole);
+        fill_in.line(line(7));
+        fill_in.line(line(8));
+        fill_in.line(line(9));
+        assert_eq!(fill_in.unclaimed(1), [line(8)]);
+        assert_eq!(fill_in.unclaimed(5), [line(9)]);
+    }
+
+    #[test]
+    fn lines_that_nobody_wants_are_bounded() {
+        let mut fill_in = FillIn::default();
+        for tgid in 0..1000 {
+            fill_in.line(line(tgid));
+        }
+        assert_eq!(fill_in.lines.len(), MAX_KEPT);
+    }
+}

@@ -1,0 +1,77 @@
+//! The rungs of the OOM ladder below BPF, and the kernel log beside all of them.
+
+use crate::config::OomChoice;
+use crate::files::{HostRoot, KillCounters};
+use crate::model::{CgroupVersion, Hierarchy, Source};
+use crate::run::counted_kills::CountedKills;
+use crate::run::kernel_log::LogFeed;
+
+/// What serves where BPF does not.
+#[derive(Default)]
+pub(super) struct OomFallback {
+    /// The rung that serves; none where BPF does.
+    pub(super) source: Option<Source>,
+    pub(super) counted: Option<CountedKills>,
+    /// The log: as the rung, or to fill in what another rung lacks.
+    pub(super) log: Option<LogFeed>,
+    /// Why better rungs do not serve.
+    pub(super) refused: Vec<String>,
+}
+
+/// The rungs in question, best first.
+fn rungs(choice: OomChoice) -> &'static [Source] {
+    match choice {
+        OomChoice::Auto => &[Source::MemoryEvents, Source::OomControl, Source::Kmsg],
+        OomChoice::MemoryEvents => &[Source::MemoryEvents],
+        OomChoice::OomControl => &[Source::OomControl],
+        OomChoice::Kmsg => &[Source::Kmsg],
+        _ => &[],
+    }
+}
+
+impl OomFallback {
+    /// Opens the best rung that the settings allow, unless BPF serves; and the log beside it, where there is one.
+    ///
+    /// Must run inside a tokio runtime with I/O enabled.
+    pub(super) fn open(host: &HostRoot, hierarchies: &[Hierarchy], choice: OomChoice, has_bpf: bool) -> Self {
+        let mut found = Self::default();
+        if !has_bpf {
+            found.take_first(host, hierarchies, rungs(choice));
+        }
+        if (has_bpf || found.source.is_some()) && found.log.is_none() {
+            match LogFeed::open(host) {
+                Ok(log) => found.log = Some(log),
+                Err(error) => tracing::info!(%error, "the kernel log fills nothing in"),
+            }
+        }
+        found
+    }
+
+    fn take_first(&mut self, host: &HostRoot, hierarchies: &[Hierarchy], rungs: &[Source]) {
+        for source in rungs {
+            let opened = match source {
+                Source::MemoryEvents => self.count(hierarchies, CgroupVersion::V2, *source),
+                Source::OomControl => self.count(hierarchies, CgroupVersion::V1, *source),
+                _ => LogFeed::open(host).map(|log| self.log = Some(log)).map_err(|error| error.to_string()),
+            };
+            match opened {
+                Ok(()) => {
+                    self.source = Some(*source);
+                    return;
+                }
+                Err(why) => self.refused.push(format!("{}: {why}", source.as_str())),
+            }
+        }
+    }
+
+    fn count(
+        &mut self,
+        hierarchies: &[Hierarchy],
+        version: CgroupVersion,
+        source: Source,
+    ) -> Result<(), String> {
+        let counters = KillCounters::open(hierarchies, version)?;
+        self.counted = Some(CountedKills::new(counters, source).map_err(|error| error.to_string())?);
+        Ok(())
+    }
+}
