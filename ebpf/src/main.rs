@@ -1,5 +1,5 @@
-//! The BPF programs: five tracepoints, each in two forms that share their body, and the entry and return of
-//! `oom_kill_process`.
+//! The BPF programs: five tracepoints, each in two forms that share their body, the entry and return of
+//! `oom_kill_process`, and the exit of a process.
 //!
 //! A `*_btf` program is a BTF-typed tracepoint (`tp_btf`): its arguments are typed pointers, and a load at an offset
 //! that is not a field of that size is refused when the program is loaded. A program without the suffix is a classic
@@ -11,6 +11,7 @@
 
 mod check;
 mod decision;
+mod exit;
 mod lifecycle;
 mod maps;
 mod oom;

@@ -18,12 +18,16 @@ pub static LIFECYCLE: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 #[map]
 pub static OOM: RingBuf = RingBuf::with_byte_size(256 << 10, 0);
 
+/// Exits of last tasks. A ring of its own: who reads it must be quick, and reads nothing else.
+#[map]
+pub static EXITS: RingBuf = RingBuf::with_byte_size(64 << 10, 0);
+
 /// [`Counters`] of each [`Program`].
 #[map]
 pub static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(PROGRAMS, 0);
 
-/// Where a lifecycle record is built: it is larger than the stack. The kernel fires these tracepoints with
-/// interrupts off (`TRACE_CGROUP_PATH` holds a spin lock), so no two programs use one CPU's record at once.
+/// Where a lifecycle record is built: it is larger than the stack. The kernel fires the cgroup tracepoints with
+/// interrupts off (`TRACE_CGROUP_PATH` holds a spin lock), so no two of them use one CPU's record at once.
 #[map]
 pub static SCRATCH: PerCpuArray<LifecycleRecord> = PerCpuArray::with_max_entries(1, 0);
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::events::Delivery;
 use crate::export::rfc3339;
-use crate::model::{CgroupRef, Event, EventKind, Identity};
+use crate::model::{CgroupRef, Event, EventKind, ExitSample, Identity};
 use oom::OomJson;
 
 #[derive(Serialize)]
@@ -73,11 +73,51 @@ enum Detail {
     Lost {
         records: u64,
     },
+    Exited {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        last_sample: Option<ExitJson>,
+    },
     Started {
         version: &'static str,
         cgroups: u64,
     },
     Nothing {},
+}
+
+/// What a container used in all.
+#[derive(Serialize)]
+struct ExitJson {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_usage_nsec: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_user_nsec: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_system_nsec: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_peak_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    io_read_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    io_write_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    io_reads: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    io_writes: Option<u64>,
+    oom_kills: u64,
+}
+
+fn exit_json(sample: &ExitSample) -> ExitJson {
+    ExitJson {
+        cpu_usage_nsec: sample.cpu_usage_nsec,
+        cpu_user_nsec: sample.cpu_user_nsec,
+        cpu_system_nsec: sample.cpu_system_nsec,
+        memory_peak_bytes: sample.memory_peak_bytes,
+        io_read_bytes: sample.io_read_bytes,
+        io_write_bytes: sample.io_write_bytes,
+        io_reads: sample.io_reads,
+        io_writes: sample.io_writes,
+        oom_kills: sample.oom_kills,
+    }
 }
 
 /// What a client missed. It has no number of its own.
@@ -152,9 +192,10 @@ fn detail(event: &Event) -> Detail {
         EventKind::OomKill(report) => Detail::Oom(Box::new(oom::view(report, event.cgroup.as_ref()))),
         EventKind::KernelLost { records } => Detail::Lost { records: *records },
         EventKind::AgentStarted { version, cgroups } => Detail::Started { version, cgroups: *cgroups },
-        EventKind::CgroupRemoved | EventKind::ContainerStarted | EventKind::ContainerExited => {
-            Detail::Nothing {}
+        EventKind::ContainerExited { last_sample } => {
+            Detail::Exited { last_sample: last_sample.as_deref().map(exit_json) }
         }
+        EventKind::CgroupRemoved | EventKind::ContainerStarted => Detail::Nothing {},
     }
 }
 

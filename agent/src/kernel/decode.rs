@@ -72,7 +72,7 @@ pub(crate) fn lifecycle(
         Program::CgroupNotifyPopulated => {
             LifecycleKind::Populated(record.u32(offset_of!(LifecycleRecord, populated))? != 0)
         }
-        Program::MarkVictim | Program::OomKillProcess => {
+        Program::MarkVictim | Program::OomKillProcess | Program::SchedProcessExit => {
             return Err(record.error("an OOM record in the lifecycle ring"));
         }
     };
@@ -93,6 +93,18 @@ pub(crate) fn lifecycle(
         kind,
     };
     Ok((place, event))
+}
+
+/// The cgroup of a [`cgtap_abi::LifecycleHead`].
+pub(crate) fn exit(bytes: &[u8]) -> Result<CgroupKey, KernelError> {
+    let record = Bytes(bytes);
+    if record.place()?.program != Program::SchedProcessExit {
+        return Err(record.error("not of an exit"));
+    }
+    Ok(CgroupKey {
+        hierarchy: HierarchyId(record.u32(offset_of!(LifecycleRecord, hierarchy))?),
+        id: record.u64(offset_of!(LifecycleRecord, id))?,
+    })
 }
 
 /// The kernel cuts a path at its buffer. The level says how many names there must be, so a cut between two names

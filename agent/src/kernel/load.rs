@@ -11,7 +11,7 @@ use cgtap_abi::{ABSENT, Layout};
 use super::counters::CounterReader;
 use super::error::bpf;
 use super::plan::{Attempt, HookPlan, Plan};
-use super::ring::{LifecycleRing, OomRing};
+use super::ring::{ExitRing, LifecycleRing, OomRing};
 use super::{KernelError, heap, perf, program_log, self_check};
 use crate::model::{CgroupKey, Hook, HookCounters, HookStatus, Source};
 
@@ -33,6 +33,8 @@ pub struct Attached {
     pub lifecycle: Option<LifecycleRing>,
     /// OOM records, when `mark_victim` is attached.
     pub oom: Option<OomRing>,
+    /// Exits of last tasks, when `sched_process_exit` is attached.
+    pub exits: Option<ExitRing>,
     /// Each hook; counters are read through `counters`.
     pub hooks: Vec<HookStatus>,
     /// The programs' counters, when there are programs.
@@ -56,7 +58,14 @@ pub struct Guard {
 pub fn load(plan: &Plan, sizes: RingSizes, own_cgroup: Option<CgroupKey>) -> Attached {
     let mut hooks: Vec<HookStatus> = plan.hooks.iter().map(initial_status).collect();
     if plan.hooks.iter().all(|hook| hook.attempts.is_empty()) {
-        return Attached { lifecycle: None, oom: None, hooks, counters: None, guard: Guard::default() };
+        return Attached {
+            lifecycle: None,
+            oom: None,
+            exits: None,
+            hooks,
+            counters: None,
+            guard: Guard::default(),
+        };
     }
     let loaded = try_load(plan, sizes, own_cgroup, &mut hooks);
     heap::give_back();
@@ -67,7 +76,14 @@ pub fn load(plan: &Plan, sizes: RingSizes, own_cgroup: Option<CgroupKey>) -> Att
                 hook.rung = None;
                 hook.refused.push(format!("bpf: {error}"));
             }
-            Attached { lifecycle: None, oom: None, hooks, counters: None, guard: Guard::default() }
+            Attached {
+                lifecycle: None,
+                oom: None,
+                exits: None,
+                hooks,
+                counters: None,
+                guard: Guard::default(),
+            }
         }
     }
 }
@@ -109,6 +125,7 @@ fn try_load(
     // The rings exist before the first program runs, so nothing that it says is missed.
     let lifecycle = ring(&mut programs, "LIFECYCLE")?;
     let oom = ring(&mut programs, "OOM")?;
+    let exits = ring(&mut programs, "EXITS")?;
     let counters = CounterReader::new(&mut programs)?;
     let mut events = Vec::new();
     // Decisions first: a mark that comes without one is of a process that was dying already.
@@ -127,7 +144,7 @@ fn try_load(
         }
     }
     let guard = Guard { _programs: Some(programs), _events: events };
-    assemble(hooks, (lifecycle, oom), counters, guard)
+    assemble(hooks, (lifecycle, oom, exits), counters, guard)
 }
 
 fn parse_object(
@@ -157,7 +174,7 @@ fn kernel_btf(plan: &Plan) -> Result<Btf, KernelError> {
 
 fn assemble(
     hooks: &[HookStatus],
-    (lifecycle, oom): (RingBuf<MapData>, RingBuf<MapData>),
+    (lifecycle, oom, exits): (RingBuf<MapData>, RingBuf<MapData>, RingBuf<MapData>),
     counters: CounterReader,
     guard: Guard,
 ) -> Result<Attached, KernelError> {
@@ -175,7 +192,8 @@ fn assemble(
         (Some(marks), None) => Some(OomRing::new(oom, marks).map_err(io)?),
         _ => None,
     };
-    Ok(Attached { lifecycle, oom, hooks: Vec::new(), counters: Some(counters), guard })
+    let exits = rung(Hook::SchedProcessExit).map(|_| ExitRing::new(exits));
+    Ok(Attached { lifecycle, oom, exits, hooks: Vec::new(), counters: Some(counters), guard })
 }
 
 fn attach_first_accepted(

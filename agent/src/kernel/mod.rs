@@ -7,6 +7,7 @@
 //! - `readable` waits for any other descriptor.
 //! - `ring` reads, `decode` turns records into the model, `sequence` notices gaps.
 //! - `handle` finds a cgroup's path by its id.
+//! - `priority` lets a thread go first.
 //! - `heap` gives back the memory that all this took.
 //!
 //! No kernel version is tested anywhere: distributions backport.
@@ -27,6 +28,7 @@ mod load;
 mod offsets;
 mod perf;
 mod plan;
+mod priority;
 mod probe;
 mod program_log;
 mod readable;
@@ -41,7 +43,8 @@ pub use handle::Paths;
 pub use heap::{give_back, limit_heaps};
 pub use load::{Attached, Guard, RingSizes, load};
 pub use plan::{HookPlan, Plan, Wish, Wishes, plan};
+pub use priority::go_first;
 pub use probe::{Facts, probe};
 pub use readable::Readable;
-pub use ring::{Batch, LifecycleRing, OomRing};
+pub use ring::{Batch, ExitRing, LifecycleRing, OomRing};
 pub use sequence::Sequences;

@@ -33,6 +33,8 @@ pub(crate) fn structs(btf: &Btf) -> Result<StructLayout, KernelError> {
         task_signal: offset("task_struct", "signal")?,
         task_cgroups: offset("task_struct", "cgroups")?,
         css_set_memory: css_set_memory(btf)?,
+        css_set_tasks: offset("css_set", "nr_tasks")?,
+        css_set_unified: offset("css_set", "dfl_cgrp")?,
         css_cgroup: offset("cgroup_subsys_state", "cgroup")?,
         signal_oom_score_adj: offset("signal_struct", "oom_score_adj")?,
         mm_total_vm: offset("mm_struct", "total_vm")?,

@@ -155,6 +155,13 @@ fn typed(facts: &Facts, hook: Hook) -> Result<(), String> {
     let needed: &[(u32, &str)] = match hook {
         Hook::MarkVictim if layout.victim_is_task == 0 => &[],
         Hook::MarkVictim => &[(layout.task_pid, "task_struct.pid")],
+        Hook::SchedProcessExit => &[
+            (layout.task_cgroups, "task_struct.cgroups"),
+            (layout.css_set_tasks, "css_set.nr_tasks"),
+            (layout.css_set_memory, "css_set.subsys[memory_cgrp_id]"),
+            (layout.css_set_unified, "css_set.dfl_cgrp"),
+            (layout.css_cgroup, "cgroup_subsys_state.cgroup"),
+        ],
         // The last two take the place of the path where helpers are refused.
         _ => &[
             (layout.cgroup_kn, "cgroup.kn"),

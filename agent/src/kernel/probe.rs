@@ -59,6 +59,9 @@ pub fn probe(host_root: &Path) -> Facts {
     let tracefs =
         may_probe.clone().and_then(|()| Tracefs::open(host_root).map_err(|error| error.to_string()));
     let tracepoints = Hook::ALL.into_iter().filter(|hook| hook.is_tracepoint()).map(|hook| {
+        if hook == Hook::SchedProcessExit {
+            return (hook, Err("its record does not tell the cgroup".to_owned()));
+        }
         let found = tracefs.as_ref().map_err(Clone::clone);
         let found = found
             .and_then(|tracefs| tracepoint(tracefs, hook, &mut trace).map_err(|error| error.to_string()));

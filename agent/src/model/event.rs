@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{CgroupKey, CgroupPath, Identity, OomReport};
+use super::{CgroupKey, CgroupPath, CgroupStats, Identity, IoDeviceStats, OomReport};
 
 /// Where a fact came from: the rungs of both ladders, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -124,7 +124,10 @@ pub enum EventKind {
     /// The first process came into a container's cgroup.
     ContainerStarted,
     /// The last process left a container's cgroup.
-    ContainerExited,
+    ContainerExited {
+        /// What it used in all, where it could be read before its directory went. Boxed, as kills are.
+        last_sample: Option<Box<ExitSample>>,
+    },
     /// The kernel killed a process for memory. Boxed: it is many times as large as any other kind, and rare.
     OomKill(Box<OomReport>),
     /// Kernel records were dropped before the agent could read them; a walk follows.
@@ -141,6 +144,51 @@ pub enum EventKind {
     },
 }
 
+/// What a container used from its beginning to its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExitSample {
+    /// Processor time.
+    pub cpu_usage_nsec: Option<u64>,
+    /// Of it in user mode; v1 counts it in ticks of 10 ms.
+    pub cpu_user_nsec: Option<u64>,
+    /// Of it in the kernel, likewise.
+    pub cpu_system_nsec: Option<u64>,
+    /// The most memory that was charged to it at once (v2: since 5.19).
+    pub memory_peak_bytes: Option<u64>,
+    /// Read from block devices.
+    pub io_read_bytes: Option<u64>,
+    /// Written to block devices.
+    pub io_write_bytes: Option<u64>,
+    /// Requests to read.
+    pub io_reads: Option<u64>,
+    /// Requests to write.
+    pub io_writes: Option<u64>,
+    /// OOM kills of its processes that were told.
+    pub oom_kills: u64,
+}
+
+impl ExitSample {
+    /// The parts of a cgroup's last counters that are sums over its life.
+    #[must_use]
+    pub fn of(stats: &CgroupStats, oom_kills: u64) -> Self {
+        let cpu = stats.cpu.as_ref();
+        let sum = |field: fn(&IoDeviceStats) -> Option<u64>| -> Option<u64> {
+            Some(stats.io.as_ref()?.iter().filter_map(field).fold(0, u64::saturating_add))
+        };
+        Self {
+            cpu_usage_nsec: cpu.and_then(|cpu| cpu.usage_nsec),
+            cpu_user_nsec: cpu.and_then(|cpu| cpu.user_nsec),
+            cpu_system_nsec: cpu.and_then(|cpu| cpu.system_nsec),
+            memory_peak_bytes: stats.memory.as_ref().and_then(|memory| memory.peak_bytes),
+            io_read_bytes: sum(|device| device.read_bytes),
+            io_write_bytes: sum(|device| device.write_bytes),
+            io_reads: sum(|device| device.reads),
+            io_writes: sum(|device| device.writes),
+            oom_kills,
+        }
+    }
+}
+
 impl EventKind {
     /// The `type` in JSON and in the `types` filter.
     #[must_use]
@@ -149,7 +197,7 @@ impl EventKind {
             Self::CgroupCreated { .. } => "cgroup_created",
             Self::CgroupRemoved => "cgroup_removed",
             Self::ContainerStarted => "container_started",
-            Self::ContainerExited => "container_exited",
+            Self::ContainerExited { .. } => "container_exited",
             Self::OomKill(_) => "oom_kill",
             Self::KernelLost { .. } => "lost",
             Self::AgentStarted { .. } => "agent_started",

@@ -19,17 +19,20 @@ pub enum Hook {
     MarkVictim,
     /// The entry of the function `oom_kill_process`, no tracepoint.
     OomKillProcess,
+    /// `sched:sched_process_exit`: it tells a moment earlier that a cgroup will be empty.
+    SchedProcessExit,
 }
 
 impl Hook {
     /// All hooks, in the order of their counters in BPF.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::CgroupMkdir,
         Self::CgroupRmdir,
         Self::CgroupRename,
         Self::CgroupNotifyPopulated,
         Self::MarkVictim,
         Self::OomKillProcess,
+        Self::SchedProcessExit,
     ];
 
     /// Whether it is a tracepoint; the other is the entry of a function.
@@ -48,6 +51,7 @@ impl Hook {
             Self::CgroupNotifyPopulated => "cgroup_notify_populated",
             Self::MarkVictim => "mark_victim",
             Self::OomKillProcess => "oom_kill_process",
+            Self::SchedProcessExit => "sched_process_exit",
         }
     }
 
@@ -57,6 +61,7 @@ impl Hook {
         match self {
             Self::MarkVictim => "oom",
             Self::OomKillProcess => "function",
+            Self::SchedProcessExit => "sched",
             _ => "cgroup",
         }
     }

@@ -65,7 +65,7 @@ impl From<ChangeKind> for EventKind {
             ChangeKind::CgroupCreated { renamed_from } => Self::CgroupCreated { renamed_from },
             ChangeKind::CgroupRemoved => Self::CgroupRemoved,
             ChangeKind::ContainerStarted => Self::ContainerStarted,
-            ChangeKind::ContainerExited => Self::ContainerExited,
+            ChangeKind::ContainerExited => Self::ContainerExited { last_sample: None },
         }
     }
 }

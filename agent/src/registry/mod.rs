@@ -26,7 +26,9 @@ pub use tombstones::Tombstone;
 pub use walk::{WalkMark, Walked};
 
 use crate::identity::identify;
-use crate::model::{CgroupKey, CgroupPath, HierarchyId, Identity, LifecycleEvent, LifecycleKind, Source};
+use crate::model::{
+    CgroupKey, CgroupPath, CgroupStats, HierarchyId, Identity, LifecycleEvent, LifecycleKind, Source,
+};
 use change::Origin;
 use tombstones::Tombstones;
 
@@ -57,6 +59,8 @@ pub struct Cgroup {
     pub created: Option<SystemTime>,
     /// Whether processes run in it; not known for what a walk found until the first event.
     running: Option<bool>,
+    /// What was read after its last process had ended, until a new one comes.
+    last: Option<Arc<CgroupStats>>,
     /// Somebody looked and found no process of its own. Events and walks take that back.
     looked_empty: bool,
 }
@@ -165,6 +169,25 @@ impl Registry {
         members.iter().find(|member| member.hierarchy == hierarchy).copied()
     }
 
+    /// The directories of a cgroup.
+    #[must_use]
+    pub fn members(&self, path: &CgroupPath) -> Option<Vec<CgroupKey>> {
+        Some(self.cgroups.get(path)?.members.clone())
+    }
+
+    /// Keeps what was read of a cgroup after its last process had ended, for its tombstone; its OOM kills so far.
+    pub fn keep_last(&mut self, path: &CgroupPath, last: Arc<CgroupStats>) -> u64 {
+        match self.cgroups.get_mut(path) {
+            // A process came back: the cgroup's own files tell.
+            Some(cgroup) if cgroup.running == Some(true) => cgroup.oom_kills,
+            Some(cgroup) => {
+                cgroup.last = Some(last);
+                cgroup.oom_kills
+            }
+            None => self.tombstones.keep_last(path, last).unwrap_or(0),
+        }
+    }
+
     /// Counts an OOM kill in the cgroup of that path.
     pub fn oom_kill_at(&mut self, path: &CgroupPath) -> Option<Arc<Identity>> {
         if let Some(cgroup) = self.cgroups.get_mut(path) {
@@ -246,6 +269,9 @@ impl Registry {
             cgroup.members.iter().any(|m| self.nodes.get(m).is_some_and(|n| n.populated == Some(true)));
         let before = cgroup.running;
         cgroup.running = Some(now || elsewhere);
+        if now {
+            cgroup.last = None;
+        }
         cgroup.looked_empty = false;
         let kind = match (before, now || elsewhere) {
             (Some(false), true) => ChangeKind::ContainerStarted,
@@ -298,7 +324,16 @@ impl Registry {
         let members = vec![key];
         self.cgroups.insert(
             path,
-            Cgroup { identity, members, named_by: key, oom_kills, created, running, looked_empty: false },
+            Cgroup {
+                identity,
+                members,
+                named_by: key,
+                oom_kills,
+                created,
+                running,
+                last: None,
+                looked_empty: false,
+            },
         );
     }
 

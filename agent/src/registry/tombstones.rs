@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Cgroup;
-use crate::model::{CgroupKey, CgroupPath, Identity};
+use crate::model::{CgroupKey, CgroupPath, CgroupStats, Identity};
 
 /// A removed cgroup.
 #[derive(Clone, Debug)]
@@ -17,11 +17,14 @@ pub struct Tombstone {
     pub oom_kills: u64,
     /// When it went.
     pub removed: SystemTime,
+    /// What was read of it after its last process had ended.
+    pub last: Option<Arc<CgroupStats>>,
 }
 
 impl Tombstone {
     pub(super) fn of(cgroup: &Cgroup, removed: SystemTime) -> Self {
-        Self { identity: cgroup.identity.clone(), oom_kills: cgroup.oom_kills, removed }
+        let last = cgroup.last.clone();
+        Self { identity: cgroup.identity.clone(), oom_kills: cgroup.oom_kills, removed, last }
     }
 }
 
@@ -59,6 +62,12 @@ impl Tombstones {
         let tombstone = self.by_path.get_mut(path)?;
         tombstone.oom_kills += 1;
         Some(tombstone.identity.clone())
+    }
+
+    pub(super) fn keep_last(&mut self, path: &CgroupPath, last: Arc<CgroupStats>) -> Option<u64> {
+        let tombstone = self.by_path.get_mut(path)?;
+        tombstone.last = Some(last);
+        Some(tombstone.oom_kills)
     }
 
     pub(super) fn remember_key(&mut self, key: CgroupKey, path: &CgroupPath) {

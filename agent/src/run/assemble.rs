@@ -7,13 +7,14 @@ use std::time::{Duration, Instant, SystemTime};
 use super::core::{Alive, Core};
 use super::cross_check::CrossCheck;
 use super::fill_in::FillIn;
+use super::finals::Finals;
 use super::kills::Kills;
 use super::lifecycle::LifecycleFeed;
 use super::memory;
 use super::oom_fallback::OomFallback;
 use super::own_metrics::OwnMetrics;
 use super::settings;
-use super::state::State;
+use super::state::{FinalCounts, State};
 use super::walks::Walks;
 use tokio::task::{JoinError, JoinHandle};
 
@@ -89,7 +90,7 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     let services = services(&state, snapshots, own, options, readiness.clone(), counters);
     let core = tokio::spawn({
         let (alive, shutdown) = (Alive::new(state.clone()), shutdown.clone());
-        let core = core(&config, &state, core_parts);
+        let core = core(&config, &state, core_parts)?;
         async move {
             let _alive = alive;
             core.run(first_walk, shutdown).await;
@@ -140,6 +141,7 @@ pub async fn check(config: Config) -> Result<Status, RunError> {
 struct CoreParts {
     lifecycle: Option<kernel::LifecycleRing>,
     oom: Option<kernel::OomRing>,
+    exits: Option<kernel::ExitRing>,
     guard: kernel::Guard,
     fallback: OomFallback,
 }
@@ -152,7 +154,7 @@ fn attach(config: &Config, began: Instant) -> Result<(Arc<State>, CoreParts), Ru
     let facts = kernel::probe(&config.host_root);
     let plan = kernel::plan(&facts, settings::wishes(config));
     let sizes = RingSizes { lifecycle_bytes: config.lifecycle_ring_bytes, oom_bytes: config.oom_ring_bytes };
-    let Attached { lifecycle, oom, hooks, counters, guard } =
+    let Attached { lifecycle, oom, exits, hooks, counters, guard } =
         kernel::load(&plan, sizes, files::own_memory_cgroup(&host, &hierarchies));
     let machine = files::machine(&host);
     // After the programs are attached: what they see and the kernel counts begins together.
@@ -176,12 +178,13 @@ fn attach(config: &Config, began: Instant) -> Result<(Arc<State>, CoreParts), Ru
         walks: AtomicU64::new(0),
         walk_usec: AtomicU64::new(0),
         lost_records: AtomicU64::new(0),
+        finals: FinalCounts::default(),
         oom_fallback: fallback.source,
         oom_refused: fallback.refused.clone(),
         cross,
         alive: AtomicBool::new(false),
     };
-    Ok((Arc::new(state), CoreParts { lifecycle, oom, guard, fallback }))
+    Ok((Arc::new(state), CoreParts { lifecycle, oom, exits, guard, fallback }))
 }
 
 /// One line per ladder says which rung serves, and why no better one does.
@@ -225,24 +228,26 @@ fn paths(state: &State) -> Option<Paths> {
     opened.ok()
 }
 
-fn core(config: &Config, state: &Arc<State>, parts: CoreParts) -> Core {
+fn core(config: &Config, state: &Arc<State>, parts: CoreParts) -> std::io::Result<Core> {
     let by_walk = parts.lifecycle.is_none();
     let interval = if by_walk { config.walk_source_interval } else { config.walk_interval };
-    Core {
+    let host = HostRoot::new(&config.host_root);
+    Ok(Core {
         state: state.clone(),
         lifecycle: parts.lifecycle.map(|ring| LifecycleFeed::new(ring, paths(state))),
         oom: parts.oom,
         counted: parts.fallback.counted,
         log: parts.fallback.log,
         fill_in: FillIn::default(),
-        host: HostRoot::new(&config.host_root),
+        finals: Finals::start(host.clone(), state.hierarchies.clone(), parts.exits)?,
+        host: host.clone(),
         walks: Walks::new(state.hierarchies.clone(), interval),
-        kills: Kills::new(HostRoot::new(&config.host_root), state.hierarchies.clone()),
+        kills: Kills::new(host, state.hierarchies.clone()),
         tombstone: config.tombstone,
         walk_source_interval: config.walk_source_interval,
         told_drops: [0; Hook::ALL.len()],
         _guard: parts.guard,
-    }
+    })
 }
 
 fn services(

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::counted_kills::CountedKills;
 use super::fill_in::FillIn;
+use super::finals::{Final, Finals};
 use super::kernel_log::LogFeed;
 use super::kills::Kills;
 use super::lifecycle::LifecycleFeed;
@@ -16,8 +17,8 @@ use super::walks::{Finished, Walks};
 use crate::events::EventDraft;
 use crate::files::HostRoot;
 use crate::kernel::{Batch, Guard, OomRing};
-use crate::model::{EventKind, Hook, LifecycleEvent, Source};
-use crate::registry::Change;
+use crate::model::{CgroupPath, CgroupStats, EventKind, ExitSample, Hook, LifecycleEvent, Source};
+use crate::registry::{Change, ChangeKind};
 use crate::serve::{Latch, Shutdown};
 
 mod losses;
@@ -36,6 +37,8 @@ pub(super) struct Core {
     /// The kernel log: a source of its own, or what others do not know.
     pub(super) log: Option<LogFeed>,
     pub(super) fill_in: FillIn,
+    /// Exits that wait for their last values.
+    pub(super) finals: Finals,
     pub(super) host: HostRoot,
     pub(super) walks: Walks,
     pub(super) kills: Kills,
@@ -63,12 +66,15 @@ impl Core {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let (walk_due, patience_end) = (self.walks.next_due(), self.fill_in.next_due());
+            let finals_due = self.finals.next_due();
             tokio::select! {
                 () = shutdown.wait() => return,
                 batch = oom::next_kills(&mut self.oom) => self.on_kills(batch),
                 batch = next_lifecycle(&mut self.lifecycle) => self.on_lifecycle(batch),
                 kills = oom::next_counted(&mut self.counted) => self.on_counted(kills),
                 batch = oom::next_log(&mut self.log) => self.on_log(batch),
+                found = self.finals.next() => self.on_final(found),
+                () = until(finals_due) => self.on_finals_due(),
                 () = until(patience_end) => self.on_patience_end(),
                 looked = self.kills.looked_up() => self.on_looked_up(looked),
                 finished = self.walks.finished() => self.on_walk(finished),
@@ -172,16 +178,55 @@ impl Core {
         self.state.events.append(draft);
     }
 
-    fn tell(&self, changes: Vec<Change>) {
+    fn tell(&mut self, changes: Vec<Change>) {
         for change in changes {
-            self.state.events.append(EventDraft {
-                time: change.time,
-                source: change.source,
-                cgroup: Some(change.cgroup),
-                identity: Some(change.identity),
-                kind: change.kind.into(),
-            });
+            let members = |path: &CgroupPath| self.state.registry().members(path);
+            if let Some(change) = self.finals.route(change, members) {
+                self.append_change(change, None);
+            }
         }
+    }
+
+    /// A container's last values are here, or will not be.
+    fn on_final(&mut self, found: Final) {
+        let sample = found.stats.map(|stats| {
+            let stats: Arc<CgroupStats> = stats.into();
+            let oom_kills = self.state.registry().keep_last(&found.path, stats.clone());
+            Box::new(ExitSample::of(&stats, oom_kills))
+        });
+        self.state.finals.count(sample.is_some());
+        self.release(&found.path, sample);
+    }
+
+    fn on_finals_due(&mut self) {
+        // This task may have been late, and not the values.
+        while let Some(found) = self.finals.ready() {
+            self.on_final(found);
+        }
+        for path in self.finals.due() {
+            self.release(&path, None);
+        }
+    }
+
+    /// The first of what was held is the exit.
+    fn release(&mut self, path: &CgroupPath, mut sample: Option<Box<ExitSample>>) {
+        for change in self.finals.release(path) {
+            self.append_change(change, sample.take());
+        }
+    }
+
+    fn append_change(&self, change: Change, sample: Option<Box<ExitSample>>) {
+        let kind = match change.kind {
+            ChangeKind::ContainerExited => EventKind::ContainerExited { last_sample: sample },
+            kind => kind.into(),
+        };
+        self.state.events.append(EventDraft {
+            time: change.time,
+            source: change.source,
+            cgroup: Some(change.cgroup),
+            identity: Some(change.identity),
+            kind,
+        });
     }
 }
 

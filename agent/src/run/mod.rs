@@ -9,6 +9,7 @@ mod core;
 mod counted_kills;
 mod cross_check;
 mod fill_in;
+mod finals;
 mod kernel_log;
 mod kills;
 mod lifecycle;

@@ -3,6 +3,8 @@
 //! Most of them mirror counters that are kept elsewhere (in BPF maps, the log, the server), so they are refreshed when
 //! a scrape asks and cost nothing else.
 
+use std::sync::atomic::Ordering;
+
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
@@ -19,6 +21,7 @@ pub(super) struct OwnMetrics {
     lost_records: IntCounter,
     /// Only where the kernel counts OOM kills.
     oom_kills: Option<(IntCounter, IntCounter)>,
+    finals: IntCounterVec,
     walks: IntCounter,
     walk_seconds: Gauge,
     cgroups: IntGauge,
@@ -77,6 +80,13 @@ impl OwnMetrics {
             lost_records: make
                 .counter("cgtap_lost_records_total", "Kernel records lost before they could be read.")?,
             oom_kills: if state.cross.is_some() { Some(oom_kills(&make)?) } else { None },
+            finals: make.keep(IntCounterVec::new(
+                Opts::new(
+                    "cgtap_final_samples_total",
+                    "Containers whose last values were read after their end, and whose directory was gone by then.",
+                ),
+                &["outcome"],
+            )?)?,
             walks: make.counter("cgtap_walks_total", "Walks of the cgroup tree.")?,
             walk_seconds: make.seconds("cgtap_walk_duration_seconds", "Wall time of the last walk.")?,
             cgroups: make.gauge("cgtap_cgroups", "Cgroups that exist, by path.")?,
@@ -132,6 +142,10 @@ impl OwnMetrics {
         if let (Some((reported, unreported)), Some(now)) = (&self.oom_kills, status.oom_kills) {
             raise(reported, now.reported);
             raise(unreported, now.unreported);
+        }
+        let finals = [("read", &state.finals.read), ("missed", &state.finals.missed)];
+        for (outcome, count) in finals {
+            raise(&self.finals.with_label_values(&[outcome]), count.load(Ordering::Relaxed));
         }
         raise(&self.walks, status.walks);
         self.walk_seconds.set(state.last_walk().as_secs_f64());

@@ -39,6 +39,7 @@ pub(super) fn reads(sets: MetricSets) -> ReadSets {
         pressure: sets.has(MetricSet::Pressure),
         network: sets.has(MetricSet::Network),
         spec: true,
+        peaks: false,
     }
 }
 

@@ -10,6 +10,20 @@ use crate::kernel::CounterReader;
 use crate::model::{CgroupMode, Hierarchy, Hook, HookCounters, HookStatus, OomKillCounts, Source, Status};
 use crate::registry::Registry;
 
+/// Last values of containers that were read, and that came too late.
+#[derive(Debug, Default)]
+pub(super) struct FinalCounts {
+    pub(super) read: AtomicU64,
+    pub(super) missed: AtomicU64,
+}
+
+impl FinalCounts {
+    pub(super) fn count(&self, was_read: bool) {
+        let counter = if was_read { &self.read } else { &self.missed };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// Facts of this run and what changes during it.
 pub(super) struct State {
     pub(super) registry: Arc<Mutex<Registry>>,
@@ -33,6 +47,8 @@ pub(super) struct State {
     pub(super) oom_fallback: Option<Source>,
     /// Why each rung without BPF does not serve.
     pub(super) oom_refused: Vec<String>,
+    /// Last values of containers.
+    pub(super) finals: FinalCounts,
     /// Kills that the kernel counted against those reported; `None` where it does not count them.
     pub(super) cross: Option<Mutex<CrossCheck>>,
     pub(super) alive: AtomicBool,

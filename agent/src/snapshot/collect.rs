@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::{CgroupSample, NodeSnapshot, Reading};
 use crate::files::{CgroupReader, FilesError, HostRoot, machine, read_host_network, read_network};
-use crate::model::{CgroupKey, CgroupPath, CgroupStats, Identity, InterfaceStats, Machine, Role};
-use crate::registry::Registry;
+use crate::model::{CgroupKey, CgroupPath, Identity, InterfaceStats, Machine, Role};
+use crate::registry::{Registry, Tombstone};
 
 /// What `machine_*` tells changes with hot-plugged CPUs and memory alone.
 const MACHINE_REFRESH: Duration = Duration::from_secs(60);
@@ -111,11 +111,12 @@ impl Collector {
             created: cgroup.created,
             may_run: cgroup.may_run(),
         });
-        let counted = registry.tombstones().filter(|(_, tombstone)| tombstone.oom_kills > 0);
+        let told = |tombstone: &Tombstone| tombstone.oom_kills > 0 || tombstone.last.is_some();
+        let counted = registry.tombstones().filter(|(_, tombstone)| told(tombstone));
         let tombstones = counted.map(|(path, tombstone)| CgroupSample {
             path: path.clone(),
             identity: tombstone.identity.clone(),
-            stats: CgroupStats::default(),
+            stats: tombstone.last.as_deref().cloned().unwrap_or_default(),
             oom_kills: tombstone.oom_kills,
             last_seen: tombstone.removed.min(taken),
             removed: true,

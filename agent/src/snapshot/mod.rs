@@ -37,7 +37,8 @@ pub struct CgroupSample {
     pub oom_kills: u64,
     /// When it was last known to exist.
     pub last_seen: SystemTime,
-    /// Whether it is gone: then only `oom_kills` is shown, so that a count outlives its container.
+    /// Whether it is gone: then only what it had in all is shown, so that a count outlives its container. `stats` holds
+    /// what was read after its last process had ended, if anything.
     pub removed: bool,
 }
 

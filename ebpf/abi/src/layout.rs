@@ -72,6 +72,10 @@ pub struct StructLayout {
     pub task_cgroups: u32,
     /// `css_set.subsys[memory_cgrp_id]`, a pointer.
     pub css_set_memory: u32,
+    /// `css_set.nr_tasks`, 4 bytes.
+    pub css_set_tasks: u32,
+    /// `css_set.dfl_cgrp`, a pointer to the cgroup of v2.
+    pub css_set_unified: u32,
     /// `cgroup_subsys_state.cgroup`, a pointer.
     pub css_cgroup: u32,
     /// `signal_struct.oom_score_adj`, 2 bytes, signed.
@@ -178,6 +182,8 @@ impl StructLayout {
         task_signal: ABSENT,
         task_cgroups: ABSENT,
         css_set_memory: ABSENT,
+        css_set_tasks: ABSENT,
+        css_set_unified: ABSENT,
         css_cgroup: ABSENT,
         signal_oom_score_adj: ABSENT,
         mm_total_vm: ABSENT,
@@ -208,8 +214,8 @@ impl StructLayout {
 }
 
 const _: () = assert!(size_of::<TraceLayout>() == 56);
-const _: () = assert!(size_of::<StructLayout>() == 160);
-const _: () = assert!(size_of::<Layout>() == 216);
+const _: () = assert!(size_of::<StructLayout>() == 168);
+const _: () = assert!(size_of::<Layout>() == 224);
 
 #[cfg(feature = "user")]
 mod user {

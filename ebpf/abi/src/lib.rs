@@ -11,7 +11,7 @@ pub use layout::*;
 pub use records::*;
 
 /// Number of programs that count; index of [`Counters`] in the per-CPU map.
-pub const PROGRAMS: u32 = 6;
+pub const PROGRAMS: u32 = 7;
 
 /// The programs, in the order of their counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub enum Program {
     /// The entry of `oom_kill_process`. It numbers its runs and writes no record: what it sees goes with those of
     /// `mark_victim`.
     OomKillProcess = 5,
+    /// `sched:sched_process_exit`, for the last task of its cgroups.
+    SchedProcessExit = 6,
 }
 
 impl Program {
@@ -43,6 +45,7 @@ impl Program {
             3 => Self::CgroupNotifyPopulated,
             4 => Self::MarkVictim,
             5 => Self::OomKillProcess,
+            6 => Self::SchedProcessExit,
             _ => return None,
         })
     }

@@ -46,6 +46,26 @@ pub struct LifecycleRecord {
     pub path: [u8; PATH_BYTES],
 }
 
+/// A [`LifecycleRecord`] that has no path.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct LifecycleHead {
+    /// Which event, when, where.
+    pub header: Header,
+    /// As in the whole record, and so are the next.
+    pub id: u64,
+    /// 0.
+    pub parent_id: u64,
+    /// Number of the hierarchy.
+    pub hierarchy: u32,
+    /// 0.
+    pub level: u32,
+    /// 0.
+    pub populated: u32,
+    /// 0.
+    pub path_bytes: u32,
+}
+
 /// Size of a [`LifecycleRecord`] without its path.
 pub const LIFECYCLE_FIXED_BYTES: usize = core::mem::offset_of!(LifecycleRecord, path);
 
@@ -242,6 +262,7 @@ pub struct Counters {
 
 const _: () = assert!(size_of::<Header>() == 24);
 const _: () = assert!(size_of::<LifecycleRecord>() == 56 + PATH_BYTES && LIFECYCLE_FIXED_BYTES == 56);
+const _: () = assert!(size_of::<LifecycleHead>() == LIFECYCLE_FIXED_BYTES);
 const _: () = assert!(size_of::<TaskFacts>() == 96 && size_of::<OomDecision>() == 96);
 const _: () = assert!(size_of::<OomRecord>() == 216 && size_of::<OpenDecision>() == 192);
 const _: () = assert!(size_of::<Counters>() == 24);

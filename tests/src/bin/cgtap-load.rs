@@ -3,6 +3,7 @@
 //! ```text
 //! cgtap-load hog DIR MIB    enter the cgroup DIR and take MIB of memory
 //! cgtap-load work DIR       enter DIR, use some processor time and memory, say `ready`, wait
+//! cgtap-load burn MSEC DIR...  enter each DIR, use a processor for so long, say how many nanoseconds it took
 //! cgtap-load sleep DIR      enter DIR, say `ready`, wait
 //! cgtap-load burst N        make and remove N cgroups
 //! cgtap-load oom N [MIB]    N memory-cgroup OOM kills under a limit of MIB (20)
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::load;
+use rustix::time::{ClockId, clock_gettime};
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -26,6 +28,7 @@ fn main() -> Result<()> {
     match *words.as_slice() {
         ["hog", dir, mib] => hog(Path::new(dir), number(mib)?),
         ["work", dir] => work(Path::new(dir)),
+        ["burn", msec, ..] => burn(number(msec)?, words.get(2..).unwrap_or_default()),
         ["sleep", dir] => load::enter(Path::new(dir)).map(|()| wait_ready()),
         ["burst", count] => burst(number(count)?),
         ["oom", count] => oom(number(count)?, 20),
@@ -36,7 +39,7 @@ fn main() -> Result<()> {
             Ok(())
         }
         _ => bail!(
-            "usage: cgtap-load hog DIR MIB | work DIR | sleep DIR | burst N | oom N [MIB] | tree N | clean"
+            "usage: cgtap-load hog DIR MIB | work DIR | burn MSEC DIR... | sleep DIR | burst N | oom N [MIB] | tree N | clean"
         ),
     }
 }
@@ -65,6 +68,24 @@ fn work(dir: &Path) -> Result<()> {
     }
     wait_ready();
     black_box(memory);
+    Ok(())
+}
+
+/// What it takes to enter the first cgroups is not counted in all of them, so it begins when the last is entered.
+fn burn(msec: u64, dirs: &[&str]) -> Result<()> {
+    for dir in dirs {
+        load::enter(Path::new(dir))?;
+    }
+    let used = || {
+        let time = clock_gettime(ClockId::ProcessCPUTime);
+        Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+    };
+    let begun = used();
+    let mut sum = 0u64;
+    while used() - begun < Duration::from_millis(msec) {
+        sum = black_box(sum.wrapping_mul(31).wrapping_add(1));
+    }
+    println!("{}", (used() - begun).as_nanos());
     Ok(())
 }
 

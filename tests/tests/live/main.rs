@@ -5,6 +5,7 @@
 //! | [`lifecycle`] | every cgroup made and removed is an event, once, in order |
 //! | [`tree`] | the set of cgroups is the tree, through renames, cut paths, losses and a start amid changes |
 //! | [`containers`] | a container's start and end are events, and its network is its own |
+//! | [`finals`] | a container that ends leaves what it used in all |
 //! | [`oom`] | every OOM kill is an event with the right process and cgroup, at the time it happened |
 //! | [`parity`] | every counter is what the kernel's file says |
 //! | [`names`] | no name of a cgroup breaks an output |
@@ -26,6 +27,7 @@
 mod containers;
 mod degrade;
 mod deploy;
+mod finals;
 mod http;
 mod lifecycle;
 mod names;

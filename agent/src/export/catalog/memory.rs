@@ -41,6 +41,7 @@ pub(super) const METRICS: &[Metric] = &[
         .v2("memory.current; root: memory.stat anon + file")
         .one(|s, _| memory(s)?.usage_bytes.map(Value::Count)),
     gauge("container_memory_max_usage_bytes", "Largest memory usage recorded, in bytes.")
+        .outlives()
         .v1("memory.max_usage_in_bytes")
         .v2("memory.peak (since 5.19)")
         .one(|s, _| memory(s)?.peak_bytes.map(Value::Count)),

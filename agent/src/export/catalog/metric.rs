@@ -24,7 +24,7 @@ pub struct Metric {
     pub labels: &'static [&'static str],
     /// Whether samples carry the snapshot's time when timestamps are asked for. Limits and start times do not.
     pub stamped: bool,
-    /// Whether a removed cgroup still shows it.
+    /// Whether a removed cgroup still shows it: what is a sum over its life, or the most that it had.
     pub outlives: bool,
     /// How its samples come to be.
     pub values: Values,
@@ -121,7 +121,7 @@ impl Metric {
             source_v2: None,
             labels: &[],
             stamped: true,
-            outlives: false,
+            outlives: matches!(kind, Kind::Counter),
             values: Values::Many(|_, _, _| {}),
         }
     }

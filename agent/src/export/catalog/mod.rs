@@ -3,7 +3,7 @@
 //! Names, types and labels are cAdvisor's. Rules that differ from it on purpose:
 //! - A value without a source on this kernel has no sample; it is never 0.
 //! - A memory limit of 0 means "no limit", as in cAdvisor; a cpu quota without limit has no sample.
-//! - A removed cgroup shows its OOM kills and nothing else.
+//! - A removed cgroup shows what it had in all: its counters as they were last, its peaks and its OOM kills.
 
 mod cpu;
 mod io;

@@ -10,7 +10,6 @@ pub(super) const METRICS: &[Metric] = &[Metric::counter(
 )
 .set(MetricSet::OomEvent)
 .both("oom:mark_victim events")
-.outlives()
 .one(|s, _| kills(s))];
 
 /// 0 is told of every living cgroup with memory, so that the first kill is an increase and not a new series. Of a

@@ -3,8 +3,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
 use crate::model::{
-    CgroupKey, CgroupPath, Constraint, Decision, HierarchyId, LastSample, Limit, LimitOwner, OomReport,
-    OwnerKind, QosClass, Role, Runtime, Source, Trigger, Victim,
+    CgroupKey, CgroupPath, Constraint, Decision, ExitSample, HierarchyId, LastSample, Limit, LimitOwner,
+    OomReport, OwnerKind, QosClass, Role, Runtime, Source, Trigger, Victim,
 };
 
 fn event(kind: EventKind) -> Event {
@@ -32,8 +32,10 @@ fn what_is_not_known_is_absent() {
         text(&event(EventKind::CgroupRemoved)),
         format!(r#"{HEAD}"cgroup_removed","source":"tp_btf"}}"#)
     );
-    let nothing_known =
-        Event { identity: Some(Identity::default().into()), ..event(EventKind::ContainerExited) };
+    let nothing_known = Event {
+        identity: Some(Identity::default().into()),
+        ..event(EventKind::ContainerExited { last_sample: None })
+    };
     assert_eq!(text(&nothing_known), format!(r#"{HEAD}"container_exited","source":"tp_btf"}}"#));
     let mut out = Vec::new();
     write_event(&mut out, "", &event(EventKind::CgroupRemoved)).unwrap();
@@ -136,6 +138,17 @@ fn what_each_type_adds() {
     for (kind, wanted) in [
         (EventKind::CgroupCreated { renamed_from: None }, r#""cgroup_created","source":"tp_btf"}"#),
         (renamed, r#""cgroup_created","source":"tp_btf","renamed_from":"\"/x\\xff\""}"#),
+        (
+            EventKind::ContainerExited {
+                last_sample: Some(Box::new(ExitSample {
+                    cpu_usage_nsec: Some(5),
+                    memory_peak_bytes: Some(6),
+                    io_writes: Some(0),
+                    ..ExitSample::default()
+                })),
+            },
+            r#""container_exited","source":"tp_btf","last_sample":{"cpu_usage_nsec":5,"memory_peak_bytes":6,"io_writes":0,"oom_kills":0}}"#,
+        ),
         (EventKind::KernelLost { records: 3 }, r#""lost","source":"tp_btf","records":3}"#),
         (
             EventKind::AgentStarted { version: "1.2.3", cgroups: 5 },

@@ -52,6 +52,8 @@ pub struct ReadSets {
     pub network: bool,
     /// Limits, shares and weights.
     pub spec: bool,
+    /// The most memory that a cgroup had, and how often it met its limit; `memory` has them too.
+    pub peaks: bool,
 }
 
 impl ReadSets {
@@ -64,6 +66,7 @@ impl ReadSets {
         pids: true,
         pressure: true,
         network: true,
+        peaks: false,
         spec: true,
     };
 }

@@ -38,6 +38,7 @@ mod tests {
         pressure: false,
         network: false,
         spec: false,
+        peaks: false,
     };
 
     fn names(version: CgroupVersion, controllers: &[&str], sets: ReadSets) -> Vec<String> {

@@ -85,10 +85,14 @@ const MEMORY: &[FileSpec] = &[
     ),
     FileSpec::new(
         &[c"memory.max_usage_in_bytes"],
-        |sets| sets.memory,
+        |sets| sets.memory || sets.peaks,
         into!(memory.peak_bytes, parse::value),
     ),
-    FileSpec::new(&[c"memory.failcnt"], |sets| sets.memory, into!(memory.failcnt, parse::value)),
+    FileSpec::new(
+        &[c"memory.failcnt"],
+        |sets| sets.memory || sets.peaks,
+        into!(memory.failcnt, parse::value),
+    ),
     FileSpec::new(
         &[c"memory.kmem.usage_in_bytes"],
         |sets| sets.memory,

@@ -90,7 +90,11 @@ const MEMORY: &[FileSpec] = &[
             Ok(())
         },
     ),
-    FileSpec::new(&[c"memory.peak"], |sets| sets.memory, into!(memory.peak_bytes, parse::value)),
+    FileSpec::new(
+        &[c"memory.peak"],
+        |sets| sets.memory || sets.peaks,
+        into!(memory.peak_bytes, parse::value),
+    ),
     FileSpec::new(
         &[c"memory.events"],
         |sets| sets.memory,

@@ -49,6 +49,14 @@ fn a_lifecycle_record() {
 }
 
 #[test]
+fn an_exit_names_its_cgroup() {
+    let bytes = lifecycle_record(6, 0, 0, b"");
+    assert_eq!(exit(&bytes).unwrap(), CgroupKey { hierarchy: HierarchyId(4), id: 42 });
+    assert!(exit(&lifecycle_record(0, 0, 0, b"")).is_err() && exit(&bytes[..40]).is_err());
+    assert!(read(&bytes).is_err(), "it is none of the lifecycle ring");
+}
+
+#[test]
 fn a_record_without_a_path_names_the_directory_above() {
     let (_, event) = read(&record_below(41, 0, 2, 0, b"")).unwrap();
     assert_eq!(event.parent, Some(CgroupKey { hierarchy: HierarchyId(4), id: 41 }));
@@ -181,6 +189,7 @@ proptest! {
     #[test]
     fn any_bytes_are_an_answer_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..1200)) {
         let _ = read(&bytes);
+        let _ = exit(&bytes);
         let _ = oom(&bytes, Clock::now(), Source::TpBtf);
     }
 }

@@ -6,8 +6,9 @@ use cgtap_abi::TraceLayout;
 
 const AUTO: Wishes = Wishes { lifecycle: Wish::Auto, oom: Wish::Auto };
 
+/// Those with two forms.
 fn tracepoints() -> impl Iterator<Item = Hook> {
-    Hook::ALL.into_iter().filter(|hook| hook.is_tracepoint())
+    Hook::ALL.into_iter().filter(|hook| hook.is_tracepoint() && *hook != Hook::SchedProcessExit)
 }
 
 fn everything() -> Facts {

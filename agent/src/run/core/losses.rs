@@ -25,6 +25,10 @@ impl Core {
     pub(super) fn check_drops(&mut self) {
         let mut fresh = [(Hook::CgroupMkdir, 0), (Hook::MarkVictim, 0)];
         for (hook, told) in Hook::ALL.into_iter().zip(&mut self.told_drops) {
+            if hook == Hook::SchedProcessExit {
+                // Only an early word: what it is of is told by the others.
+                continue;
+            }
             let is_read =
                 if hook == Hook::MarkVictim { self.oom.is_some() } else { self.lifecycle.is_some() };
             if !is_read {

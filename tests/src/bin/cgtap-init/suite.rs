@@ -10,8 +10,8 @@ use cgtap_tests::{agent, load};
 
 const TESTS: &str = "/bin/live";
 /// What depends on the kernel. The others are about sockets, files of the repository and programs that are not here.
-const MODULES: [&str; 7] =
-    ["lifecycle::", "tree::", "oom::", "parity::", "names::", "containers::", "degrade::"];
+const MODULES: [&str; 8] =
+    ["finals::", "lifecycle::", "tree::", "oom::", "parity::", "names::", "containers::", "degrade::"];
 const SKIPS: &str = "/tmp/skips";
 
 /// Runs them and prints the closing line.

@@ -72,7 +72,8 @@ fn odd_names() -> NodeSnapshot {
 
 fn tombstone() -> NodeSnapshot {
     let mut gone = sample(b"/docker/gone", Identity::default(), stats_v1());
-    let mut killed = sample(b"/docker/killed", Identity::default(), stats_v1());
+    // One whose last values were read, and one of which only its kills are known.
+    let mut killed = sample(b"/docker/killed", Identity::default(), CgroupStats::default());
     gone.removed = true;
     (killed.removed, killed.oom_kills) = (true, 4);
     snapshot(vec![gone, killed])

@@ -1,0 +1,197 @@
+//! The last values of a container, read between the end of its last process and the end of its directory.
+//!
+//! The kernel tells that a cgroup is empty before its last process can be waited for, and whoever waits may remove the
+//! directory at once: the first to read or to remove wins. So a thread of its own does nothing but wait for exits and
+//! read; the core task opens no file and waits for nobody. Told is an exit with its values, or without when they do not
+//! come in time; what else happens to the same cgroup is told after it.
+
+mod reader;
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::files::HostRoot;
+use crate::kernel::ExitRing;
+use crate::model::{CgroupKey, CgroupPath, CgroupStats, Hierarchy};
+use crate::registry::{Change, ChangeKind};
+use reader::{ExitReader, Request, Requests};
+
+/// A read takes well under a millisecond; this is for a machine on which the reader does not get to run.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// The last values of a container; `None` when its directory was gone already.
+pub(super) struct Final {
+    pub(super) path: CgroupPath,
+    pub(super) stats: Option<Box<CgroupStats>>,
+}
+
+/// Exits that wait for their values.
+pub(super) struct Finals {
+    requests: Requests,
+    answers: UnboundedReceiver<Final>,
+    /// Changes of a cgroup in their order, the first of them an exit.
+    held: HashMap<CgroupPath, VecDeque<Change>>,
+    /// Until when to wait for each; those that were answered meanwhile are not held any more.
+    deadlines: VecDeque<(Instant, CgroupPath)>,
+}
+
+impl Finals {
+    /// Starts the reader.
+    ///
+    /// # Errors
+    /// When there can be no more threads.
+    pub(super) fn start(
+        host: HostRoot,
+        hierarchies: Arc<[Hierarchy]>,
+        exits: Option<ExitRing>,
+    ) -> io::Result<Self> {
+        let (sender, answers) = unbounded_channel();
+        let requests = ExitReader::start(host, hierarchies, exits, sender)?;
+        Ok(Self { requests, answers, held: HashMap::new(), deadlines: VecDeque::new() })
+    }
+
+    /// Takes a change, and gives it back if it is to be told now. `members` gives the directories of a cgroup that is there
+    /// still.
+    pub(super) fn route(
+        &mut self,
+        change: Change,
+        members: impl FnOnce(&CgroupPath) -> Option<Vec<CgroupKey>>,
+    ) -> Option<Change> {
+        let path = change.cgroup.path.clone();
+        let is_container = change.identity.is_container();
+        let asked = match change.kind {
+            ChangeKind::ContainerStarted => {
+                if let Some(members) = members(&path) {
+                    self.requests.send(Request::Opens(path.clone(), members));
+                }
+                false
+            }
+            // One that is gone was perhaps read when its last task began to exit.
+            ChangeKind::ContainerExited => self.ask(path.clone(), members(&path).unwrap_or_default()),
+            ChangeKind::CgroupRemoved if is_container => {
+                self.requests.send(Request::Gone(path.clone()));
+                false
+            }
+            _ => false,
+        };
+        if let Some(held) = self.held.get_mut(&path) {
+            held.push_back(change);
+            return None;
+        }
+        if !asked {
+            return Some(change);
+        }
+        self.held.insert(path, VecDeque::from([change]));
+        None
+    }
+
+    fn ask(&mut self, path: CgroupPath, members: Vec<CgroupKey>) -> bool {
+        self.deadlines.push_back((Instant::now() + PATIENCE, path.clone()));
+        self.requests.send(Request::Exited(path, members))
+    }
+
+    /// The next values; waits for ever when nothing was asked for. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Final {
+        match self.answers.recv().await {
+            Some(found) => found,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Values that are here already.
+    pub(super) fn ready(&mut self) -> Option<Final> {
+        self.answers.try_recv().ok()
+    }
+
+    /// The exit of that cgroup and what has happened since, up to its next exit, which has values of its own to come.
+    pub(super) fn release(&mut self, path: &CgroupPath) -> Vec<Change> {
+        let Some(mut held) = self.held.remove(path) else { return Vec::new() };
+        let next = held.iter().skip(1).position(|change| change.kind == ChangeKind::ContainerExited);
+        let rest = next.map(|at| held.split_off(at + 1));
+        if let Some(rest) = rest {
+            self.held.insert(path.clone(), rest);
+        }
+        held.into()
+    }
+
+    /// When the first of those that wait has waited enough.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.deadlines.front().map(|(until, _)| *until)
+    }
+
+    /// Cgroups whose values have not come in time.
+    pub(super) fn due(&mut self) -> Vec<CgroupPath> {
+        let now = Instant::now();
+        let due = self.deadlines.iter().take_while(|(until, _)| *until <= now).count();
+        let due = self.deadlines.drain(..due).map(|(_, path)| path);
+        due.filter(|path| self.held.contains_key(path)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::model::{CgroupRef, Source};
+
+    fn change(path: &str, kind: ChangeKind) -> Change {
+        Change {
+            time: SystemTime::UNIX_EPOCH,
+            source: Source::TpBtf,
+            cgroup: CgroupRef { path: CgroupPath::from(path), key: None, path_cut: false },
+            identity: Arc::default(),
+            kind,
+        }
+    }
+
+    fn finals() -> Finals {
+        Finals::start(HostRoot::new("/nowhere"), Arc::from([]), None).unwrap()
+    }
+
+    fn kinds(changes: &[Change]) -> Vec<&ChangeKind> {
+        changes.iter().map(|change| &change.kind).collect()
+    }
+
+    #[tokio::test]
+    async fn what_follows_an_exit_is_told_after_it() {
+        use ChangeKind::{CgroupRemoved, ContainerExited, ContainerStarted};
+        let mut finals = finals();
+        let there = |_: &CgroupPath| Some(Vec::new());
+        assert!(finals.route(change("/other", CgroupRemoved), there).is_some());
+        for kind in [ContainerExited, ContainerStarted, ContainerExited, CgroupRemoved] {
+            assert!(finals.route(change("/a", kind), there).is_none());
+        }
+        assert!(finals.route(change("/other", ContainerStarted), there).is_some(), "others do not wait");
+        let path = CgroupPath::from("/a");
+        for wanted in [vec![&ContainerExited, &ContainerStarted], vec![&ContainerExited, &CgroupRemoved]] {
+            let found = finals.next().await;
+            assert!(found.path == path && found.stats.is_none(), "there is no such directory");
+            assert_eq!(kinds(&finals.release(&path)), wanted);
+        }
+        assert!(finals.release(&path).is_empty());
+        assert!(finals.route(change("/a", CgroupRemoved), there).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_cgroup_that_is_gone_has_no_values() {
+        let mut finals = finals();
+        assert!(finals.route(change("/a", ChangeKind::ContainerExited), |_| None).is_none());
+        assert!(finals.next().await.stats.is_none());
+        assert_eq!(kinds(&finals.release(&CgroupPath::from("/a"))), [&ChangeKind::ContainerExited]);
+    }
+
+    #[tokio::test]
+    async fn an_exit_waits_no_longer_than_it_may() {
+        let mut finals = finals();
+        finals.route(change("/a", ChangeKind::ContainerExited), |_| Some(Vec::new()));
+        assert!(finals.due().is_empty());
+        tokio::time::sleep_until(finals.next_due().unwrap().into()).await;
+        assert_eq!(finals.due(), [CgroupPath::from("/a")]);
+        assert_eq!(finals.next_due(), None);
+    }
+}

@@ -1,0 +1,145 @@
+//! A container that ends leaves what it used in all: in its exit's event and, after its directory has gone, on `/metrics`.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use cgtap_tests::agent::Agent;
+use cgtap_tests::cgroup::TestCgroup;
+use cgtap_tests::host::{Rung, bpf, memory_cgroups, skip_unless};
+use serde_json::Value;
+
+use crate::support::{QUIET, kind, load, path};
+
+const CONTAINERS: u32 = 100;
+/// How many of them must leave their values, removed as soon as their process can be waited for.
+const AT_LEAST: usize = 99;
+const LIFE_MSEC: u32 = 50;
+/// What the kernel's count may differ from the process's own: it does not see itself enter and exit.
+const DIFFERENCE_NSEC: u64 = 2_000_000;
+
+/// A container's directories, removed on drop.
+struct Container {
+    path: String,
+    dirs: Vec<PathBuf>,
+}
+
+impl Container {
+    fn make(below: &TestCgroup, number: u32) -> Self {
+        let id = format!("{:032x}{number:032x}", std::process::id());
+        let dirs: Vec<PathBuf> = below.dirs().iter().map(|dir| dir.join(&id)).collect();
+        dirs.iter().for_each(|dir| std::fs::create_dir(dir).unwrap());
+        Self { path: format!("{}/{id}", below.path()), dirs }
+    }
+
+    /// Runs a process in it that uses a processor for `msec`; how many nanoseconds it says it took.
+    fn burn(&self, msec: u32) -> u64 {
+        let mut command = Command::new(load());
+        command.arg("burn").arg(msec.to_string()).args(&self.dirs).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        for dir in &self.dirs {
+            std::fs::remove_dir(dir).unwrap();
+        }
+    }
+}
+
+fn cpu_nsec(event: &Value) -> Option<u64> {
+    event["last_sample"]["cpu_usage_nsec"].as_u64()
+}
+
+#[test]
+fn containers_that_live_for_moments_leave_their_values() {
+    let name = "finals::containers_that_live_for_moments_leave_their_values";
+    if skip_unless(name, memory_cgroups().and(bpf(Rung::TpBtf))) {
+        return;
+    }
+    let agent = Agent::start(&["--min-interval", "1ms"]).unwrap();
+    let parent = TestCgroup::new().unwrap();
+    let stream = agent.follow(&format!("&cgroup={}&types=container_exited", parent.path())).unwrap();
+    let lived: Vec<(String, u64)> = (0..CONTAINERS)
+        .map(|number| {
+            let container = Container::make(&parent, number);
+            (container.path.clone(), container.burn(LIFE_MSEC))
+        })
+        .collect();
+    let mut left = CONTAINERS;
+    let events = stream.until(QUIET, |_| {
+        left -= 1;
+        left == 0
+    });
+    let events = events.unwrap();
+    assert_eq!(events.len(), CONTAINERS as usize);
+    let with_values: Vec<(&Value, u64)> =
+        events.iter().filter_map(|event| Some((event, cpu_nsec(event)?))).collect();
+    assert!(with_values.len() >= AT_LEAST, "only {} of {CONTAINERS} have values", with_values.len());
+    for (event, counted) in &with_values {
+        let (_, own) = lived.iter().find(|(of, _)| of == path(event)).unwrap();
+        assert!(counted.abs_diff(*own) <= DIFFERENCE_NSEC, "the process used {own}: {event}");
+        assert!(event["last_sample"]["oom_kills"] == 0, "{event}");
+    }
+    // Gone, and still on the page, equal to the event.
+    let metrics = agent.metrics().unwrap();
+    for (event, counted) in &with_values {
+        let labels = [("id", path(event)), ("cpu", "total")];
+        let shown = metrics.one("container_cpu_usage_seconds_total", &labels).unwrap();
+        assert_eq!(shown, Some(Duration::from_nanos(*counted).as_secs_f64()), "{event}");
+    }
+    let gone = path(with_values[0].0);
+    assert_eq!(metrics.one("container_memory_usage_bytes", &[("id", gone)]).unwrap(), None, "no gauge of it");
+    let counted = metrics.one("cgtap_final_samples_total", &[("outcome", "read")]).unwrap();
+    assert_eq!(counted, Some(with_values.len() as f64));
+}
+
+#[test]
+fn an_exit_tells_the_peak_of_memory() {
+    let name = "finals::an_exit_tells_the_peak_of_memory";
+    if skip_unless(name, memory_cgroups().and(bpf(Rung::TpBtf))) {
+        return;
+    }
+    let agent = Agent::start(&[]).unwrap();
+    let parent = TestCgroup::new().unwrap();
+    let stream = agent.follow(&format!("&cgroup={}&types=container_exited", parent.path())).unwrap();
+    let container = Container::make(&parent, 1);
+    let kernel_tells = ["memory.peak", "memory.max_usage_in_bytes"]
+        .iter()
+        .find_map(|file| container.dirs.iter().map(|dir| dir.join(file)).find(|file| file.exists()));
+    container.burn(5);
+    let events = stream.until(QUIET, |_| true).unwrap();
+    let peak = &events[0]["last_sample"]["memory_peak_bytes"];
+    match kernel_tells {
+        // Nobody is in it any more, so the peak stays as it is.
+        Some(file) => assert_eq!(peak.to_string(), std::fs::read_to_string(file).unwrap().trim()),
+        None => assert!(peak.is_null(), "before 5.19 v2 has no peak: {}", events[0]),
+    }
+}
+
+#[test]
+fn a_container_that_runs_again_exits_again_with_all_it_used() {
+    let name = "finals::a_container_that_runs_again_exits_again_with_all_it_used";
+    if skip_unless(name, memory_cgroups().and(bpf(Rung::TpBtf))) {
+        return;
+    }
+    let agent = Agent::start(&[]).unwrap();
+    let parent = TestCgroup::new().unwrap();
+    let stream = agent.follow(&format!("&cgroup={}", parent.path())).unwrap();
+    let container = Container::make(&parent, 1);
+    let own = [container.burn(20), container.burn(20)];
+    let made = container.path.clone();
+    drop(container);
+    let events = stream.until(QUIET, |e| kind(e) == "cgroup_removed" && path(e) == made).unwrap();
+    let events: Vec<&Value> = events.iter().filter(|e| path(e) == made).collect();
+    let kinds: Vec<&str> = events.iter().map(|e| kind(e)).collect();
+    let (started, exited) = ("container_started", "container_exited");
+    assert_eq!(kinds, ["cgroup_created", started, exited, started, exited, "cgroup_removed"]);
+    let counted: Vec<u64> = events.iter().filter_map(|event| cpu_nsec(event)).collect();
+    assert_eq!(counted.len(), 2, "{events:?}");
+    assert!(counted[0].abs_diff(own[0]) <= DIFFERENCE_NSEC, "{own:?} {events:?}");
+    assert!(counted[1].abs_diff(own[0] + own[1]) <= 2 * DIFFERENCE_NSEC, "{own:?} {events:?}");
+}
