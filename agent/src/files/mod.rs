@@ -13,6 +13,7 @@ mod machine;
 mod network;
 mod process;
 mod reader;
+mod tree_watch;
 mod walk;
 
 pub use devices::DeviceNames;
@@ -25,6 +26,7 @@ pub use machine::machine;
 pub use network::{read_host_network, read_network};
 pub use process::{comm, oom_kills, own_memory_cgroup, process_cgroup, tgid};
 pub use reader::{CgroupReader, CgroupReading, ReadSets, Vanished};
+pub use tree_watch::{TreeEvent, TreeEvents, TreeWatch};
 pub use walk::{Walk, walk};
 
 #[cfg(test)]

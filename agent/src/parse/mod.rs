@@ -5,6 +5,7 @@
 
 mod assignment;
 mod blkio;
+mod cgroup_events;
 mod cpu;
 mod cpuinfo;
 mod error;
@@ -27,6 +28,7 @@ mod vmstat;
 
 pub use assignment::*;
 pub use blkio::*;
+pub use cgroup_events::*;
 pub use cpu::*;
 pub use cpuinfo::*;
 pub use error::*;

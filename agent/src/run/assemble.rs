@@ -9,7 +9,7 @@ use super::cross_check::CrossCheck;
 use super::fill_in::FillIn;
 use super::finals::Finals;
 use super::kills::Kills;
-use super::lifecycle::LifecycleFeed;
+use super::lifecycle::{LifecycleFeed, RingFeed, TreeFeed};
 use super::memory;
 use super::oom_fallback::OomFallback;
 use super::own_metrics::OwnMetrics;
@@ -18,12 +18,12 @@ use super::state::{FinalCounts, State};
 use super::walks::Walks;
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, LifecycleChoice};
 use crate::events::EventLog;
 use crate::export::prometheus::{ExpositionOptions, exposition_in_chunks, negotiate};
 use crate::files::{self, CgroupReader, FilesError, HostRoot};
 use crate::kernel::{self, Attached, Paths, RingSizes};
-use crate::model::{Hook, MetricSets, Source, Status};
+use crate::model::{Hierarchy, Hook, MetricSets, Source, Status};
 use crate::registry::Registry;
 use crate::serve::{self, BindError, BoxFuture, Counters, Exposition, Limits, Readiness, Services, Shutdown};
 use crate::snapshot::{Collector, Snapshots};
@@ -140,6 +140,7 @@ pub async fn check(config: Config) -> Result<Status, RunError> {
 /// The rings and what keeps them filled.
 struct CoreParts {
     lifecycle: Option<kernel::LifecycleRing>,
+    tree: Option<TreeFeed>,
     oom: Option<kernel::OomRing>,
     exits: Option<kernel::ExitRing>,
     guard: kernel::Guard,
@@ -160,6 +161,7 @@ fn attach(config: &Config, began: Instant) -> Result<(Arc<State>, CoreParts), Ru
     // After the programs are attached: what they see and the kernel counts begins together.
     let cross = files::oom_kills(&host).ok().flatten().map(|kernel| Mutex::new(CrossCheck::new(kernel)));
     let has_bpf = oom.is_some();
+    let (tree, tree_refused) = tree(config, &hierarchies, lifecycle.is_some());
     let fallback = OomFallback::open(&host, &hierarchies, config.oom_source, has_bpf);
     let state = State {
         registry: Arc::new(Mutex::new(Registry::new(config.max_tombstones))),
@@ -179,12 +181,14 @@ fn attach(config: &Config, began: Instant) -> Result<(Arc<State>, CoreParts), Ru
         walk_usec: AtomicU64::new(0),
         lost_records: AtomicU64::new(0),
         finals: FinalCounts::default(),
+        watches_tree: tree.is_some(),
+        tree_refused,
         oom_fallback: fallback.source,
         oom_refused: fallback.refused.clone(),
         cross,
         alive: AtomicBool::new(false),
     };
-    Ok((Arc::new(state), CoreParts { lifecycle, oom, exits, guard, fallback }))
+    Ok((Arc::new(state), CoreParts { lifecycle, tree, oom, exits, guard, fallback }))
 }
 
 /// One line per ladder says which rung serves, and why no better one does.
@@ -195,8 +199,17 @@ fn log_rungs(state: &State) {
         if why.is_empty() { None } else { Some(why) }
     };
     let (lifecycle, why) = (state.lifecycle_source(), refused(Hook::CgroupMkdir));
-    if lifecycle == Source::Walk {
-        tracing::warn!(why, "no BPF for cgroup events: the tree is walked, short-lived cgroups are missed");
+    if lifecycle == Source::Inotify {
+        tracing::warn!(
+            why,
+            "no BPF for cgroup events: the directories are watched, the shortest-lived are missed"
+        );
+    } else if lifecycle == Source::Walk {
+        tracing::warn!(
+            why,
+            watch_refused = state.tree_refused,
+            "no BPF for cgroup events: the tree is walked, short-lived cgroups are missed"
+        );
     } else {
         tracing::info!(source = lifecycle.as_str(), why_no_better = why, "cgroup events");
     }
@@ -216,6 +229,18 @@ fn collector(config: &Config, state: &State, sets: MetricSets) -> Collector {
     Collector::new(host, state.registry.clone(), reader, reads.network)
 }
 
+/// The watched tree where BPF does not serve and the settings allow it; else why not.
+fn tree(config: &Config, hierarchies: &[Hierarchy], has_bpf: bool) -> (Option<TreeFeed>, Option<String>) {
+    let wanted = matches!(config.lifecycle_source, LifecycleChoice::Auto | LifecycleChoice::Inotify);
+    if has_bpf || !wanted {
+        return (None, None);
+    }
+    match TreeFeed::open(hierarchies) {
+        Ok(tree) => (Some(tree), None),
+        Err(why) => (None, Some(format!("inotify: {why}"))),
+    }
+}
+
 /// What finds paths where the programs cannot read them.
 fn paths(state: &State) -> Option<Paths> {
     if state.programs_read_paths {
@@ -229,12 +254,18 @@ fn paths(state: &State) -> Option<Paths> {
 }
 
 fn core(config: &Config, state: &Arc<State>, parts: CoreParts) -> std::io::Result<Core> {
-    let by_walk = parts.lifecycle.is_none();
+    let by_walk = match &parts.tree {
+        Some(tree) => tree.is_partial(),
+        None => parts.lifecycle.is_none(),
+    };
     let interval = if by_walk { config.walk_source_interval } else { config.walk_interval };
     let host = HostRoot::new(&config.host_root);
     Ok(Core {
         state: state.clone(),
-        lifecycle: parts.lifecycle.map(|ring| LifecycleFeed::new(ring, paths(state))),
+        lifecycle: parts
+            .lifecycle
+            .map(|ring| LifecycleFeed::Ring(Box::new(RingFeed::new(ring, paths(state)))))
+            .or(parts.tree.map(LifecycleFeed::Tree)),
         oom: parts.oom,
         counted: parts.fallback.counted,
         log: parts.fallback.log,

@@ -11,13 +11,13 @@ use super::fill_in::FillIn;
 use super::finals::{Final, Finals};
 use super::kernel_log::LogFeed;
 use super::kills::Kills;
-use super::lifecycle::LifecycleFeed;
+use super::lifecycle::{Heard, LifecycleFeed};
 use super::state::State;
 use super::walks::{Finished, Walks};
 use crate::events::EventDraft;
 use crate::files::HostRoot;
-use crate::kernel::{Batch, Guard, OomRing};
-use crate::model::{CgroupPath, CgroupStats, EventKind, ExitSample, Hook, LifecycleEvent, Source};
+use crate::kernel::{Guard, OomRing};
+use crate::model::{CgroupPath, CgroupStats, EventKind, ExitSample, Hook, Source};
 use crate::registry::{Change, ChangeKind};
 use crate::serve::{Latch, Shutdown};
 
@@ -115,7 +115,18 @@ impl Core {
         let mut changes = self.drain_lifecycle();
         changes.extend(self.state.registry().apply_walk(finished.mark, &finished.walked));
         self.count_known(true);
+        changes.extend(self.watch_missing());
         self.tell(changes);
+    }
+
+    /// What a walk found and is not watched, and what was made since.
+    fn watch_missing(&mut self) -> Vec<Change> {
+        let Some(LifecycleFeed::Tree(tree)) = &mut self.lifecycle else { return Vec::new() };
+        let heard = tree.watch_missing();
+        if tree.is_partial() {
+            self.walks.set_interval(self.walk_source_interval);
+        }
+        self.apply(&heard)
     }
 
     fn note_walk(&self, duration: Duration) {
@@ -124,14 +135,14 @@ impl Core {
         self.state.walk_usec.store(usec, Ordering::Relaxed);
     }
 
-    fn on_lifecycle(&mut self, batch: std::io::Result<Batch<LifecycleEvent>>) {
-        match batch {
-            Ok(batch) => {
-                let changes = self.apply(&batch);
+    fn on_lifecycle(&mut self, heard: std::io::Result<Heard>) {
+        match heard {
+            Ok(heard) => {
+                let changes = self.apply(&heard);
                 self.tell(changes);
             }
             Err(error) => {
-                tracing::error!(%error, "the lifecycle ring cannot be read any more; walking instead");
+                tracing::error!(%error, "cgroup events cannot be read any more; walking instead");
                 self.lifecycle = None;
                 self.walks.set_interval(self.walk_source_interval);
             }
@@ -142,17 +153,22 @@ impl Core {
     fn drain_lifecycle(&mut self) -> Vec<Change> {
         let mut changes = Vec::new();
         while let Some(feed) = &mut self.lifecycle {
-            let batch = feed.drain();
-            if batch.events.is_empty() && batch.broken.is_empty() {
+            let heard = feed.drain();
+            if heard.batch.events.is_empty() && heard.batch.broken.is_empty() && heard.overflows == 0 {
                 break;
             }
-            changes.extend(self.apply(&batch));
+            changes.extend(self.apply(&heard));
         }
         changes
     }
 
-    fn apply(&mut self, batch: &Batch<LifecycleEvent>) -> Vec<Change> {
+    fn apply(&mut self, heard: &Heard) -> Vec<Change> {
+        let Heard { batch, overflows } = heard;
         self.check_batch(batch.missing, &batch.broken);
+        if *overflows > 0 {
+            // How many is not told: at least one each.
+            self.lost(*overflows, Source::Inotify);
+        }
         let mut registry = self.state.registry();
         let changes = batch.events.iter().flat_map(|event| registry.apply(event)).collect();
         if registry.take_needs_walk() {
@@ -230,7 +246,7 @@ impl Core {
     }
 }
 
-async fn next_lifecycle(feed: &mut Option<LifecycleFeed>) -> std::io::Result<Batch<LifecycleEvent>> {
+async fn next_lifecycle(feed: &mut Option<LifecycleFeed>) -> std::io::Result<Heard> {
     match feed {
         Some(feed) => feed.next().await,
         None => std::future::pending().await,

@@ -1,8 +1,10 @@
-//! Lifecycle records on their way to the registry; where the kernel lets no program read a path, it is found here.
+//! Lifecycle events on their way to the registry: from the ring, or from the watched tree.
 //!
-//! Under `lockdown=confidentiality` a record tells a directory's id and that of the one above. The path of a directory
+//! Where the kernel lets no program read a path, it is found here. Under `lockdown=confidentiality` a record tells a directory's id and that of the one above. The path of a directory
 //! that is still there is found by its id, in a few microseconds; this is the one look at a file system on the way of an
 //! event, and only this rung takes it. Of a directory that is gone already only the path above is known.
+
+mod tree;
 
 use std::collections::HashSet;
 use std::io;
@@ -18,15 +20,61 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// So many records are held at most; the ring keeps the rest.
 const MAX_HELD: usize = 16_384;
 
+pub(super) use tree::TreeFeed;
+
+/// What was heard.
+#[derive(Debug)]
+pub(super) struct Heard {
+    /// Events in the kernel's order.
+    pub(super) batch: Batch<LifecycleEvent>,
+    /// Times that the kernel dropped events on the way, without telling how many.
+    pub(super) overflows: u64,
+}
+
+impl From<Batch<LifecycleEvent>> for Heard {
+    fn from(batch: Batch<LifecycleEvent>) -> Self {
+        Self { batch, overflows: 0 }
+    }
+}
+
+/// Where lifecycle events come from.
+pub(super) enum LifecycleFeed {
+    /// BPF.
+    Ring(Box<RingFeed>),
+    /// inotify.
+    Tree(TreeFeed),
+}
+
+impl LifecycleFeed {
+    /// The next events. Cancel-safe.
+    ///
+    /// # Errors
+    /// When the source cannot be waited for or read any more.
+    pub(super) async fn next(&mut self) -> io::Result<Heard> {
+        match self {
+            Self::Ring(ring) => ring.next().await.map(Heard::from),
+            Self::Tree(tree) => tree.next().await,
+        }
+    }
+
+    /// What is there now, without waiting; empty when that is nothing.
+    pub(super) fn drain(&mut self) -> Heard {
+        match self {
+            Self::Ring(ring) => ring.drain().into(),
+            Self::Tree(tree) => tree.drain(),
+        }
+    }
+}
+
 /// The ring, and what finds the paths that it lacks.
-pub(super) struct LifecycleFeed {
+pub(super) struct RingFeed {
     ring: LifecycleRing,
     paths: Option<Paths>,
     /// Records whose directories cannot be seen yet, and until when they are waited for.
     held: Option<(Batch<LifecycleEvent>, Instant)>,
 }
 
-impl LifecycleFeed {
+impl RingFeed {
     /// Without `paths` the records are handed on as they are.
     pub(super) fn new(ring: LifecycleRing, paths: Option<Paths>) -> Self {
         Self { ring, paths, held: None }

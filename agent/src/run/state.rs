@@ -47,6 +47,10 @@ pub(super) struct State {
     pub(super) oom_fallback: Option<Source>,
     /// Why each rung without BPF does not serve.
     pub(super) oom_refused: Vec<String>,
+    /// Whether the directories are watched, where BPF does not serve.
+    pub(super) watches_tree: bool,
+    /// Why they are not.
+    pub(super) tree_refused: Option<String>,
     /// Last values of containers.
     pub(super) finals: FinalCounts,
     /// Kills that the kernel counted against those reported; `None` where it does not count them.
@@ -93,6 +97,7 @@ impl State {
         match (self.rung(Hook::CgroupMkdir), self.rung(Hook::CgroupRmdir)) {
             (Some(Source::TpBtf), Some(Source::TpBtf)) => Source::TpBtf,
             (Some(_), Some(_)) => Source::Tracepoint,
+            _ if self.watches_tree => Source::Inotify,
             _ => Source::Walk,
         }
     }

@@ -30,6 +30,26 @@ fn a_walking_agent_finds_cgroups_that_come_and_go() {
 }
 
 #[test]
+fn a_watching_agent_sees_cgroups_that_come_and_go() {
+    if skip_unless("degrade::a_watching_agent_sees_cgroups_that_come_and_go", memory_cgroups()) {
+        return;
+    }
+    let agent = Agent::start(&["--lifecycle-source", "inotify", "--walk-interval", "1h"]).unwrap();
+    let status = agent.get("/status").unwrap().json().unwrap();
+    assert_eq!(status["lifecycle_source"], "inotify", "{status}");
+    let cgroup = TestCgroup::new().unwrap();
+    let stream = agent.follow(&format!("&cgroup={}", cgroup.path())).unwrap();
+    let dir = cgroup.memory_dir().unwrap().join("one/two/three");
+    std::fs::create_dir_all(&dir).unwrap();
+    let deepest = format!("{}/one/two/three", cgroup.path());
+    let events = stream.until(QUIET, |e| path(e) == deepest).unwrap();
+    assert!(events.iter().all(|e| kind(e) == "cgroup_created" && e["source"] == "inotify"), "{events:?}");
+    std::fs::remove_dir(&dir).unwrap();
+    let events = stream.until(QUIET, |e| kind(e) == "cgroup_removed" && path(e) == deepest).unwrap();
+    assert_eq!(events.last().map(path), Some(deepest.as_str()), "{events:?}");
+}
+
+#[test]
 fn under_lockdown_typed_loads_serve_both_ladders() {
     let name = "degrade::under_lockdown_typed_loads_serve_both_ladders";
     if skip_unless(name, lockdown().and(memory_cgroups())) {
@@ -70,9 +90,13 @@ fn another_user_gets_counters_without_bpf() {
     let options = Options { binary: copy, wrapper: wrapper.map(str::to_owned).to_vec(), args: Vec::new() };
     let agent = Agent::start_with(&options).unwrap();
     let status = agent.get("/status").unwrap().json().unwrap();
-    assert_eq!(status["lifecycle_source"], "walk", "{status}");
+    assert_eq!(status["lifecycle_source"], "inotify", "{status}");
     assert!(status.get("oom_source").is_none_or(|s| s.is_null() || s == "none"), "{status}");
-    assert!(agent.log().contains("walk"), "the log says which rung serves:\n{}", agent.log());
+    assert!(
+        agent.log().contains("the directories are watched"),
+        "the log says which rung serves:\n{}",
+        agent.log()
+    );
     let metrics = agent.metrics().unwrap();
     let memory = metrics.samples.iter().filter(|s| s.name == "container_memory_usage_bytes").count();
     assert!(memory > 0, "counters are world readable, so another user has them too");

@@ -1,0 +1,282 @@
+//! The directories of the cgroup file systems, watched by inotify: which come, go, move, and (v2) begin and cease to run.
+//!
+//! Whoever makes a directory and at once another in it is faster than a watch on the first, so each new directory is
+//! watched and then listed. A directory that is made and gone before it can be looked at has no id any more: it is counted
+//! in [`TreeEvents::unseen`] and is no event.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use rustix::io::Errno;
+
+use super::FilesError;
+use crate::model::{CgroupKey, CgroupPath, CgroupVersion, Hierarchy, HierarchyId, LifecycleKind};
+use crate::parse;
+
+/// Bytes for one read of events: some hundred with their names.
+const EVENTS_BYTES: usize = 64 << 10;
+
+/// What is watched of each directory.
+const DIRECTORY: WatchFlags = WatchFlags::CREATE
+    .union(WatchFlags::DELETE)
+    .union(WatchFlags::MOVED_FROM)
+    .union(WatchFlags::MOVED_TO)
+    .union(WatchFlags::ONLYDIR);
+
+/// What happened to one directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreeEvent {
+    /// Which.
+    pub key: CgroupKey,
+    /// Its path; the new one of a renamed directory.
+    pub path: CgroupPath,
+    /// What happened.
+    pub kind: LifecycleKind,
+}
+
+/// What happened since the last look.
+#[derive(Debug, Default)]
+pub struct TreeEvents {
+    /// In the kernel's order.
+    pub events: Vec<TreeEvent>,
+    /// Times that the kernel dropped events, without telling how many.
+    pub overflows: u64,
+    /// Directories that were gone before they could be looked at.
+    pub unseen: u64,
+    /// Directories that could not be watched: what is below them is not seen.
+    pub errors: Vec<FilesError>,
+}
+
+#[derive(Clone, Debug)]
+enum Watched {
+    Directory(HierarchyId, CgroupPath),
+    /// `cgroup.events` of v2.
+    Events(HierarchyId, CgroupPath),
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    key: CgroupKey,
+    watches: Vec<i32>,
+    populated: Option<bool>,
+}
+
+/// All watched directories.
+pub struct TreeWatch {
+    fd: OwnedFd,
+    hierarchies: Vec<Hierarchy>,
+    watched: HashMap<i32, Watched>,
+    known: HashMap<(HierarchyId, CgroupPath), Known>,
+}
+
+impl TreeWatch {
+    /// Watches nothing yet; [`TreeWatch::add_all`] does.
+    ///
+    /// # Errors
+    /// When there is no inotify instance left.
+    pub fn open(hierarchies: &[Hierarchy]) -> Result<Self, FilesError> {
+        let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK);
+        let fd = fd.map_err(|errno| FilesError::io("inotify", errno))?;
+        Ok(Self { fd, hierarchies: hierarchies.to_vec(), watched: HashMap::new(), known: HashMap::new() })
+    }
+
+    /// Watches every directory that there is and that is not watched yet; each of these is an event.
+    pub fn add_all(&mut self) -> TreeEvents {
+        let mut found = TreeEvents::default();
+        for hierarchy in self.hierarchies.clone() {
+            self.add_below(&hierarchy, &CgroupPath::root(), &mut found);
+        }
+        found
+    }
+
+    /// Watches a directory and all below it; those that were not known are events.
+    fn add_below(&mut self, hierarchy: &Hierarchy, top: &CgroupPath, found: &mut TreeEvents) {
+        let mut pending = vec![top.clone()];
+        while let Some(path) = pending.pop() {
+            let dir = hierarchy.dir(&path);
+            match self.add(hierarchy, &path, &dir) {
+                Ok(Some(key)) => {
+                    found.events.push(TreeEvent { key, path: path.clone(), kind: LifecycleKind::Created });
+                }
+                Ok(None) => {}
+                Err(Errno::NOENT | Errno::NODEV | Errno::NOTDIR) => {
+                    found.unseen += 1;
+                    continue;
+                }
+                Err(errno) => {
+                    found.errors.push(FilesError::io(dir, errno));
+                    continue;
+                }
+            }
+            // After the watch: what is made meanwhile is found twice, and known the second time.
+            let Ok(entries) = std::fs::read_dir(&dir) else { continue };
+            let directories =
+                entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+            pending.extend(directories.map(|entry| path.join(entry.file_name().as_bytes())));
+        }
+    }
+
+    /// The key of a directory that was not known.
+    fn add(
+        &mut self,
+        hierarchy: &Hierarchy,
+        path: &CgroupPath,
+        dir: &Path,
+    ) -> Result<Option<CgroupKey>, Errno> {
+        let place = (hierarchy.id, path.clone());
+        let watch = inotify::add_watch(&self.fd, dir, DIRECTORY)?;
+        let id =
+            std::fs::metadata(dir).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?.ino();
+        let key = CgroupKey { hierarchy: hierarchy.id, id };
+        let is_known = self.known.get(&place).is_some_and(|known| known.key == key);
+        if is_known {
+            return Ok(None);
+        }
+        self.watched.insert(watch, Watched::Directory(hierarchy.id, path.clone()));
+        let mut watches = vec![watch];
+        if hierarchy.version == CgroupVersion::V2 && !path.is_root() {
+            // A domain without this file is none that could run anything.
+            if let Ok(events) = inotify::add_watch(&self.fd, dir.join("cgroup.events"), WatchFlags::MODIFY) {
+                self.watched.insert(events, Watched::Events(hierarchy.id, path.clone()));
+                watches.push(events);
+            }
+        }
+        let populated = populated(dir);
+        self.known.insert(place, Known { key, watches, populated });
+        Ok(Some(key))
+    }
+
+    /// What has happened since the last call, without waiting.
+    ///
+    /// # Errors
+    /// When inotify cannot be read any more.
+    pub fn read(&mut self) -> Result<TreeEvents, FilesError> {
+        let mut found = TreeEvents::default();
+        for raw in self.read_raw()? {
+            self.take(&raw, &mut found);
+        }
+        Ok(found)
+    }
+
+    fn read_raw(&self) -> Result<Vec<Raw>, FilesError> {
+        let mut buffer = vec![std::mem::MaybeUninit::uninit(); EVENTS_BYTES];
+        let mut reader = inotify::Reader::new(&self.fd, &mut buffer);
+        let mut raw = Vec::new();
+        loop {
+            match reader.next() {
+                Ok(event) => raw.push(Raw {
+                    watch: event.wd(),
+                    flags: event.events(),
+                    name: event.file_name().map(|name| name.to_bytes().to_vec()).unwrap_or_default(),
+                }),
+                Err(Errno::AGAIN | Errno::INTR) => return Ok(raw),
+                Err(errno) => return Err(FilesError::io("inotify", errno)),
+            }
+        }
+    }
+
+    fn take(&mut self, raw: &Raw, found: &mut TreeEvents) {
+        if raw.flags.contains(ReadFlags::QUEUE_OVERFLOW) {
+            found.overflows += 1;
+            return;
+        }
+        if raw.flags.contains(ReadFlags::IGNORED) {
+            // The kernel has dropped the watch with its file.
+            self.watched.remove(&raw.watch);
+            return;
+        }
+        match self.watched.get(&raw.watch).cloned() {
+            Some(Watched::Events(hierarchy, path)) => self.look_populated(hierarchy, &path, found),
+            Some(Watched::Directory(id, parent)) if raw.flags.contains(ReadFlags::ISDIR) => {
+                let path = parent.join(&raw.name);
+                let Some(hierarchy) = self.hierarchies.iter().find(|one| one.id == id).cloned() else {
+                    return;
+                };
+                if raw.flags.contains(ReadFlags::CREATE) {
+                    self.add_below(&hierarchy, &path, found);
+                } else if raw.flags.contains(ReadFlags::DELETE) {
+                    self.remove(id, &path, found);
+                } else if raw.flags.contains(ReadFlags::MOVED_TO) {
+                    self.moved(&hierarchy, &path, found);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn look_populated(&mut self, hierarchy: HierarchyId, path: &CgroupPath, found: &mut TreeEvents) {
+        let Some(one) = self.hierarchies.iter().find(|one| one.id == hierarchy) else { return };
+        let now = populated(&one.dir(path));
+        let Some(known) = self.known.get_mut(&(hierarchy, path.clone())) else { return };
+        if let Some(now) = now.filter(|now| known.populated != Some(*now)) {
+            known.populated = Some(now);
+            let kind = LifecycleKind::Populated(now);
+            found.events.push(TreeEvent { key: known.key, path: path.clone(), kind });
+        }
+    }
+
+    fn remove(&mut self, hierarchy: HierarchyId, path: &CgroupPath, found: &mut TreeEvents) {
+        let Some(known) = self.known.remove(&(hierarchy, path.clone())) else { return };
+        for watch in known.watches {
+            self.watched.remove(&watch);
+        }
+        if known.populated == Some(true) {
+            // Its own word may have come too late to be read.
+            let kind = LifecycleKind::Populated(false);
+            found.events.push(TreeEvent { key: known.key, path: path.clone(), kind });
+        }
+        found.events.push(TreeEvent { key: known.key, path: path.clone(), kind: LifecycleKind::Removed });
+    }
+
+    /// A directory has a new name (v1): those below it move with it.
+    fn moved(&mut self, hierarchy: &Hierarchy, new: &CgroupPath, found: &mut TreeEvents) {
+        let id = std::fs::metadata(hierarchy.dir(new)).map(|metadata| metadata.ino()).ok();
+        let of_it = |(place, known): (&(HierarchyId, CgroupPath), &Known)| {
+            (place.0 == hierarchy.id && Some(known.key.id) == id).then(|| (place.1.clone(), known.key))
+        };
+        let Some((old, key)) = self.known.iter().find_map(of_it) else {
+            return self.add_below(hierarchy, new, found);
+        };
+        let rebased = |place: &(HierarchyId, CgroupPath)| {
+            if place.0 == hierarchy.id { place.1.rebase(&old, new) } else { None }
+        };
+        let moves: Vec<_> =
+            self.known.keys().filter_map(|place| Some((place.clone(), rebased(place)?))).collect();
+        for (place, path) in moves {
+            let Some(known) = self.known.remove(&place) else { continue };
+            for watch in &known.watches {
+                match self.watched.get_mut(watch) {
+                    Some(Watched::Directory(_, at) | Watched::Events(_, at)) => *at = path.clone(),
+                    None => {}
+                }
+            }
+            self.known.insert((place.0, path), known);
+        }
+        found.events.push(TreeEvent { key, path: new.clone(), kind: LifecycleKind::Renamed });
+    }
+}
+
+struct Raw {
+    watch: i32,
+    flags: ReadFlags,
+    name: Vec<u8>,
+}
+
+/// `populated` of `cgroup.events` (v2); `None` where there is no such file.
+fn populated(dir: &Path) -> Option<bool> {
+    let text = std::fs::read(dir.join("cgroup.events")).ok()?;
+    parse::cgroup_events_populated(&text).ok().flatten()
+}
+
+impl AsFd for TreeWatch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests;
