@@ -1,12 +1,21 @@
 //! What this host allows, and the note that a skipped test leaves.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::hierarchies::Hierarchies;
 
+mod rungs;
+
+pub use rungs::{Rung, bpf, victims_are_told};
+
 /// The file to which each skipped test adds a line `NAME: why`; the test command counts and repeats them.
 pub const SKIP_LOG: &str = "CGTAP_TEST_SKIP_LOG";
+
+/// Set by the init of a virtual machine of ours.
+pub const VIRTUAL: &str = "CGTAP_TEST_VIRTUAL";
+
+const CAP_SYS_RESOURCE: u32 = 24;
 
 /// Either the host can run the test, or the reason why not.
 pub type Check = Result<(), String>;
@@ -48,52 +57,6 @@ pub fn memory_cgroups() -> Check {
     Ok(())
 }
 
-/// The form in which a BPF program attaches to a kernel event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rung {
-    /// A typed tracepoint.
-    TpBtf,
-    /// A classic tracepoint.
-    Tracepoint,
-}
-
-impl Rung {
-    /// The value for `--lifecycle-source` and `--oom-source`.
-    #[must_use]
-    pub fn flag(self) -> &'static str {
-        match self {
-            Self::TpBtf => "tp_btf",
-            Self::Tracepoint => "tracepoint",
-        }
-    }
-}
-
-const CAP_SYS_ADMIN: u32 = 21;
-const CAP_PERFMON: u32 = 38;
-const CAP_BPF: u32 = 39;
-
-/// Whether this host must be able to serve that rung. It is asked of the kernel and not of the agent, so that an
-/// agent that fails to attach fails the test instead of skipping it.
-///
-/// # Errors
-/// The reason why not.
-pub fn bpf(rung: Rung) -> Check {
-    root()?;
-    let bits = effective_capabilities()?;
-    let has = |capability: u32| bits >> capability & 1 == 1;
-    if !(has(CAP_SYS_ADMIN) || has(CAP_BPF) && has(CAP_PERFMON)) {
-        return Err("needs CAP_BPF and CAP_PERFMON".to_owned());
-    }
-    match rung {
-        Rung::TpBtf if !Path::new("/sys/kernel/btf/vmlinux").exists() => {
-            Err("needs the kernel's BTF, and there is no /sys/kernel/btf/vmlinux".to_owned())
-        }
-        // Typed loads are allowed there.
-        Rung::TpBtf => Ok(()),
-        Rung::Tracepoint => bpf_probe_read(),
-    }
-}
-
 /// Whether BPF programs may read the kernel's memory by helper.
 ///
 /// # Errors
@@ -103,14 +66,6 @@ pub fn bpf_probe_read() -> Check {
         return Err("needs bpf_probe_read_kernel, which lockdown=confidentiality refuses".to_owned());
     }
     Ok(())
-}
-
-fn effective_capabilities() -> Result<u64, String> {
-    let status =
-        std::fs::read_to_string("/proc/self/status").map_err(|e| format!("/proc/self/status: {e}"))?;
-    let line =
-        status.lines().find_map(|l| l.strip_prefix("CapEff:")).ok_or("/proc/self/status has no CapEff")?;
-    u64::from_str_radix(line.trim(), 16).map_err(|e| format!("CapEff {line}: {e}"))
 }
 
 /// A kernel that keeps its memory from BPF too.
@@ -124,6 +79,30 @@ pub fn lockdown() -> Check {
 
 fn lockdown_is_confidentiality() -> bool {
     std::fs::read_to_string("/sys/kernel/security/lockdown").is_ok_and(|t| t.contains("[confidentiality]"))
+}
+
+/// A machine of the matrix: nobody else's processes are in it, so it may run out of memory.
+///
+/// # Errors
+/// The reason, for any other.
+pub fn machine_of_ours() -> Check {
+    let first = std::fs::read_to_string("/proc/1/cmdline").unwrap_or_default();
+    let comm = std::fs::read_to_string("/proc/1/comm").unwrap_or_default();
+    if comm.trim() == "init" && first.starts_with("/init") && std::env::var_os(VIRTUAL).is_some() {
+        return Ok(());
+    }
+    Err("takes all memory of the machine, and this one is not of `cargo xtask vm`".to_owned())
+}
+
+/// The capability to make a process more precious to the kernel than it was.
+///
+/// # Errors
+/// The reason why not.
+pub fn may_lower_oom_score() -> Check {
+    if rungs::effective_capabilities()? >> CAP_SYS_RESOURCE & 1 == 1 {
+        return Ok(());
+    }
+    Err("needs CAP_SYS_RESOURCE to set an oom_score_adj of -1000".to_owned())
 }
 
 /// Where a program stands, by `PATH` and the folders of system programs.

@@ -8,7 +8,9 @@
 //! | [`hierarchies`] | which cgroup hierarchies this host mounts, and where a cgroup must be made |
 //! | [`cgroup`] | a cgroup that the test owns and that goes away with it |
 //! | [`load`] | trees, bursts and OOM kills |
+//! | [`member`] | one process of the load, from its start to its end |
 //! | [`counts`] | what the lines of the test runner count |
+//! | [`facts`] | what was learned of this kernel, for a table |
 //! | [`host`] | what this host allows, and the note a skipped test leaves |
 //!
 //! Nothing here touches a cgroup or a process that it did not make.
@@ -22,8 +24,10 @@ pub mod agent;
 pub mod cgroup;
 pub mod counts;
 pub mod exposition;
+pub mod facts;
 pub mod hierarchies;
 pub mod host;
 pub mod http;
 pub mod load;
+pub mod member;
 pub mod time;

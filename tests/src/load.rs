@@ -1,16 +1,15 @@
 //! Trees, bursts and OOM kills to run an agent against. The binary `cgtap-load` has the same as commands.
 
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::cgroup::remove_tree;
 use crate::hierarchies::{Hierarchies, enable_controllers};
+pub use crate::member::{Killed, Member, hog};
 
 /// Names a load program to use as it is, instead of the one that cargo builds.
 pub const BINARY: &str = "CGTAP_TEST_LOAD";
@@ -118,75 +117,6 @@ pub fn burst(dir: &Path, count: u32) -> Result<Duration> {
         std::fs::remove_dir(&one).with_context(|| one.display().to_string())?;
     }
     Ok(begun.elapsed())
-}
-
-/// A process that was started to be killed for memory.
-#[derive(Clone, Copy, Debug)]
-pub struct Killed {
-    /// Its process id.
-    pub pid: u32,
-    /// When it was started.
-    pub started: SystemTime,
-    /// When its end was seen.
-    pub ended: SystemTime,
-}
-
-/// Starts a process that enters the cgroup at `dir` and takes `mib` MiB of memory, and waits until the kernel kills it.
-///
-/// # Errors
-/// It ended in any other way.
-pub fn hog(load: &Path, dir: &Path, mib: u64) -> Result<Killed> {
-    let started = SystemTime::now();
-    let mut child = start(load, &["hog"], dir, &[&mib.to_string()])?;
-    let pid = child.id();
-    let status = child.wait()?;
-    let ended = SystemTime::now();
-    if status.signal() != Some(rustix::process::Signal::KILL.as_raw()) {
-        bail!("the load ended with {status} instead of being killed");
-    }
-    Ok(Killed { pid, started, ended })
-}
-
-/// A process inside a cgroup, killed by its id on drop.
-#[derive(Debug)]
-pub struct Member(Child);
-
-impl Member {
-    /// Starts `cgtap-load MODE DIR` and waits until it says that it is in the cgroup and has done its work.
-    ///
-    /// # Errors
-    /// It could not enter.
-    pub fn start(load: &Path, mode: &str, dir: &Path) -> Result<Self> {
-        use std::io::BufRead;
-        let mut child = start(load, &[mode], dir, &[])?;
-        let out = child.stdout.take().context("no pipe")?;
-        let member = Self(child);
-        let mut line = String::new();
-        std::io::BufReader::new(out).read_line(&mut line)?;
-        if line.trim() != "ready" {
-            bail!("cgtap-load {mode} {}: said {line:?} instead of ready", dir.display());
-        }
-        Ok(member)
-    }
-
-    /// Its process id.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.0.id()
-    }
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start(load: &Path, mode: &[&str], dir: &Path, rest: &[&str]) -> Result<Child> {
-    let mut command = Command::new(load);
-    command.args(mode).arg(dir).args(rest).stdin(Stdio::null()).stdout(Stdio::piped());
-    command.spawn().with_context(|| format!("cannot start {}", load.display()))
 }
 
 /// Moves this process into the cgroup at `dir`.

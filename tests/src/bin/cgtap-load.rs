@@ -2,6 +2,10 @@
 //!
 //! ```text
 //! cgtap-load hog DIR MIB    enter the cgroup DIR and take MIB of memory
+//! cgtap-load willing DIR MIB    the same as the kernel's first choice
+//! cgtap-load threads DIR MIB N    the same by N threads at once, after saying `ready` and their ids
+//! cgtap-load hold DIR MIB     enter DIR, take MIB, say `ready`, wait
+//! cgtap-load immune DIR MIB   the same, with an oom_score_adj of -1000
 //! cgtap-load work DIR       enter DIR, use some processor time and memory, say `ready`, wait
 //! cgtap-load burn MSEC DIR...  enter each DIR, use a processor for so long, say how many nanoseconds it took
 //! cgtap-load sleep DIR      enter DIR, say `ready`, wait
@@ -15,6 +19,8 @@
 
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::Barrier;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -27,6 +33,16 @@ fn main() -> Result<()> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match *words.as_slice() {
         ["hog", dir, mib] => hog(Path::new(dir), number(mib)?),
+        ["willing", dir, mib] => {
+            score("1000")?;
+            hog(Path::new(dir), number(mib)?)
+        }
+        ["threads", dir, mib, count] => threads(Path::new(dir), number(mib)?, number(count)?),
+        ["hold", dir, mib] => hold(Path::new(dir), number(mib)?),
+        ["immune", dir, mib] => {
+            score("-1000")?;
+            hold(Path::new(dir), number(mib)?)
+        }
         ["work", dir] => work(Path::new(dir)),
         ["burn", msec, ..] => burn(number(msec)?, words.get(2..).unwrap_or_default()),
         ["sleep", dir] => load::enter(Path::new(dir)).map(|()| wait_ready()),
@@ -39,7 +55,8 @@ fn main() -> Result<()> {
             Ok(())
         }
         _ => bail!(
-            "usage: cgtap-load hog DIR MIB | work DIR | burn MSEC DIR... | sleep DIR | burst N | oom N [MIB] | tree N | clean"
+            "usage: cgtap-load hog|willing|hold|immune DIR MIB | threads DIR MIB N | work DIR | burn MSEC DIR... | sleep DIR \
+             | burst N | oom N [MIB] | tree N | clean"
         ),
     }
 }
@@ -50,12 +67,48 @@ fn number<T: std::str::FromStr<Err = std::num::ParseIntError>>(text: &str) -> Re
 
 fn hog(dir: &Path, mib: usize) -> Result<()> {
     load::enter(dir)?;
+    let kept = take(mib);
+    bail!("{} MiB were taken and nobody killed this process", kept.len())
+}
+
+/// Written, not only reserved: the kernel charges a page when it is touched.
+fn take(mib: usize) -> Vec<Vec<u8>> {
     let mut kept = Vec::new();
     for _ in 0..mib {
-        // Written, not only reserved: the kernel charges a page when it is touched.
         kept.push(black_box(vec![1u8; 1 << 20]));
     }
-    bail!("{} MiB were taken and nobody killed this process", kept.len())
+    kept
+}
+
+fn score(value: &str) -> Result<()> {
+    std::fs::write("/proc/self/oom_score_adj", value).with_context(|| format!("oom_score_adj {value}"))
+}
+
+fn hold(dir: &Path, mib: usize) -> Result<()> {
+    load::enter(dir)?;
+    let kept = take(mib);
+    wait_ready();
+    black_box(kept);
+    Ok(())
+}
+
+/// All begin when the ids are told: a thread that is killed tells nothing.
+fn threads(dir: &Path, mib: usize, count: usize) -> Result<()> {
+    load::enter(dir)?;
+    let (begin, (tell, told)) = (Barrier::new(count + 1), channel());
+    std::thread::scope(|scope| {
+        for _ in 0..count {
+            let (tell, begin) = (tell.clone(), &begin);
+            scope.spawn(move || {
+                let _ = tell.send(rustix::thread::gettid().as_raw_nonzero().to_string());
+                begin.wait();
+                black_box(take(mib));
+            });
+        }
+        println!("ready {}", told.iter().take(count).collect::<Vec<_>>().join(" "));
+        begin.wait();
+    });
+    bail!("{count} threads took {mib} MiB each and nobody killed this process")
 }
 
 fn work(dir: &Path) -> Result<()> {

@@ -6,7 +6,8 @@
 //! | [`tree`] | the set of cgroups is the tree, through renames, cut paths, losses and a start amid changes |
 //! | [`containers`] | a container's start and end are events, and its network is its own |
 //! | [`finals`] | a container that ends leaves what it used in all |
-//! | [`oom`] | every OOM kill is an event with the right process and cgroup, at the time it happened |
+//! | [`oom_matrix`] | every OOM kill is an event with the right process, cgroup and limit, by every rung |
+//! | [`oom`] | the count of a container's kills outlives it |
 //! | [`parity`] | every counter is what the kernel's file says |
 //! | [`names`] | no name of a cgroup breaks an output |
 //! | [`http`] | bad requests get an answer that names what is wrong |
@@ -32,6 +33,7 @@ mod http;
 mod lifecycle;
 mod names;
 mod oom;
+mod oom_matrix;
 mod parity;
 mod process;
 mod prometheus;

@@ -13,8 +13,13 @@ use crate::exec;
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Cargo's names of the programs, and where they are in a machine.
-const PROGRAMS: [(&str, &str); 4] =
-    [("cgtap-init", "init"), ("cgtap", "bin/cgtap"), ("cgtap-load", "bin/cgtap-load"), ("live", "bin/live")];
+const PROGRAMS: [(&str, &str); 5] = [
+    ("cgtap-init", "init"),
+    ("cgtap", "bin/cgtap"),
+    ("cgtap-load", "bin/cgtap-load"),
+    ("cgtap-load-shared", "bin/cgtap-load-shared"),
+    ("live", "bin/live"),
+];
 const FOLDERS: [&str; 6] = ["bin", "dev", "proc", "sys", "tmp", "var"];
 
 /// Builds and packs; gives the path of the image.

@@ -5,13 +5,25 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use cgtap_tests::counts::Counts;
-use cgtap_tests::host::SKIP_LOG;
+use cgtap_tests::facts::FACTS;
+use cgtap_tests::host::{SKIP_LOG, VIRTUAL};
 use cgtap_tests::{agent, load};
 
 const TESTS: &str = "/bin/live";
 /// What depends on the kernel. The others are about sockets, files of the repository and programs that are not here.
-const MODULES: [&str; 8] =
-    ["finals::", "lifecycle::", "tree::", "oom::", "parity::", "names::", "containers::", "degrade::"];
+const MODULES: [&str; 10] = [
+    "finals::",
+    "lifecycle::",
+    "lifecycle_matrix::",
+    "tree::",
+    "oom::",
+    "oom_matrix::",
+    "parity::",
+    "names::",
+    "containers::",
+    "degrade::",
+];
+const FACTS_FILE: &str = "/tmp/facts";
 const SKIPS: &str = "/tmp/skips";
 
 /// Runs them and prints the closing line.
@@ -22,7 +34,8 @@ pub(crate) fn run() -> Result<()> {
     let mut command = Command::new(TESTS);
     // One after the other: each kernel is met by one agent at a time, and the console stays readable.
     command.arg("--test-threads=1").args(MODULES).stdin(Stdio::null()).stdout(Stdio::piped());
-    command.env("PATH", "/bin").env("RUST_BACKTRACE", "0").env(SKIP_LOG, SKIPS);
+    command.env("PATH", "/bin").env("RUST_BACKTRACE", "0").env(SKIP_LOG, SKIPS).env(VIRTUAL, "1");
+    command.env(FACTS, FACTS_FILE);
     command.env(agent::BINARY, "/bin/cgtap").env(load::BINARY, "/bin/cgtap-load");
     let mut child = command.spawn().context(TESTS)?;
     let mut counts = Counts::default();
@@ -30,7 +43,8 @@ pub(crate) fn run() -> Result<()> {
     let status = child.wait()?;
     // No file: nothing was skipped.
     let skips = std::fs::read_to_string(SKIPS).unwrap_or_default();
-    for note in skips.lines().chain(counts.ignored.iter().map(String::as_str)) {
+    let facts = std::fs::read_to_string(FACTS_FILE).unwrap_or_default();
+    for note in skips.lines().chain(facts.lines()).chain(counts.ignored.iter().map(String::as_str)) {
         println!("cgtap-init: {note}");
     }
     for name in &counts.names {

@@ -1,0 +1,176 @@
+//! Whose limit is met, and by whom. Each case asserts that kills reported are the kills that the kernel counted and the
+//! processes that were seen to die.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use cgtap_tests::cgroup::TestCgroup;
+use cgtap_tests::hierarchies::enable_controllers;
+use cgtap_tests::load::{self, Killed, Member};
+use cgtap_tests::member::given_child_is_killed;
+use cgtap_tests::time::unix_seconds;
+use serde_json::Value;
+
+use super::wanted::{Wanted, id_of, note_fields};
+use super::watch::{HOG_MIB, LIMIT_MIB, Ours, Watch, kills_of, victim};
+use crate::support::load as program;
+
+/// What the event's clock may differ from ours: it is the kernel's, turned into wall time by the agent.
+const CLOCK_SECONDS: f64 = 0.05;
+
+fn limited() -> (TestCgroup, PathBuf) {
+    let cgroup = TestCgroup::new().unwrap();
+    cgroup.limit_memory(LIMIT_MIB << 20).unwrap();
+    let dir = cgroup.memory_dir().unwrap().to_owned();
+    (cgroup, dir)
+}
+
+/// The events about the processes that died, one each, after comparing their number with the kernel's.
+fn told(watch: &Watch, cgroup: &TestCgroup, died: &[u32], dir: &Path) -> Vec<Value> {
+    let counted = kills_of(dir);
+    assert_eq!(counted, died.len() as u64, "the kernel's count against the processes that were seen to die");
+    let events = watch.told(&Ours::new(died.iter().copied(), cgroup), counted);
+    let victims: HashSet<u64> = events.iter().filter_map(victim).collect();
+    if events.iter().all(|event| victim(event).is_some()) {
+        assert_eq!(victims, died.iter().map(|&pid| u64::from(pid)).collect(), "{events:#?}");
+    }
+    assert_eq!(events.len() as u64, counted, "{events:#?}");
+    events
+}
+
+pub(super) fn leaf(watch: &Watch) {
+    let (cgroup, dir) = limited();
+    let killed: Vec<Killed> = (0..2).map(|_| load::hog(program(), &dir, HOG_MIB).unwrap()).collect();
+    let died: Vec<u32> = killed.iter().map(|killed| killed.pid).collect();
+    let events = told(watch, &cgroup, &died, &dir);
+    for event in &events {
+        Wanted::leaf(&cgroup).assert(event, watch.rung);
+        assert_memory(event);
+        if let Some(killed) = killed.iter().find(|killed| victim(event) == Some(u64::from(killed.pid))) {
+            assert_time(event, killed);
+        }
+    }
+    note_fields(watch.rung, &events);
+    let named = events.iter().filter(|event| event["cgroup"]["path"] == cgroup.path()).count();
+    let metrics = watch.agent.metrics().unwrap();
+    let count = metrics.one("container_oom_events_total", &[("id", &cgroup.path())]).unwrap();
+    assert_eq!(count, Some(named as f64), "the metric has as many as the events that name the cgroup");
+}
+
+fn assert_memory(event: &Value) {
+    let Some(anon) = event.pointer("/victim/anon_rss_bytes").and_then(Value::as_u64) else { return };
+    // What the process had before it entered the cgroup is charged elsewhere.
+    let (least, most) = ((LIMIT_MIB << 20) / 2, (LIMIT_MIB + 1) << 20);
+    assert!((least..most).contains(&anon), "{anon} bytes under {LIMIT_MIB} MiB: {event}");
+}
+
+fn assert_time(event: &Value, killed: &Killed) {
+    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    let at = unix_seconds(event["time"].as_str().unwrap());
+    let (from, to) = (seconds(killed.started) - CLOCK_SECONDS, seconds(killed.ended) + CLOCK_SECONDS);
+    assert!(from <= at && at <= to, "{at} is not between {from} and {to}: {event}");
+}
+
+/// The pod has the limit, the container in it has none.
+pub(super) fn pod(watch: &Watch) {
+    let (pod, above) = limited();
+    // Before 5.11 a limit of v1 is for those below only when asked to be.
+    if above.join("memory.use_hierarchy").exists() {
+        let _ = std::fs::write(above.join("memory.use_hierarchy"), "1");
+    }
+    enable_controllers(&above);
+    let dir = above.join("container");
+    std::fs::create_dir(&dir).unwrap();
+    let killed = load::hog(program(), &dir, HOG_MIB).unwrap();
+    let events = told(watch, &pod, &[killed.pid], &dir);
+    let place = (format!("{}/container", pod.path()), id_of(&dir));
+    let wanted = Wanted { cgroup: place, ..Wanted::leaf(&pod) };
+    events.iter().for_each(|event| wanted.assert(event, watch.rung));
+    note_fields(watch.rung, &events);
+}
+
+/// No limit anywhere, and a process that the kernel likes least.
+pub(super) fn machine(watch: &Watch) {
+    let cgroup = TestCgroup::new().unwrap();
+    let dir = cgroup.memory_dir().unwrap().to_owned();
+    let (hog, _) = Member::with(program(), &["willing"], &dir, &["1048576"]).unwrap();
+    let killed = hog.killed().unwrap();
+    let events = told(watch, &cgroup, &[killed.pid], &dir);
+    // Any process may be the one that found no memory.
+    let wanted = Wanted { owner: None, asked_itself: false, ..Wanted::leaf(&cgroup) };
+    events.iter().for_each(|event| wanted.assert(event, watch.rung));
+}
+
+pub(super) fn group(watch: &Watch) {
+    let (cgroup, dir) = limited();
+    std::fs::write(dir.join("memory.oom.group"), "1").unwrap();
+    let quiet: Vec<Member> =
+        (0..4).map(|_| Member::with(program(), &["hold"], &dir, &["1"]).unwrap().0).collect();
+    let hog = load::hog(program(), &dir, HOG_MIB).unwrap();
+    let mut died = vec![hog.pid];
+    died.extend(quiet.into_iter().map(|member| member.killed().unwrap().pid));
+    let events = told(watch, &cgroup, &died, &dir);
+    let wanted = Wanted { group_kill: true, asked_itself: false, ..Wanted::leaf(&cgroup) };
+    events.iter().for_each(|event| wanted.assert(event, watch.rung));
+    if watch.rung.sees_decisions() {
+        let incidents: HashSet<u64> = events.iter().filter_map(|event| event["incident"].as_u64()).collect();
+        assert_eq!(incidents.len(), 1, "one decision for all five: {events:#?}");
+    }
+}
+
+/// Each thread that meets the limit after the kill is marked by the kernel, and counted by nobody.
+pub(super) fn threads(watch: &Watch) {
+    let (cgroup, dir) = limited();
+    let each = HOG_MIB.to_string();
+    let (hog, threads) = Member::with(program(), &["threads"], &dir, &[&each, "8"]).unwrap();
+    let killed = hog.killed().unwrap();
+    let counted = kills_of(&dir);
+    assert_eq!(counted, 1, "one process died");
+    let ours = Ours::new(threads.into_iter().chain([killed.pid]), &cgroup);
+    let events = watch.told(&ours, counted);
+    assert_eq!(events.len(), 1, "one event for one process: {events:#?}");
+    let wanted = Wanted { asked_itself: false, ..Wanted::leaf(&cgroup) };
+    wanted.assert(&events[0], watch.rung);
+}
+
+/// Two processes die for one decision; the kernel counts one, and says which.
+pub(super) fn shared(watch: &Watch) {
+    let (cgroup, dir) = limited();
+    let program = program().with_file_name("cgtap-load-shared");
+    let (hog, other) = Member::with(&program, &[], &dir, &[&HOG_MIB.to_string()]).unwrap();
+    let killed = hog.killed().unwrap();
+    other.iter().for_each(|&pid| given_child_is_killed(pid).unwrap());
+    assert_eq!(other.len(), 1);
+    let counted = kills_of(&dir);
+    assert_eq!(counted, 1, "one memory, one kill");
+    let events = watch.told(&Ours::new(other.into_iter().chain([killed.pid]), &cgroup), counted);
+    assert_eq!(events.len(), 1, "{events:#?}");
+    // The kernel chooses either of the two, which are as bad as each other.
+    let wanted = Wanted { comm: "cgtap-load-shar", asked_itself: false, ..Wanted::leaf(&cgroup) };
+    wanted.assert(&events[0], watch.rung);
+}
+
+pub(super) fn immune(watch: &Watch) {
+    let (cgroup, dir) = limited();
+    if dir.join("memory.oom.group").exists() {
+        // All go together, but for this one.
+        std::fs::write(dir.join("memory.oom.group"), "1").unwrap();
+    }
+    let (mut immune, _) = Member::with(program(), &["immune"], &dir, &["4"]).unwrap();
+    let killed = load::hog(program(), &dir, HOG_MIB).unwrap();
+    let events = told(watch, &cgroup, &[killed.pid], &dir);
+    let group_kill = dir.join("memory.oom.group").exists();
+    let wanted = Wanted { group_kill, ..Wanted::leaf(&cgroup) };
+    events.iter().for_each(|event| wanted.assert(event, watch.rung));
+    assert!(immune.runs().unwrap(), "a process at -1000 is not killed");
+}
+
+/// As fast as processes can be started.
+pub(super) fn hundred(watch: &Watch) {
+    let (cgroup, dir) = limited();
+    let died: Vec<u32> = (0..100).map(|_| load::hog(program(), &dir, HOG_MIB).unwrap().pid).collect();
+    let events = told(watch, &cgroup, &died, &dir);
+    let wanted = Wanted::leaf(&cgroup);
+    events.iter().for_each(|event| wanted.assert(event, watch.rung));
+}

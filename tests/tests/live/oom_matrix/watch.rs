@@ -1,0 +1,104 @@
+//! An agent on one rung, and the kernel's own count.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use cgtap_tests::agent::Agent;
+use cgtap_tests::cgroup::TestCgroup;
+use cgtap_tests::host::{Rung, machine_of_ours};
+use cgtap_tests::http::Lines;
+use cgtap_tests::load;
+use serde_json::Value;
+
+use crate::support::{self, QUIET, path};
+
+/// The limit that loads meet, and what they ask for.
+pub(super) const LIMIT_MIB: u64 = 20;
+pub(super) const HOG_MIB: u64 = LIMIT_MIB * 8;
+
+/// An agent that tells of kills by one rung only.
+pub(super) struct Watch {
+    pub(super) agent: Agent,
+    pub(super) rung: Rung,
+    stream: Lines,
+    kills_before: u64,
+}
+
+/// Whom a kill may be about: the ids of our processes and their threads, and where they live, for the rungs that know
+/// no ids.
+pub(super) struct Ours {
+    pub(super) ids: HashSet<u64>,
+    pub(super) path: String,
+}
+
+impl Ours {
+    pub(super) fn new(ids: impl IntoIterator<Item = u32>, cgroup: &TestCgroup) -> Self {
+        Self { ids: ids.into_iter().map(u64::from).collect(), path: cgroup.path() }
+    }
+
+    fn has(&self, event: &Value) -> bool {
+        match victim(event) {
+            Some(id) => self.ids.contains(&id),
+            None => path(event).starts_with(&self.path),
+        }
+    }
+}
+
+/// The victim's process id, or its thread's where the kernel tells no more.
+pub(super) fn victim(event: &Value) -> Option<u64> {
+    event.pointer("/victim/tgid").or_else(|| event.pointer("/victim/pid")).and_then(Value::as_u64)
+}
+
+impl Watch {
+    pub(super) fn start(rung: Rung) -> Self {
+        let agent = Agent::start(&["--oom-source", rung.flag(), "--min-interval", "1ms"]).unwrap();
+        let stream = agent.follow("&types=oom_kill").unwrap();
+        Self { agent, rung, stream, kills_before: kills_of_the_machine() }
+    }
+
+    /// The events about these processes, when the kernel counted `count` kills among them. A kill elsewhere, after
+    /// theirs, shows that no further one is on its way.
+    pub(super) fn told(&self, ours: &Ours, count: u64) -> Vec<Value> {
+        let on_this_machine = kills_of_the_machine() - self.kills_before;
+        let mut came = 0;
+        let mut events = self.stream.until(QUIET, |event| {
+            came += u64::from(ours.has(event));
+            came >= count
+        });
+        let marker = TestCgroup::new().unwrap();
+        marker.limit_memory(LIMIT_MIB << 20).unwrap();
+        let last = load::hog(support::load(), marker.memory_dir().unwrap(), HOG_MIB).unwrap();
+        let last = Ours::new([last.pid], &marker);
+        if let Ok(events) = &mut events {
+            events.extend(self.stream.until(QUIET, |event| last.has(event)).unwrap());
+            assert!(events.iter().any(|event| last.has(event)), "no event for a kill after the others");
+            events.retain(|event| !last.has(event));
+        }
+        let events = events.unwrap();
+        if machine_of_ours().is_ok() {
+            // Nobody else is killed there, so nothing else may be reported.
+            assert_eq!(on_this_machine, count, "kills in /proc/vmstat");
+            assert_eq!(events.len() as u64, count, "{events:#?}");
+        } else {
+            assert!(on_this_machine >= count, "/proc/vmstat has {on_this_machine} kills, the cgroup {count}");
+        }
+        events.into_iter().filter(|event| ours.has(event)).collect()
+    }
+}
+
+/// `oom_kill` of `/proc/vmstat`.
+fn kills_of_the_machine() -> u64 {
+    value_of(Path::new("/proc/vmstat"), "oom_kill")
+}
+
+/// `oom_kill` of a cgroup: `memory.events` of v2, or `memory.oom_control` of v1.
+pub(super) fn kills_of(dir: &Path) -> u64 {
+    let v2 = dir.join("memory.events");
+    value_of(&if v2.exists() { v2 } else { dir.join("memory.oom_control") }, "oom_kill")
+}
+
+fn value_of(file: &Path, key: &str) -> u64 {
+    let text = std::fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.parse().ok());
+    value.unwrap_or_else(|| panic!("{} has no {key}", file.display()))
+}
