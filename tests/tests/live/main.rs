@@ -2,8 +2,9 @@
 //!
 //! | module | promise |
 //! |---|---|
-//! | [`lifecycle`] | every cgroup made and removed is an event, once, in order |
-//! | [`tree`] | the set of cgroups is the tree, through renames, cut paths, losses and a start amid changes |
+//! | [`lifecycle_matrix`] | every cgroup made and removed is an event, once, in order, by every rung; a loss is mended |
+//! | [`lifecycle`] | one cgroup is one event over all hierarchies; a follower may come back |
+//! | [`tree`] | the set of cgroups is the tree, through renames and cut paths |
 //! | [`containers`] | a container's start and end are events, and its network is its own |
 //! | [`finals`] | a container that ends leaves what it used in all |
 //! | [`oom_matrix`] | every OOM kill is an event with the right process, cgroup and limit, by every rung |
@@ -31,6 +32,7 @@ mod deploy;
 mod finals;
 mod http;
 mod lifecycle;
+mod lifecycle_matrix;
 mod names;
 mod oom;
 mod oom_matrix;

@@ -1,16 +1,13 @@
-//! The set of cgroups is the tree: through renames, cut paths, losses and a start amid changes.
+//! The set of cgroups is the tree: through renames and cut paths.
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use cgtap_tests::agent::{Agent, Signal};
+use cgtap_tests::agent::Agent;
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::hierarchies::Hierarchies;
 use cgtap_tests::host::{Check, Rung, bpf, bpf_probe_read, memory_cgroups, skip_unless};
-use cgtap_tests::load;
-use serde_json::Value;
 
 use crate::support::{QUIET, kind, path};
 
@@ -40,7 +37,7 @@ fn there_is(dir: &Path, parent: &str) -> BTreeSet<String> {
 }
 
 /// Waits until the agent shows what there is; a walk after a loss takes a moment.
-fn assert_becomes_the_tree(agent: &Agent, dir: &Path, parent: &str) {
+pub fn assert_becomes_the_tree(agent: &Agent, dir: &Path, parent: &str) {
     let deadline = Instant::now() + QUIET;
     loop {
         let (shown, there_is) = (shown(agent, parent), there_is(dir, parent));
@@ -118,94 +115,4 @@ fn a_path_beyond_the_kernels_buffer_is_marked_and_then_found() {
     std::fs::remove_dir(dir.join(names.join("/"))).unwrap();
     let gone = stream.until(QUIET, |e| kind(e) == "cgroup_removed" && path(e).starts_with(&top)).unwrap();
     assert_eq!(path(gone.last().unwrap()), whole);
-}
-
-#[test]
-fn a_loss_is_told_and_a_walk_mends_it() {
-    if skip_unless("tree::a_loss_is_told_and_a_walk_mends_it", needs_events()) {
-        return;
-    }
-    // One page: the burst below overruns it many times.
-    let agent = Agent::start(&["--min-interval", "1ms", "--lifecycle-ring-bytes", "4096"]).unwrap();
-    let stream = agent.follow("&types=lost").unwrap();
-    let parent = TestCgroup::new().unwrap();
-    let dir = parent.memory_dir().unwrap();
-    // An agent that stands still loses for sure, however slow the machine is.
-    agent.signal(Signal::STOP).unwrap();
-    for number in 0..40 {
-        std::fs::create_dir(dir.join(format!("stays{number}"))).unwrap();
-        load::burst(dir, 20).unwrap();
-    }
-    agent.signal(Signal::CONT).unwrap();
-    let events = stream.until(QUIET, |e| kind(e) == "lost").unwrap();
-    let lost = events.last().unwrap();
-    assert!(lost["records"].as_u64().unwrap() > 0 && lost["source"] == "tp_btf", "{lost}");
-    assert_becomes_the_tree(&agent, dir, &parent.path());
-    let status = agent.get("/status").unwrap().json().unwrap();
-    let hooks = status["hooks"].as_array().unwrap();
-    let dropped: u64 = hooks.iter().filter_map(|hook| hook["counters"]["dropped"].as_u64()).sum();
-    assert_eq!(status["lost_records"].as_u64(), Some(dropped), "{status}");
-    for hook in hooks {
-        let counter = |name: &str| hook["counters"][name].as_u64().unwrap();
-        assert_eq!(counter("seen"), counter("submitted") + counter("dropped"), "{hook}");
-    }
-}
-
-#[test]
-fn a_start_amid_changes_sees_each_cgroup_once() {
-    if skip_unless("tree::a_start_amid_changes_sees_each_cgroup_once", needs_events()) {
-        return;
-    }
-    let parent = TestCgroup::new().unwrap();
-    let (top, dir) = (parent.path(), parent.memory_dir().unwrap());
-    for number in 0..500 {
-        std::fs::create_dir(dir.join(format!("before{number}"))).unwrap();
-    }
-    let stop = AtomicBool::new(false);
-    let (agent, events) = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for number in 0.. {
-                std::fs::create_dir(dir.join(format!("meanwhile{number}"))).unwrap();
-                // Two of three go again, one of them from before the start.
-                if number % 3 != 0 {
-                    std::fs::remove_dir(dir.join(format!("meanwhile{number}"))).unwrap();
-                } else if number < 500 {
-                    std::fs::remove_dir(dir.join(format!("before{number}"))).unwrap();
-                }
-                if stop.load(Ordering::Relaxed) {
-                    return;
-                }
-                std::thread::sleep(Duration::from_micros(200));
-            }
-        });
-        let agent = Agent::start(&["--min-interval", "1ms"]).unwrap();
-        std::thread::sleep(Duration::from_millis(200));
-        stop.store(true, Ordering::Relaxed);
-        let events = agent.get(&format!("/events?cgroup={top}")).unwrap();
-        (agent, events)
-    });
-    assert_becomes_the_tree(&agent, dir, &top);
-    assert_alternates(events.text().unwrap());
-}
-
-/// Per path creations and removals take turns, and nothing is created that was there before.
-fn assert_alternates(ndjson: &str) {
-    let mut standing = BTreeSet::new();
-    let events: Vec<Value> = ndjson.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(events.len() > 50, "only {} events: the test changed too little", events.len());
-    for event in &events {
-        let path = path(event).to_owned();
-        match kind(event) {
-            "cgroup_created" => {
-                assert!(!path.contains("/before"), "{event}");
-                assert!(standing.insert(path), "twice: {event}");
-            }
-            "cgroup_removed" => {
-                let known = standing.remove(&path);
-                // What the first walk found left no event when it came.
-                assert!(known || path.contains("/before") || event["source"] != "walk", "{event}");
-            }
-            other => panic!("{other}: {event}"),
-        }
-    }
 }

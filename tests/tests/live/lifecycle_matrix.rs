@@ -1,0 +1,300 @@
+//! Cgroups reported are the cgroups that were made, on every rung: fast, deep, with long names, after a loss, and when
+//! the agent starts among many.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use cgtap_tests::agent::{Agent, Signal};
+use cgtap_tests::cgroup::TestCgroup;
+use cgtap_tests::facts;
+use cgtap_tests::host::{Check, Rung, bpf_probe_read, memory_cgroups, skip_unless};
+use cgtap_tests::load;
+use serde_json::Value;
+
+use crate::support::{QUIET, assert_unbroken, kind, name_below, path};
+use crate::tree::assert_becomes_the_tree;
+
+/// As many as no buffer of the default size holds at once.
+const MANY: u32 = 50_000;
+/// For the second rung of BPF: the rings and the way behind them are the same.
+const FEWER: u32 = 5_000;
+/// Cgroups that are there when the agent starts.
+const BEFORE: u32 = 1_000;
+const DEEP: usize = 30;
+/// The kernel's limit of a name (`NAME_MAX`).
+const NAME_BYTES: usize = 255;
+/// The kernel's buffer for the paths of its tracepoints, without the NUL.
+const KERNEL_PATH_BYTES: usize = 1023;
+
+fn case(name: &str, rung: Rung, also: fn(Rung) -> Check, body: fn(Rung)) {
+    let name = name.split_once("::").map_or(name, |(_, name)| name);
+    if skip_unless(name, memory_cgroups().and_then(|()| rung.must_serve()).and_then(|()| also(rung))) {
+        return;
+    }
+    body(rung);
+}
+
+fn anywhere(_: Rung) -> Check {
+    Ok(())
+}
+
+fn tells_each(rung: Rung) -> Check {
+    if rung.tells_each() { Ok(()) } else { Err(format!("{} looks at what there is", rung.flag())) }
+}
+
+/// Only a tracepoint gives a path that may be cut; where helpers are refused, paths are found by id and are whole.
+fn cuts_paths(rung: Rung) -> Check {
+    tells_each(rung).and_then(|()| bpf_probe_read())
+}
+
+macro_rules! on_each_rung {
+    ($($module:ident $rung:ident),*) => {$(
+        mod $module {
+            const RUNG: super::Rung = super::Rung::$rung;
+
+            #[test]
+            fn a_burst() {
+                super::case(concat!(module_path!(), "::a_burst"), RUNG, super::anywhere, super::burst);
+            }
+
+            #[test]
+            fn a_burst_through_a_small_ring() {
+                let name = concat!(module_path!(), "::a_burst_through_a_small_ring");
+                super::case(name, RUNG, super::tells_each, super::small_ring);
+            }
+
+            #[test]
+            fn a_start_amid_changes() {
+                let name = concat!(module_path!(), "::a_start_amid_changes");
+                super::case(name, RUNG, super::anywhere, super::start_amid_changes);
+            }
+
+            #[test]
+            fn deep_trees_and_long_names() {
+                let name = concat!(module_path!(), "::deep_trees_and_long_names");
+                super::case(name, RUNG, super::anywhere, super::deep_and_long);
+            }
+
+            #[test]
+            fn paths_at_the_kernels_limit() {
+                let name = concat!(module_path!(), "::paths_at_the_kernels_limit");
+                super::case(name, RUNG, super::cuts_paths, super::paths_at_the_limit);
+            }
+        }
+    )*};
+}
+
+on_each_rung!(tp_btf TpBtf, tracepoint Tracepoint, inotify Inotify, walk Walk);
+
+fn agent(rung: Rung, more: &[&str]) -> Agent {
+    Agent::start(&[&["--lifecycle-source", rung.flag(), "--min-interval", "1ms"], more].concat()).unwrap()
+}
+
+/// How many the full speed is tried with: once per machine with the whole number.
+fn burst_of(rung: Rung) -> u32 {
+    if rung == Rung::TpBtf || Rung::TpBtf.must_serve().is_err() { MANY } else { FEWER }
+}
+
+fn burst(rung: Rung) {
+    let agent = agent(rung, &[]);
+    let parent = TestCgroup::new().unwrap();
+    let dir = parent.memory_dir().unwrap();
+    if !rung.tells_each() {
+        load::burst(dir, FEWER).unwrap();
+        (0..100).for_each(|n| std::fs::create_dir(dir.join(format!("stays{n}"))).unwrap());
+        return assert_becomes_the_tree(&agent, dir, &parent.path());
+    }
+    let count = burst_of(rung);
+    let stream = agent.follow("").unwrap();
+    let events = std::thread::scope(|scope| {
+        scope.spawn(|| load::burst(dir, count).unwrap());
+        read_burst(&stream, &parent.path(), count)
+    });
+    assert_unbroken(&events);
+    assert_each_once(&events, &parent.path(), count, rung);
+    assert_nothing_dropped(&agent);
+    let kinds: BTreeSet<&str> = events.iter().map(kind).filter(|k| k.starts_with("cgroup_")).collect();
+    facts::note("lifecycle", rung.flag(), kinds);
+}
+
+/// Events until the last cgroup of the burst is gone.
+fn read_burst(stream: &cgtap_tests::http::Lines, parent: &str, count: u32) -> Vec<Value> {
+    let mut gone = 0;
+    let done = |event: &Value| {
+        gone += u32::from(kind(event) == "cgroup_removed" && name_below(event, parent).is_some());
+        gone == count
+    };
+    stream.until(QUIET, done).unwrap()
+}
+
+/// Each cgroup of the burst was created once and then removed once.
+fn assert_each_once(events: &[Value], parent: &str, count: u32, rung: Rung) {
+    let mut seen: HashMap<String, Vec<&str>> = HashMap::new();
+    for event in events {
+        if let Some(name) = name_below(event, parent) {
+            assert_eq!(event["source"], rung.flag(), "{event}");
+            seen.entry(name).or_default().push(kind(event));
+        }
+    }
+    assert_eq!(seen.len(), count as usize, "cgroups that any event was about");
+    for (path, kinds) in seen {
+        assert_eq!(kinds, ["cgroup_created", "cgroup_removed"], "{path}");
+    }
+}
+
+fn assert_nothing_dropped(agent: &Agent) {
+    let status = agent.get("/status").unwrap().json().unwrap();
+    assert_eq!(status["lost_records"], 0, "{status}");
+    let hooks = status["hooks"].as_array().unwrap();
+    assert!(!hooks.is_empty(), "{status}");
+    for hook in hooks {
+        assert_eq!(hook["counters"]["dropped"], 0, "{hook}");
+    }
+}
+
+/// One page: the burst overruns it many times.
+fn small_ring(rung: Rung) {
+    let agent = agent(rung, &["--lifecycle-ring-bytes", "4096"]);
+    let stream = agent.follow("&types=lost").unwrap();
+    let parent = TestCgroup::new().unwrap();
+    let dir = parent.memory_dir().unwrap();
+    // An agent that stands still loses for sure, however slow the machine is.
+    agent.signal(Signal::STOP).unwrap();
+    for number in 0..40 {
+        std::fs::create_dir(dir.join(format!("stays{number}"))).unwrap();
+        load::burst(dir, 20).unwrap();
+    }
+    agent.signal(Signal::CONT).unwrap();
+    // And one that runs may lose more, while it mends what it lost before.
+    load::burst(dir, FEWER).unwrap();
+    let events = stream.until(QUIET, |e| kind(e) == "lost").unwrap();
+    let lost = events.last().unwrap();
+    assert!(lost["records"].as_u64().unwrap() > 0 && lost["source"] == rung.flag(), "{lost}");
+    assert_becomes_the_tree(&agent, dir, &parent.path());
+    assert_losses_add_up(&agent);
+}
+
+fn assert_losses_add_up(agent: &Agent) {
+    let status = agent.get("/status").unwrap().json().unwrap();
+    let hooks = status["hooks"].as_array().unwrap();
+    let dropped: u64 = hooks.iter().filter_map(|hook| hook["counters"]["dropped"].as_u64()).sum();
+    assert_eq!(status["lost_records"].as_u64(), Some(dropped), "{status}");
+    for hook in hooks {
+        let counter = |name: &str| hook["counters"][name].as_u64().unwrap();
+        assert_eq!(counter("seen"), counter("submitted") + counter("dropped"), "{hook}");
+    }
+}
+
+fn start_amid_changes(rung: Rung) {
+    let parent = TestCgroup::new().unwrap();
+    let (top, dir) = (parent.path(), parent.memory_dir().unwrap());
+    (0..BEFORE).for_each(|number| std::fs::create_dir(dir.join(format!("before{number}"))).unwrap());
+    let stop = AtomicBool::new(false);
+    let (agent, events) = std::thread::scope(|scope| {
+        scope.spawn(|| change(dir, &stop));
+        let agent = agent(rung, &[]);
+        std::thread::sleep(Duration::from_millis(200));
+        stop.store(true, Ordering::Relaxed);
+        let events = agent.get(&format!("/events?cgroup={top}")).unwrap();
+        (agent, events)
+    });
+    assert_becomes_the_tree(&agent, dir, &top);
+    if rung.tells_each() {
+        assert_alternates(events.text().unwrap());
+    }
+}
+
+/// Makes cgroups until it is told to stop. Two of three go again, and with the third one from before the start.
+fn change(dir: &Path, stop: &AtomicBool) {
+    for number in 0.. {
+        std::fs::create_dir(dir.join(format!("meanwhile{number}"))).unwrap();
+        if number % 3 != 0 {
+            std::fs::remove_dir(dir.join(format!("meanwhile{number}"))).unwrap();
+        } else if number < BEFORE {
+            std::fs::remove_dir(dir.join(format!("before{number}"))).unwrap();
+        }
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// Per path creations and removals take turns, and nothing is created that was there before.
+fn assert_alternates(ndjson: &str) {
+    let mut standing = BTreeSet::new();
+    let events: Vec<Value> = ndjson.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.len() > 50, "only {} events: the test changed too little", events.len());
+    for event in &events {
+        let path = path(event).to_owned();
+        match kind(event) {
+            "cgroup_created" => {
+                assert!(!path.contains("/before"), "{event}");
+                assert!(standing.insert(path), "twice: {event}");
+            }
+            "cgroup_removed" => {
+                let known = standing.remove(&path);
+                // What the first walk found left no event when it came.
+                assert!(known || path.contains("/before") || event["source"] != "walk", "{event}");
+            }
+            other => panic!("{other}: {event}"),
+        }
+    }
+}
+
+/// 30 levels of short names, and one of the longest name that there is.
+fn deep_and_long(rung: Rung) {
+    let agent = agent(rung, &[]);
+    let stream = agent.follow("").unwrap();
+    let parent = TestCgroup::new().unwrap();
+    let (top, dir) = (parent.path(), parent.memory_dir().unwrap());
+    let long = "n".repeat(NAME_BYTES);
+    std::fs::create_dir(dir.join(&long)).unwrap();
+    let mut deep = String::new();
+    for level in 0..DEEP {
+        deep.push_str(&format!("/d{level}"));
+        std::fs::create_dir(dir.join(&deep[1..])).unwrap();
+    }
+    assert_becomes_the_tree(&agent, dir, &top);
+    if !rung.tells_each() {
+        return;
+    }
+    let last = format!("{top}{deep}");
+    let events = stream.until(QUIET, |e| path(e) == last).unwrap();
+    let made: Vec<&str> = events.iter().map(path).filter(|p| p.starts_with(&format!("{top}/"))).collect();
+    assert_eq!(made.len(), DEEP + 1, "{made:?}");
+    assert_eq!(made.first(), Some(&format!("{top}/{long}").as_str()), "in the order in which they were made");
+    let cut: Vec<&Value> = events.iter().filter(|e| e["cgroup"]["path_cut"] == true).collect();
+    assert!(cut.is_empty(), "no path is cut that is not longer than the kernel's buffer: {cut:?}");
+}
+
+/// One byte short of the kernel's buffer, all of it, and one byte more: what may be cut is marked, and found by a walk.
+fn paths_at_the_limit(rung: Rung) {
+    let agent = agent(rung, &[]);
+    let parent = TestCgroup::new().unwrap();
+    let (top, dir) = (parent.path(), parent.memory_dir().unwrap());
+    let mut above = String::new();
+    while top.len() + above.len() + 1 + NAME_BYTES < KERNEL_PATH_BYTES - 1 {
+        above.push_str(&format!("/{}", "a".repeat(200)));
+        std::fs::create_dir(dir.join(&above[1..])).unwrap();
+    }
+    let stream = agent.follow("&types=cgroup_created").unwrap();
+    for (bytes, may_be_cut) in
+        [(KERNEL_PATH_BYTES - 1, false), (KERNEL_PATH_BYTES, true), (KERNEL_PATH_BYTES + 1, true)]
+    {
+        let name = "z".repeat(bytes - (top.len() + above.len() + 1));
+        let whole = format!("{top}{above}/{name}");
+        std::fs::create_dir(dir.join(&above[1..]).join(&name)).unwrap();
+        let id = {
+            use std::os::unix::fs::MetadataExt;
+            std::fs::metadata(dir.join(&above[1..]).join(&name)).unwrap().ino()
+        };
+        let events = stream.until(QUIET, |e| e["cgroup"]["id"] == id).unwrap();
+        let made = events.last().unwrap();
+        assert_eq!(made["cgroup"]["path_cut"] == true, may_be_cut, "{bytes} bytes: {made}");
+        assert_eq!(path(made), &whole[..bytes.min(KERNEL_PATH_BYTES)], "{bytes} bytes");
+        assert_becomes_the_tree(&agent, dir, &top);
+    }
+}
