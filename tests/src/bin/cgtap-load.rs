@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cgtap-load hog DIR MIB    enter the cgroup DIR and take MIB of memory
-//! cgtap-load willing DIR MIB    the same as the kernel's first choice
+//! cgtap-load willing DIR MIB    the same as the kernel's first choice, after saying `ready`
 //! cgtap-load threads DIR MIB N    the same by N threads at once, after saying `ready` and their ids
 //! cgtap-load hold DIR MIB     enter DIR, take MIB, say `ready`, wait
 //! cgtap-load immune DIR MIB   the same, with an oom_score_adj of -1000
@@ -35,6 +35,7 @@ fn main() -> Result<()> {
         ["hog", dir, mib] => hog(Path::new(dir), number(mib)?),
         ["willing", dir, mib] => {
             score("1000")?;
+            println!("ready");
             hog(Path::new(dir), number(mib)?)
         }
         ["threads", dir, mib, count] => threads(Path::new(dir), number(mib)?, number(count)?),

@@ -31,7 +31,7 @@ pub enum Rung {
 }
 
 /// Rungs that the agent does not serve yet: their tests skip, and say so.
-const NOT_YET: &[Rung] = &[Rung::MemoryEvents, Rung::OomControl, Rung::Kmsg, Rung::Inotify];
+const NOT_YET: &[Rung] = &[Rung::Inotify];
 
 impl Rung {
     /// The value for `--lifecycle-source` and `--oom-source`.

@@ -16,6 +16,17 @@ mod watch;
 
 use watch::Watch;
 
+/// Best first.
+const OOM_RUNGS: [Rung; 7] = [
+    Rung::Fentry,
+    Rung::Kprobe,
+    Rung::TpBtf,
+    Rung::Tracepoint,
+    Rung::MemoryEvents,
+    Rung::OomControl,
+    Rung::Kmsg,
+];
+
 fn case(name: &str, rung: Rung, also: fn() -> Check, body: fn(&Watch)) {
     // `live::oom_matrix::...`: a skipped test is named as the test runner names it.
     let name = name.split_once("::").map_or(name, |(_, name)| name);

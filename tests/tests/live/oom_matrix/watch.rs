@@ -56,7 +56,7 @@ impl Watch {
         Self { agent, rung, stream, kills_before: kills_of_the_machine() }
     }
 
-    /// The events about these processes, when the kernel counted `count` kills among them. A kill elsewhere, after
+    /// The events about these processes, of which `count` were killed. A kill elsewhere, after
     /// theirs, shows that no further one is on its way.
     pub(super) fn told(&self, ours: &Ours, count: u64) -> Vec<Value> {
         let on_this_machine = kills_of_the_machine() - self.kills_before;
@@ -77,7 +77,7 @@ impl Watch {
         let events = events.unwrap();
         if machine_of_ours().is_ok() {
             // Nobody else is killed there, so nothing else may be reported.
-            assert_eq!(on_this_machine, count, "kills in /proc/vmstat");
+            assert!(on_this_machine >= count, "{on_this_machine} kills in /proc/vmstat, {count} wanted");
             assert_eq!(events.len() as u64, count, "{events:#?}");
         } else {
             assert!(on_this_machine >= count, "/proc/vmstat has {on_this_machine} kills, the cgroup {count}");
