@@ -65,6 +65,13 @@ impl Hierarchies {
         self.0.iter().filter(|h| h.useful()).collect()
     }
 
+    /// A file of the cgroup `path` (with its leading slash) in v2, with or without controllers.
+    #[must_use]
+    pub fn v2_file(&self, path: &str, name: &str) -> Option<PathBuf> {
+        let v2 = self.0.iter().find(|hierarchy| hierarchy.v2)?;
+        Some(v2.mount.join(path.trim_start_matches('/')).join(name))
+    }
+
     /// A kernel file of the cgroup `path` (with its leading slash), in the hierarchy of `controller`.
     #[must_use]
     pub fn file(&self, controller: &str, path: &str, name: &str) -> Option<PathBuf> {
