@@ -37,7 +37,8 @@ enum Command {
         #[arg(last = true)]
         args: Vec<String>,
     },
-    /// Everything that must pass: format, lints, tidy, the BPF object, all tests. CI runs this.
+    /// Everything that must pass: format, lints, tidy, the BPF object, all tests, also on other
+    /// kernels. CI runs this.
     Test,
     /// Compare the agent with cAdvisor on the same tree of cgroups. Root.
     Bench {
@@ -50,6 +51,9 @@ enum Command {
     },
     /// Run the live tests on other kernels and cgroup layouts, in virtual machines.
     Vm {
+        /// Put what the machines say into the table of docs/kernels.md, instead of comparing.
+        #[arg(long)]
+        write: bool,
         /// Machines, or the first parts of their names; all without any.
         names: Vec<String>,
     },
@@ -73,7 +77,7 @@ fn run(command: Command) -> Result<()> {
         Command::Run { args } => run::run(&args),
         Command::Test => test::run(),
         Command::Bench { pods, scrapes } => bench::run(pods, scrapes),
-        Command::Vm { names } => vm::run(&names),
+        Command::Vm { names, write } => vm::run(&names, write),
         Command::Tidy => tidy::run(),
     }
 }

@@ -6,7 +6,7 @@
 use anyhow::Result;
 
 use crate::apt::{self, Need};
-use crate::{ebpf, exec, tidy};
+use crate::{ebpf, exec, tidy, vm};
 
 mod cargo_test;
 pub(crate) mod tally;
@@ -38,6 +38,7 @@ pub(crate) fn run() -> Result<()> {
     tally.step("tidy", tidy::run);
     bpf(&mut tally);
     cargo_test::run(&mut tally);
+    vm::test(&mut tally);
     println!("\n{}", tally.report());
     if tally.failed() > 0 {
         // The report is the message, and its last line stays the last line.

@@ -1,4 +1,4 @@
-//! `cargo xtask vm [NAME...]`: the live tests on other kernels and cgroup layouts, in virtual machines.
+//! `cargo xtask vm [--write] [NAME...]`: the live tests on other kernels and cgroup layouts, in virtual machines.
 //!
 //! | module | does |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | [`cpio`] | the form of an initramfs |
 //! | [`boot`] | starts a machine under qemu, keeps its console in a file, ends it when it hangs |
 //! | [`console`] | what a console says |
+//! | [`table`] | what events contain on each kernel, for the documentation |
 //!
 //! qemu emulates the processor, so that the same runs on every host. A kernel that cannot be fetched is a skipped
 //! machine; a machine that says no count is a failed one. The last line is `N passed, N failed, N skipped`.
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::apt::{self, Need};
 use crate::exec;
@@ -30,9 +31,11 @@ mod cpio;
 mod image;
 mod kernel;
 mod machines;
+mod table;
 
 use boot::Outcome;
 use machines::Machine;
+use table::Table;
 
 /// Each has two processors; more at a time would be slower on a host with two.
 const AT_A_TIME: usize = 2;
@@ -47,28 +50,67 @@ struct Ready<'a> {
     kernel: PathBuf,
 }
 
-/// Runs the machines that these names mean, or all.
+/// Runs the machines that these names mean, or all. After all of them the table in the documentation is compared with
+/// what they said, or written.
 ///
 /// # Errors
 /// A name means none, or something that all of them need is missing.
-pub(crate) fn run(names: &[String]) -> Result<()> {
+pub(crate) fn run(names: &[String], write: bool) -> Result<()> {
+    if write && !names.is_empty() {
+        bail!("--write wants all machines, and not {} alone", names.join(", "));
+    }
     let chosen = machines::choose(names)?;
     apt::ensure("virtual machines", &PROGRAMS)?;
-    let begun = Instant::now();
-    let folder = exec::cache()?.join("vm");
-    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    let _alone = alone(&folder)?;
-    let image = image::make(&folder)?;
     let mut tally = Tally::default();
-    let ready = with_kernels(&chosen, &mut tally);
-    boot_all(&ready, &image, &folder, &mut tally);
-    println!("\n{} of {} machines in {} s", ready.len(), chosen.len(), begun.elapsed().as_secs());
+    let table = machines(&chosen, &mut tally)?;
+    if names.is_empty() {
+        tally_table(table.as_ref(), write, &mut tally);
+    }
     println!("{}", tally.report());
     if tally.failed() > 0 {
         // The report is the message, and its last line stays the last line.
         std::process::exit(1);
     }
     Ok(())
+}
+
+/// All machines as a part of the test command: where they cannot run each is a skipped line.
+pub(crate) fn test(tally: &mut Tally) {
+    println!("\n== virtual machines");
+    let Ok(chosen) = machines::choose(&[]) else { return };
+    if let Err(why) = apt::ensure("virtual machines", &PROGRAMS) {
+        for machine in chosen {
+            tally.skip(machine.name, &format!("{why:#}"));
+        }
+        return;
+    }
+    match machines(&chosen, tally) {
+        Ok(table) => tally_table(table.as_ref(), false, tally),
+        Err(error) => tally.step("virtual machines", || Err(error)),
+    }
+}
+
+/// Boots them; what they said, when all of them came to a good end.
+fn machines(chosen: &[&Machine], tally: &mut Tally) -> Result<Option<Table>> {
+    let begun = Instant::now();
+    let folder = exec::cache()?.join("vm");
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let _alone = alone(&folder)?;
+    let image = image::make(&folder)?;
+    let ready = with_kernels(chosen, tally);
+    let before = tally.failed();
+    let table = boot_all(&ready, &image, &folder, tally);
+    println!("\n{} of {} machines in {} s", ready.len(), chosen.len(), begun.elapsed().as_secs());
+    Ok((ready.len() == chosen.len() && tally.failed() == before).then_some(table))
+}
+
+fn tally_table(table: Option<&Table>, write: bool, tally: &mut Tally) {
+    let name = "the table in docs/kernels.md";
+    match table {
+        Some(table) if write => tally.step(name, || table.write()),
+        Some(table) => tally.step(name, || table.check()),
+        None => tally.skip(name, "not all machines came to a good end"),
+    }
 }
 
 /// Waits for another run of this command: image and consoles are files of the same names. The lock goes with the file.
@@ -97,23 +139,28 @@ fn with_kernels<'a>(chosen: &[&'a Machine], tally: &mut Tally) -> Vec<Ready<'a>>
     ready
 }
 
-fn boot_all(ready: &[Ready], image: &Path, folder: &Path, tally: &mut Tally) {
-    let (queue, tally) = (Mutex::new(ready.iter()), Mutex::new(tally));
+fn boot_all(ready: &[Ready], image: &Path, folder: &Path, tally: &mut Tally) -> Table {
+    let (queue, heard) = (Mutex::new(ready.iter().enumerate()), Mutex::new((tally, Table::default())));
     let next = || queue.lock().ok().and_then(|mut queue| queue.next());
     std::thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
             scope.spawn(|| {
-                while let Some(Ready { machine, kernel }) = next() {
+                while let Some((place, Ready { machine, kernel })) = next() {
                     let begun = Instant::now();
                     let outcome = boot::run(machine, kernel, image, folder);
                     let seconds = begun.elapsed().as_secs();
-                    if let Ok(mut tally) = tally.lock() {
-                        report(machine, outcome, seconds, &mut tally);
+                    if let Ok(mut heard) = heard.lock() {
+                        let (tally, table) = &mut *heard;
+                        if let Ok(Outcome { console, bad_end: None }) = &outcome {
+                            table.add(place, machine, &console.facts);
+                        }
+                        report(machine, outcome, seconds, tally);
                     }
                 }
             });
         }
     });
+    heard.into_inner().map(|(_, table)| table).unwrap_or_default()
 }
 
 /// One line for the machine, what its failed tests printed, and its counts into the sum.

@@ -51,7 +51,7 @@ impl Tally {
     /// What was skipped and what failed, and the counts alone on the last line.
     pub(crate) fn report(&self) -> String {
         let mut text = String::new();
-        for skip in &self.skips {
+        for skip in folded(&self.skips) {
             let _ = writeln!(text, "{skip}");
         }
         for failure in &self.failures {
@@ -61,6 +61,32 @@ impl Tally {
             write!(text, "{} passed, {} failed, {} skipped", self.passed, self.failed(), self.skips.len());
         text
     }
+}
+
+/// Notes `skipped: [WHERE: ]MODULE::TEST: why`; those of one module with one reason become one, with their number.
+fn folded(skips: &[String]) -> Vec<String> {
+    let mut groups: Vec<(&str, &str, Vec<&str>)> = Vec::new();
+    for skip in skips {
+        let (module, why) = split_note(skip).unwrap_or((skip, ""));
+        match groups.iter_mut().find(|(m, w, _)| (*m, *w) == (module, why)) {
+            Some((_, _, notes)) => notes.push(skip),
+            None => groups.push((module, why, vec![skip])),
+        }
+    }
+    let line = |(module, why, notes): (&str, &str, Vec<&str>)| match notes.as_slice() {
+        [one] => (*one).to_owned(),
+        many => format!("{module}:: ({} tests): {why}", many.len()),
+    };
+    groups.into_iter().map(line).collect()
+}
+
+/// What stands before the test's own name, and behind it.
+fn split_note(note: &str) -> Option<(&str, &str)> {
+    let (_, tail) = note.split_once("::")?;
+    let (path, why) = tail.split_once(": ")?;
+    let name = path.rsplit("::").next()?;
+    let module = note.strip_suffix(why)?.strip_suffix(": ")?.strip_suffix(name)?.strip_suffix("::")?;
+    Some((module, why))
 }
 
 #[cfg(test)]
@@ -87,5 +113,17 @@ mod tests {
         let mut tally = Tally::default();
         tally.add(1, vec![], 0, vec!["skipped: a: b".to_owned()]);
         assert_eq!(tally.report().lines().last(), Some("0 passed, 0 failed, 1 skipped"));
+    }
+
+    #[test]
+    fn one_reason_of_many_tests_is_one_line() {
+        let notes =
+            ["skipped: 6.1-v1: a::b::c: no: x", "skipped: 6.1-v1: a::b::d: no: x", "skipped: far: no moon"];
+        let notes = notes.map(str::to_owned);
+        assert_eq!(folded(&notes), ["skipped: 6.1-v1: a::b:: (2 tests): no: x", "skipped: far: no moon"]);
+        assert_eq!(folded(&notes[1..2]), ["skipped: 6.1-v1: a::b::d: no: x"]);
+        let mut tally = Tally::default();
+        tally.add(2, vec![], 0, notes[..2].to_vec());
+        assert_eq!(tally.report().lines().last(), Some("0 passed, 0 failed, 2 skipped"));
     }
 }

@@ -11,6 +11,8 @@ pub(super) struct Console {
     pub(super) skips: Vec<String>,
     /// The names of the failed tests.
     pub(super) failed: Vec<String>,
+    /// `KIND RUNG FIELDS` of each thing that a test learned of the kernel.
+    pub(super) facts: Vec<String>,
     /// What the failed tests printed.
     pub(super) failures: String,
     /// What the init could not do.
@@ -47,6 +49,8 @@ impl Console {
             self.skips.push(note.to_owned());
         } else if let Some(name) = said.strip_prefix("FAILED: ") {
             self.failed.push(name.to_owned());
+        } else if let Some(fact) = said.strip_prefix("fact: ") {
+            self.facts.push(fact.to_owned());
         } else if let Some(error) = said.strip_prefix("error: ") {
             self.error = Some(error.to_owned());
         } else if let Some(counts) = counts(said) {
@@ -81,7 +85,7 @@ mod tests {
     const TEXT: &str = "\x1bccgtap-init: kernel 6.1.0-1-cloud-amd64, cgroups v1\r\n\
         \r\nrunning 3 tests\r\ntest a::b ... ok\r\ntest a::c ... FAILED\r\n\r\nfailures:\r\n\r\n---- a::c stdout ----\r\n\
         why\r\n\r\n\r\nfailures:\r\n    a::c\r\n\r\ntest result: FAILED. 2 passed; 1 failed; 0 ignored\r\n\
-        cgtap-init: skipped: a::d: needs ip\r\ncgtap-init: FAILED: a::c\r\n\
+        cgtap-init: skipped: a::d: needs ip\r\ncgtap-init: fact: oom_kill kmsg victim.pid\r\ncgtap-init: FAILED: a::c\r\n\
         cgtap-init: 1 passed, 1 failed, 1 skipped\r\n";
 
     #[test]
@@ -90,6 +94,7 @@ mod tests {
         assert_eq!(console.kernel.as_deref(), Some("6.1.0-1-cloud-amd64, cgroups v1"));
         assert_eq!(console.counts, Some((1, 1)));
         assert_eq!(console.skips, ["a::d: needs ip"]);
+        assert_eq!(console.facts, ["oom_kill kmsg victim.pid"]);
         assert_eq!(console.failed, ["a::c"]);
         assert_eq!(console.failures, "\n---- a::c stdout ----\nwhy\n\n");
         assert!(console.error.is_none() && !console.panicked);
