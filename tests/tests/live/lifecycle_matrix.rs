@@ -13,7 +13,7 @@ use cgtap_tests::host::{Check, Rung, bpf_probe_read, memory_cgroups, skip_unless
 use cgtap_tests::load;
 use serde_json::Value;
 
-use crate::support::{QUIET, assert_unbroken, kind, name_below, path};
+use crate::support::{QUIET, assert_unbroken, kind, load as load_program, name_below, path};
 use crate::tree::assert_becomes_the_tree;
 
 /// As many as no buffer of the default size holds at once.
@@ -66,6 +66,11 @@ macro_rules! on_each_rung {
             }
 
             #[test]
+            fn a_container() {
+                super::case(concat!(module_path!(), "::a_container"), RUNG, super::anywhere, super::container);
+            }
+
+            #[test]
             fn a_start_amid_changes() {
                 let name = concat!(module_path!(), "::a_start_amid_changes");
                 super::case(name, RUNG, super::anywhere, super::start_amid_changes);
@@ -115,8 +120,6 @@ fn burst(rung: Rung) {
     assert_unbroken(&events);
     assert_each_once(&events, &parent.path(), count, rung);
     assert_nothing_dropped(&agent);
-    let kinds: BTreeSet<&str> = events.iter().map(kind).filter(|k| k.starts_with("cgroup_")).collect();
-    facts::note("lifecycle", rung.flag(), kinds);
 }
 
 /// Events until the last cgroup of the burst is gone.
@@ -152,6 +155,37 @@ fn assert_nothing_dropped(agent: &Agent) {
     for hook in hooks {
         assert_eq!(hook["counters"]["dropped"], 0, "{hook}");
     }
+}
+
+/// A container's life, as this rung tells it.
+fn container(rung: Rung) {
+    let agent = agent(rung, &[]);
+    let parent = TestCgroup::new().unwrap();
+    let stream = agent.follow("").unwrap();
+    let dirs: Vec<_> = parent.dirs().iter().map(|dir| dir.join("c".repeat(64))).collect();
+    dirs.iter().for_each(|dir| std::fs::create_dir(dir).unwrap());
+    let whole = format!("{}/{}", parent.path(), "c".repeat(64));
+    let mut events = stream.until(QUIET, |e| kind(e) == "cgroup_created" && path(e) == whole).unwrap();
+    // A process is in one cgroup of each hierarchy; the memory's shows it to every rung.
+    let member = load::Member::start(load_program(), "sleep", &dirs[memory_at(&parent)]).unwrap();
+    drop(member);
+    dirs.iter().for_each(|dir| std::fs::remove_dir(dir).unwrap());
+    events.extend(stream.until(QUIET, |e| kind(e) == "cgroup_removed" && path(e) == whole).unwrap());
+    let kinds: Vec<&str> = events.iter().filter(|e| path(e) == whole).map(kind).collect();
+    assert_eq!(
+        (kinds.first(), kinds.last()),
+        (Some(&"cgroup_created"), Some(&"cgroup_removed")),
+        "{kinds:?}"
+    );
+    if rung.tells_each() {
+        assert_eq!(kinds, ["cgroup_created", "container_started", "container_exited", "cgroup_removed"]);
+    }
+    facts::note("lifecycle", rung.flag(), kinds);
+}
+
+fn memory_at(cgroup: &TestCgroup) -> usize {
+    let memory = cgroup.memory_dir().unwrap();
+    cgroup.dirs().iter().position(|dir| dir == memory).unwrap()
 }
 
 /// One page: the burst overruns it many times.

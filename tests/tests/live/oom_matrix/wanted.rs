@@ -16,6 +16,7 @@ pub(super) struct Wanted {
     pub(super) cgroup: (String, u64),
     /// The limit's owner, path and id; `None` when the machine had no memory.
     pub(super) owner: Option<(String, u64)>,
+    pub(super) limit_mib: u64,
     pub(super) comm: &'static str,
     pub(super) group_kill: bool,
     /// Whether the victim is surely the process that asked for memory: then every kernel can be asked for its name.
@@ -33,6 +34,7 @@ impl Wanted {
         Self {
             cgroup: place.clone(),
             owner: Some(place),
+            limit_mib: LIMIT_MIB,
             comm: "cgtap-load",
             group_kill: false,
             asked_itself: true,
@@ -67,7 +69,7 @@ impl Wanted {
             Some((path, id)) => {
                 is(event, "/limit_owner/path", path.as_str(), sure);
                 is(event, "/limit_owner/id", *id, sure);
-                is(event, "/limit_owner/limit_bytes", LIMIT_MIB << 20, sure);
+                is(event, "/limit_owner/limit_bytes", self.limit_mib << 20, sure);
             }
             None => is(event, "/limit_owner/kind", "node", false),
         }
