@@ -98,10 +98,9 @@ fn machines(chosen: &[&Machine], tally: &mut Tally) -> Result<Option<Table>> {
     let _alone = alone(&folder)?;
     let image = image::make(&folder)?;
     let ready = with_kernels(chosen, tally);
-    let before = tally.failed();
     let table = boot_all(&ready, &image, &folder, tally);
     println!("\n{} of {} machines in {} s", ready.len(), chosen.len(), begun.elapsed().as_secs());
-    Ok((ready.len() == chosen.len() && tally.failed() == before).then_some(table))
+    Ok((table.machines() == chosen.len()).then_some(table))
 }
 
 fn tally_table(table: Option<&Table>, write: bool, tally: &mut Tally) {

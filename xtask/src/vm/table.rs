@@ -38,6 +38,11 @@ impl Table {
         }
     }
 
+    /// How many machines it knows.
+    pub(super) fn machines(&self) -> usize {
+        self.machines.len()
+    }
+
     /// Puts the table into the documentation.
     ///
     /// # Errors
