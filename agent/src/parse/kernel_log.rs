@@ -17,13 +17,15 @@
 
 mod lines;
 
+use std::borrow::Cow;
+
 use super::ParseError;
 use super::scan::{decimal, split_once};
 use crate::model::{CgroupPath, Decision, LimitOwner, Trigger, Victim};
 use lines::{Line, Scope};
 
 /// One record of `/dev/kmsg`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogRecord<'a> {
     /// Its number; a gap is a loss.
     pub sequence: u64,
@@ -31,8 +33,8 @@ pub struct LogRecord<'a> {
     pub time_usec: u64,
     /// Whether the kernel wrote it; programs may write records too.
     pub of_kernel: bool,
-    /// Its first line.
-    pub text: &'a [u8],
+    /// Its first line, as it was before the kernel wrote what is not printable as `\xNN`.
+    pub text: Cow<'a, [u8]>,
 }
 
 /// One record as a read of `/dev/kmsg` gives it.
@@ -48,7 +50,26 @@ pub fn log_record(input: &[u8]) -> Result<LogRecord<'_>, ParseError> {
     let (priority, sequence, time_usec) = (number()?, number()?, number()?);
     let text = text.split(|&b| b == b'\n').next().unwrap_or_default();
     // The facility is above the level's three bits; the kernel's is 0.
-    Ok(LogRecord { sequence, time_usec, of_kernel: priority < 8, text })
+    Ok(LogRecord { sequence, time_usec, of_kernel: priority < 8, text: unescaped(text) })
+}
+
+/// The kernel escapes bytes that are not printable ASCII, and the backslash itself (`append_char` in
+/// `kernel/printk/printk.c`).
+fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.contains(&b'\\') {
+        return Cow::Borrowed(text);
+    }
+    let (mut rest, mut out) = (text, Vec::with_capacity(text.len()));
+    while let Some((&first, after)) = rest.split_first() {
+        let hex = after.strip_prefix(b"x").and_then(|digits| digits.first_chunk::<2>());
+        let byte = hex.filter(|_| first == b'\\').and_then(|hex| {
+            let text = std::str::from_utf8(hex).ok()?;
+            u8::from_str_radix(text, 16).ok()
+        });
+        out.push(byte.unwrap_or(first));
+        rest = if byte.is_some() { after.get(3..).unwrap_or_default() } else { after };
+    }
+    Cow::Owned(out)
 }
 
 /// A kill as the log tells it.
@@ -91,7 +112,7 @@ impl OomLines {
         if !record.of_kernel {
             return None;
         }
-        let line = lines::read(record.text)?;
+        let line = lines::read(&record.text)?;
         match line {
             Line::Invoked { comm } => {
                 let mut open = Open::at(record.time_usec);

@@ -30,9 +30,6 @@ pub enum Rung {
     Walk,
 }
 
-/// Rungs that the agent does not serve yet: their tests skip, and say so.
-const NOT_YET: &[Rung] = &[Rung::Inotify];
-
 impl Rung {
     /// The value for `--lifecycle-source` and `--oom-source`.
     #[must_use]
@@ -67,9 +64,6 @@ impl Rung {
     /// # Errors
     /// The reason why not.
     pub fn must_serve(self) -> Check {
-        if NOT_YET.contains(&self) {
-            return Err(format!("the agent has no {} yet", self.flag()));
-        }
         match self {
             Self::Fentry | Self::Kprobe | Self::TpBtf | Self::Tracepoint => bpf(self),
             Self::MemoryEvents => memory_cgroups().and_then(|()| memory_is(true)),

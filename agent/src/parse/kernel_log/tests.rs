@@ -8,7 +8,7 @@ use crate::model::{Constraint, Limit};
 /// All lines at one moment.
 fn kills_at(time_usec: u64, lines: &OomLines, texts: &[&str]) -> (OomLines, Vec<LogKill>) {
     let mut lines = lines.clone();
-    let record = |text| LogRecord { sequence: 1, time_usec, of_kernel: true, text };
+    let record = |text| LogRecord { sequence: 1, time_usec, of_kernel: true, text: Cow::Borrowed(text) };
     let kills = texts.iter().filter_map(|text| lines.push(&record(text.as_bytes()))).collect();
     (lines, kills)
 }
@@ -51,9 +51,14 @@ fn victim() -> Victim {
 #[test]
 fn records() {
     let record = log_record(b"6,601,2915430,-;CPU: 0\n SUBSYSTEM=x\n").unwrap();
-    assert_eq!(record, LogRecord { sequence: 601, time_usec: 2_915_430, of_kernel: true, text: b"CPU: 0" });
+    assert_eq!(
+        record,
+        LogRecord { sequence: 601, time_usec: 2_915_430, of_kernel: true, text: b"CPU: 0"[..].into() }
+    );
     assert!(!log_record(b"14,1,2,-;written by a program").unwrap().of_kernel);
-    assert_eq!(log_record(b"6,1,2,-,caller=T1;x;y").unwrap().text, b"x;y");
+    assert_eq!(*log_record(b"6,1,2,-,caller=T1;x;y").unwrap().text, *b"x;y");
+    let escaped = log_record(br"6,1,2,-;a\x5cx41\xc3\xb6\x0a\xzz\x4").unwrap();
+    assert_eq!(*escaped.text, *b"a\\x41\xc3\xb6\n\\xzz\\x4");
     for refused in [&b""[..], b"6,1,2,-", b"a,1,2,-;x", b"6,1;x"] {
         assert!(log_record(refused).is_err(), "{refused:?}");
     }
@@ -152,7 +157,7 @@ fn a_name_cannot_pose_as_a_figure() {
 
 #[test]
 fn what_a_program_writes_is_no_kill() {
-    let record = LogRecord { sequence: 1, time_usec: 1, of_kernel: false, text: KILL.as_bytes() };
+    let record = LogRecord { sequence: 1, time_usec: 1, of_kernel: false, text: KILL.as_bytes().into() };
     assert_eq!(OomLines::default().push(&record), None);
     assert_eq!(kills(&["someone said: Killed process 1 (a) total-vm:1kB, anon-rss:1kB"]), []);
 }
@@ -163,7 +168,7 @@ proptest! {
         if let Ok(record) = log_record(&bytes) {
             OomLines::default().push(&record);
         }
-        OomLines::default().push(&LogRecord { sequence: 0, time_usec: 0, of_kernel: true, text: &bytes });
+        OomLines::default().push(&LogRecord { sequence: 0, time_usec: 0, of_kernel: true, text: bytes[..].into() });
     }
 
     #[test]
@@ -174,7 +179,7 @@ proptest! {
         }
         text.truncate(keep);
         let mut lines = OomLines::default();
-        lines.push(&LogRecord { sequence: 0, time_usec: u64::MAX, of_kernel: true, text: &text });
-        lines.push(&LogRecord { sequence: 0, time_usec: 0, of_kernel: true, text: KILL.as_bytes() });
+        lines.push(&LogRecord { sequence: 0, time_usec: u64::MAX, of_kernel: true, text: text[..].into() });
+        lines.push(&LogRecord { sequence: 0, time_usec: 0, of_kernel: true, text: KILL.as_bytes().into() });
     }
 }
