@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::support::{self, QUIET, path};
 
 /// The limit that loads meet, and what they ask for.
-pub(super) const LIMIT_MIB: u64 = 20;
+pub(super) const LIMIT_MIB: u64 = 12;
 pub(super) const HOG_MIB: u64 = LIMIT_MIB * 8;
 
 /// An agent that tells of kills by one rung only.
