@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cgtap_tests::agent::{Agent, Signal};
 use cgtap_tests::cgroup::TestCgroup;
@@ -210,15 +210,24 @@ fn small_ring(rung: Rung) {
     assert_losses_add_up(&agent);
 }
 
+/// The agent learns of the last losses with the next record or on its next look at the counters.
 fn assert_losses_add_up(agent: &Agent) {
-    let status = agent.get("/status").unwrap().json().unwrap();
-    let hooks = status["hooks"].as_array().unwrap();
-    let dropped: u64 = hooks.iter().filter_map(|hook| hook["counters"]["dropped"].as_u64()).sum();
-    assert_eq!(status["lost_records"].as_u64(), Some(dropped), "{status}");
-    for hook in hooks {
-        let counter = |name: &str| hook["counters"][name].as_u64().unwrap();
-        assert_eq!(counter("seen"), counter("submitted") + counter("dropped"), "{hook}");
+    let deadline = Instant::now() + QUIET;
+    loop {
+        let status = agent.get("/status").unwrap().json().unwrap();
+        let hooks = status["hooks"].as_array().unwrap();
+        let dropped: u64 = hooks.iter().filter_map(|hook| hook["counters"]["dropped"].as_u64()).sum();
+        if status["lost_records"].as_u64() == Some(dropped) {
+            return hooks.iter().for_each(assert_counters_add_up);
+        }
+        assert!(Instant::now() < deadline, "{dropped} dropped: {status}");
+        std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+fn assert_counters_add_up(hook: &Value) {
+    let counter = |name: &str| hook["counters"][name].as_u64().unwrap();
+    assert_eq!(counter("seen"), counter("submitted") + counter("dropped"), "{hook}");
 }
 
 fn start_amid_changes(rung: Rung) {
