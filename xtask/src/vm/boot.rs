@@ -20,6 +20,9 @@ const LOOK_EACH: Duration = Duration::from_millis(100);
 /// free lists. Page tables of five levels would only cost time.
 const CPU: &str = "max,-cx16,-la57";
 
+/// Some tests take all of it, which takes the longer the more there is.
+const MEMORY_MIB: &str = "512";
+
 /// How a machine ended.
 pub(super) struct Outcome {
     /// What it said.
@@ -53,7 +56,7 @@ fn qemu(machine: &Machine, kernel: &Path, image: &Path) -> Command {
         machine.cgroups, machine.arguments
     );
     let mut command = Command::new("qemu-system-x86_64");
-    command.args(["-accel", "tcg,thread=multi", "-cpu", CPU, "-smp", "2", "-m", "1024"]);
+    command.args(["-accel", "tcg,thread=multi", "-cpu", CPU, "-smp", "2", "-m", MEMORY_MIB]);
     command.args(["-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio"]);
     command.arg("-kernel").arg(kernel).arg("-initrd").arg(image).args(["-append", &arguments]);
     command

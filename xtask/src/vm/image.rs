@@ -53,8 +53,11 @@ fn build() -> Result<String> {
     cargo.args(["--package", "cgtap", "--package", "cgtap-tests", "--bins", "--test", "live"]);
     cargo.arg("--message-format=json-render-diagnostics");
     cargo.env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
-    // An emulated processor is slow, and the image stands in each machine's memory.
-    cargo.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1").env("CARGO_PROFILE_DEV_DEBUG", "0");
+    // An emulated processor is slow, and the image stands in each machine's memory. What others wrote is built once.
+    cargo.args(["--config", "profile.dev.package.\"*\".opt-level=3"]);
+    cargo.env("CARGO_PROFILE_DEV_OPT_LEVEL", "2").env("CARGO_PROFILE_DEV_DEBUG", "0");
+    // With them the programs tell each record to the log too.
+    cargo.env("CARGO_PROFILE_DEV_DEBUG_ASSERTIONS", "false");
     let output = exec::output(cargo.stderr(Stdio::inherit()))?;
     if !output.status.success() {
         bail!("`{}` failed: {}", exec::typed(&cargo), output.status);
