@@ -6,6 +6,9 @@ pub mod config;
 pub mod events;
 pub mod export;
 pub mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod identity;
 pub mod kernel;
 pub mod model;

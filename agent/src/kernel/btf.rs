@@ -22,6 +22,11 @@ const KIND_FUNC_PROTO: u32 = 13;
 const MAX_CHAIN: usize = 32;
 /// Nor are anonymous structs nested deeper.
 const MAX_NESTING: usize = 16;
+/// Members that one question may look at: a struct that holds itself often would be looked through for ever. The
+/// largest struct of a kernel has some hundreds.
+const MAX_MEMBERS: usize = 1 << 17;
+
+const OFFSET: &str = "an offset of 4 GiB or more";
 
 /// A parsed BTF blob.
 pub(crate) struct Btf {
@@ -97,17 +102,18 @@ impl Btf {
         self.at(*at as usize)
     }
 
-    fn name(&self, offset: u32) -> &[u8] {
+    /// Whether the string at `offset` is `name`. Looks at no more than the name's length, however long the string.
+    fn is_name(&self, offset: u32, name: &[u8]) -> bool {
         let from = self.strings + offset as usize;
-        let bytes = self.data.get(from..).unwrap_or_default();
-        bytes.split(|&b| b == 0).next().unwrap_or_default()
+        let rest = self.data.get(from..).and_then(|bytes| bytes.strip_prefix(name));
+        rest.is_some_and(|rest| rest.first().is_none_or(|&b| b == 0))
     }
 
-    /// The string's offset if the blob has it, so that names are compared as numbers.
+    /// The first type of that kind and name.
     fn find(&self, kind: u32, name: &str) -> Result<Option<Type>, KernelError> {
         for at in &self.types {
             let found = self.at(*at as usize)?;
-            if found.kind == kind && self.name(found.name) == name.as_bytes() {
+            if found.kind == kind && self.is_name(found.name, name.as_bytes()) {
                 return Ok(Some(found));
             }
         }
@@ -135,33 +141,41 @@ impl Btf {
             if let Some(before) = found {
                 holder = self.resolve(before.type_id)?;
             }
-            let Some(member) = self.direct_member(holder, part.as_bytes(), 0)? else { return Ok(None) };
-            let base = found.map_or(0, |before| before.offset_bytes);
-            found = Some(Member { offset_bytes: base + member.offset_bytes, type_id: member.type_id });
+            let Some(member) = self.member_of(holder, part.as_bytes())? else { return Ok(None) };
+            found = Some(member.within(found.map_or(0, |before| before.offset_bytes))?);
         }
         Ok(found)
     }
 
-    fn direct_member(&self, of: Type, name: &[u8], depth: usize) -> Result<Option<Member>, KernelError> {
+    fn member_of(&self, of: Type, name: &[u8]) -> Result<Option<Member>, KernelError> {
+        self.direct_member(of, name, 0, &mut { MAX_MEMBERS })
+    }
+
+    fn direct_member(
+        &self,
+        of: Type,
+        name: &[u8],
+        depth: usize,
+        budget: &mut usize,
+    ) -> Result<Option<Member>, KernelError> {
         if !matches!(of.kind, KIND_STRUCT | KIND_UNION) || depth > MAX_NESTING {
             return Ok(None);
         }
         for index in 0..of.count {
+            *budget = budget.checked_sub(1).ok_or(corrupt("a struct without an end"))?;
             let at = of.at + 12 + 12 * index;
             let (member_name, type_id) = (read_u32(&self.data, at)?, read_u32(&self.data, at + 4)?);
             let raw = read_u32(&self.data, at + 8)?;
             // With the flag the upper byte is a bit field's size.
             let bits = if of.flag { raw & 0x00ff_ffff } else { raw };
             let offset_bytes = bits / 8;
-            let member_name = self.name(member_name);
-            if member_name == name {
+            if self.is_name(member_name, name) {
                 return Ok(Some(Member { offset_bytes, type_id }));
             }
-            if member_name.is_empty()
-                && let Some(inner) = self.direct_member(self.resolve(type_id)?, name, depth + 1)?
+            if self.is_name(member_name, b"")
+                && let Some(inner) = self.direct_member(self.resolve(type_id)?, name, depth + 1, budget)?
             {
-                let offset_bytes = offset_bytes + inner.offset_bytes;
-                return Ok(Some(Member { offset_bytes, type_id: inner.type_id }));
+                return inner.within(offset_bytes).map(Some);
             }
         }
         Ok(None)
@@ -176,7 +190,7 @@ impl Btf {
         let element = self.resolve(read_u32(&self.data, array.at + 12)?)?;
         match element.kind {
             KIND_STRUCT | KIND_UNION => {
-                let member = self.direct_member(element, inner.as_bytes(), 0)?;
+                let member = self.member_of(element, inner.as_bytes())?;
                 Ok(member.map(|member| (element.size_or_type, member.offset_bytes)))
             }
             KIND_PTR => Ok(Some((8, 0))),
@@ -194,7 +208,7 @@ impl Btf {
             }
             for index in 0..found.count {
                 let entry = found.at + 12 + 8 * index;
-                if self.name(read_u32(&self.data, entry)?) == name.as_bytes() {
+                if self.is_name(read_u32(&self.data, entry)?, name.as_bytes()) {
                     return Ok(Some(read_u32(&self.data, entry + 4)?));
                 }
             }
@@ -230,6 +244,25 @@ impl Btf {
     }
 }
 
+impl Member {
+    /// The same member, counted from the start of what its struct is in.
+    fn within(self, base_bytes: u32) -> Result<Self, KernelError> {
+        let offset_bytes = base_bytes.checked_add(self.offset_bytes).ok_or(corrupt(OFFSET))?;
+        Ok(Self { offset_bytes, ..self })
+    }
+
+    /// The offset of `inner_bytes` in element `index` of an array of elements of `size_bytes` that begins here.
+    pub(crate) fn element_bytes(
+        self,
+        size_bytes: u32,
+        index: u32,
+        inner_bytes: u32,
+    ) -> Result<u32, KernelError> {
+        let before = size_bytes.checked_mul(index).and_then(|bytes| bytes.checked_add(inner_bytes));
+        before.and_then(|bytes| bytes.checked_add(self.offset_bytes)).ok_or(corrupt(OFFSET))
+    }
+}
+
 impl Type {
     /// Bytes of the header and what follows it.
     fn encoded_bytes(self) -> Result<usize, KernelError> {
@@ -255,6 +288,9 @@ fn read_u32(data: &[u8], at: usize) -> Result<u32, KernelError> {
     let bytes = data.get(at..).and_then(|rest| rest.first_chunk::<4>());
     bytes.map(|b| u32::from_ne_bytes(*b)).ok_or(corrupt("ends too early"))
 }
+
+#[cfg(test)]
+pub(crate) use tests::sample;
 
 #[cfg(test)]
 mod tests;

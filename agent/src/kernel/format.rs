@@ -118,6 +118,25 @@ mod tests {
     }
 
     #[test]
+    fn fields_and_keys_of_later_kernels_are_skipped() {
+        let later = MKDIR.replace(
+            "\tfield:int root;\toffset:8;\tsize:4;\tsigned:1;",
+            "\tfield:struct novel *[3] extra;\toffset:8;\tsize:24;\tsigned:0;\tatomic:1;\n\
+             \tfield:int root;\tnovel:x;\toffset:32;\tsize:4;\tsigned:1;\tfilter_type:7;",
+        );
+        let format = Format::parse("cgroup_mkdir", &format!("novel: 1\n{later}novel fmt: field\n")).unwrap();
+        assert_eq!((format.required("root", 4).unwrap(), format.required("id", 8).unwrap()), (32, 16));
+    }
+
+    #[test]
+    fn a_field_whose_place_cannot_be_is_an_error() {
+        for place in ["offset:-1;\tsize:4;", "offset:4294967296;\tsize:4;", "offset:8;", "size:4;", ""] {
+            let error = Format::parse("x", &format!("\tfield:int root;\t{place}\n")).unwrap_err().to_string();
+            assert!(error.contains("cannot read \"int root"), "{place}: {error}");
+        }
+    }
+
+    #[test]
     fn garbage_is_an_error() {
         assert!(Format::parse("x", "").is_err());
         let error = Format::parse("x", "\tfield:int root;\toffset:abc;\tsize:4;\n").unwrap_err();

@@ -2,15 +2,17 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use aya::maps::{MapData, RingBuf};
 use aya::programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, ProgramError, TracePoint};
-use aya::{Btf, Ebpf, EbpfLoader};
+use aya::{Btf, Ebpf, EbpfLoader, Endianness};
 use cgtap_abi::{ABSENT, Layout};
 
 use super::counters::CounterReader;
 use super::error::bpf;
 use super::plan::{Attempt, HookPlan, Plan};
+use super::probe::VMLINUX;
 use super::ring::{ExitRing, LifecycleRing, OomRing};
 use super::{KernelError, heap, perf, program_log, self_check};
 use crate::model::{CgroupKey, Hook, HookCounters, HookStatus, Source};
@@ -169,7 +171,11 @@ fn kernel_btf(plan: &Plan) -> Result<Btf, KernelError> {
     if plan.hooks.iter().all(|hook| !hook.attempts.iter().any(|attempt| typed.contains(attempt))) {
         return Err(KernelError::Btf("not wanted"));
     }
-    Btf::from_sys_fs().map_err(bpf)
+    aya_btf(Path::new(VMLINUX))
+}
+
+fn aya_btf(path: &Path) -> Result<Btf, KernelError> {
+    Btf::parse_file(path, Endianness::default()).map_err(bpf)
 }
 
 fn assemble(
@@ -270,4 +276,48 @@ fn ring(programs: &mut Ebpf, name: &str) -> Result<RingBuf<MapData>, KernelError
     let map =
         programs.take_map(name).ok_or_else(|| KernelError::Bpf(format!("the object has no map {name}")))?;
     RingBuf::try_from(map).map_err(bpf)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use cgtap_abi::{StructLayout, TraceLayout};
+
+    use super::*;
+
+    /// Our reader may have been content: the classic forms serve then, so this must be an error and no panic.
+    #[test]
+    fn ayas_reader_refuses_damaged_btf() {
+        let folder = tempfile::tempdir().unwrap();
+        let sound = crate::kernel::btf::sample();
+        let missing: PathBuf = folder.path().join("missing");
+        assert!(aya_btf(&missing).is_err());
+        for length in [0, 2, 23, 30, sound.len() / 2] {
+            let path = folder.path().join(length.to_string());
+            std::fs::write(&path, &sound[..length]).unwrap();
+            let error = aya_btf(&path).map(|_| ()).unwrap_err().to_string();
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+    }
+    /// The object is loaded all the same, and only the typed forms are refused, with that line.
+    #[test]
+    fn without_btf_for_aya_the_next_form_is_tried() {
+        let (trace, structs) = (TraceLayout::UNKNOWN, StructLayout::UNKNOWN);
+        let sizes = RingSizes { lifecycle_bytes: 4096, oom_bytes: 4096 };
+        let no_btf = || Err(KernelError::Btf("damaged"));
+        if let Err(error) = parse_object(&Btf::from_sys_fs().map_err(bpf), &Layout { trace, structs }, sizes)
+        {
+            println!("skipped: BPF is not allowed here: {error}");
+            return;
+        }
+        let mut programs = parse_object(&no_btf(), &Layout { trace, structs }, sizes).unwrap();
+        let attempts = vec![Attempt::TpBtf, Attempt::Tracepoint { id: u64::MAX }];
+        let plan = HookPlan { hook: Hook::CgroupMkdir, attempts, refused: Vec::new() };
+        let mut status = initial_status(&plan);
+        attach_first_accepted(&mut programs, &no_btf(), &plan, &mut status, &mut Vec::new());
+        assert_eq!(status.refused.len(), 2, "both forms were tried: {:?}", status.refused);
+        assert_eq!(status.refused[0], "tp_btf: BTF: damaged");
+        assert!(status.refused[1].starts_with("tracepoint: "), "{:?}", status.refused);
+    }
 }

@@ -16,20 +16,20 @@
     reason = "the sole home of unsafe in the agent: perf events, mapped kernel memory by aya, and the C library's heap"
 )]
 
-mod btf;
-mod clock;
+pub(crate) mod btf;
+pub(crate) mod clock;
 mod counters;
-mod decode;
+pub(crate) mod decode;
 mod error;
-mod format;
+pub(crate) mod format;
 mod handle;
 mod heap;
 mod load;
-mod offsets;
+pub(crate) mod offsets;
 mod perf;
 mod plan;
 mod priority;
-mod probe;
+pub(crate) mod probe;
 mod program_log;
 mod readable;
 mod ring;

@@ -80,18 +80,18 @@ fn css_set_memory(btf: &Btf) -> Result<u32, KernelError> {
     else {
         return Ok(ABSENT);
     };
-    Ok(subsys.offset_bytes + 8 * index)
+    subsys.element_bytes(8, index, 0)
 }
 
 /// `rss_stat` is an array of per-CPU counters since 6.2; before that it is a struct with an array `count`.
 fn rss_counter(btf: &Btf, name: &str) -> Result<u32, KernelError> {
     let Some(index) = btf.enumerator(name)? else { return Ok(ABSENT) };
     if let Some(count) = btf.member("mm_struct", "rss_stat.count")? {
-        return Ok(count.offset_bytes + 8 * index);
+        return count.element_bytes(8, index, 0);
     }
     let Some(array) = btf.member("mm_struct", "rss_stat")? else { return Ok(ABSENT) };
     let Some((size, count)) = btf.element(array, "count")? else { return Ok(ABSENT) };
-    Ok(array.offset_bytes + size * index + count)
+    array.element_bytes(size, index, count)
 }
 
 /// Adds what a cgroup event's format says to the layout.

@@ -14,7 +14,7 @@ use super::{KernelError, offsets};
 use crate::model::Hook;
 
 /// Where the kernel shows its BTF.
-const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+pub(super) const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
 /// What this kernel offers.
 pub struct Facts {
@@ -68,7 +68,7 @@ pub fn probe(host_root: &Path) -> Facts {
         (hook, found)
     });
     let tracepoints = tracepoints.collect();
-    Facts { btf: btf_facts().map_err(|error| error.to_string()), may_probe, trace, tracepoints }
+    Facts { btf: btf_facts(Path::new(VMLINUX)), may_probe, trace, tracepoints }
 }
 
 /// Kernels before 5.11 count BPF memory against this limit; later ones do not look at it.
@@ -94,8 +94,15 @@ fn may_read_memory() -> Result<(), KernelError> {
     }
 }
 
-fn btf_facts() -> Result<BtfFacts, KernelError> {
-    let data = std::fs::read(VMLINUX).map_err(|source| KernelError::Io { path: VMLINUX.into(), source })?;
+/// What the BTF at `path` says, or one line that says why it is of no use.
+pub(super) fn btf_facts(path: &Path) -> Result<BtfFacts, String> {
+    let data = std::fs::read(path)
+        .map_err(|source| KernelError::Io { path: path.display().to_string(), source }.to_string())?;
+    read_btf(data).map_err(|error| error.to_string())
+}
+
+/// Everything that is ever asked of a BTF blob.
+pub(crate) fn read_btf(data: Vec<u8>) -> Result<BtfFacts, KernelError> {
     let btf = Btf::parse(data)?;
     let mut hooks = Vec::new();
     for hook in Hook::ALL {
@@ -120,3 +127,6 @@ fn tracepoint(tracefs: &Tracefs, hook: Hook, layout: &mut TraceLayout) -> Result
     }
     tracefs.id(hook.group(), hook.tracepoint())
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,16 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-
-/// Calls every parser; only a panic can fail here, which is what is asked.
-fn parse_all(input: &[u8]) {
-    let _ = (value(input), limit(input), limit_v1(input), quota_v1(input));
-    let _ = (cpu_stat(input), cpuacct_stat(input), per_cpu_nsec(input), cpu_max(input));
-    let _ = (memory_stat_v1(input), memory_stat_v2(input), memory_events(input), oom_control(input));
-    let _ = (io_stat(input), blkio(input), pressure(input), net_dev(input));
-    let _ = (proc_stat(input), meminfo(input), cpuinfo(input), cgroup_mounts(input));
-    let _ = (proc_cgroup(input), first_process(input), tgid(input), assignment(input, "A"));
-}
+use crate::fuzzing;
 
 /// Bytes that look like kernel text far more often than random ones do.
 fn kernel_like() -> impl Strategy<Value = Vec<u8>> {
@@ -31,12 +22,14 @@ fn kernel_like() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn no_bytes_panic(input in proptest::collection::vec(any::<u8>(), 0..400)) {
-        parse_all(&input);
+        fuzzing::cgroup_files(&input);
+        fuzzing::machine_files(&input);
     }
 
     #[test]
     fn no_kernel_like_text_panics(input in kernel_like()) {
-        parse_all(&input);
+        fuzzing::cgroup_files(&input);
+        fuzzing::machine_files(&input);
     }
 
     #[test]

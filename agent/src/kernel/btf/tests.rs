@@ -45,7 +45,8 @@ impl Blob {
     }
 }
 
-fn sample() -> Vec<u8> {
+/// The blob that [`Blob`] describes.
+pub(crate) fn sample() -> Vec<u8> {
     let mut blob = Blob::new();
     let names = ["u64", "a", "kn", "cgroup", "btf_trace_mark_victim", "MM_ANONPAGES"];
     let [u64_name, a, kn, cgroup, trace, anon] = names.map(|name| blob.string(name));
@@ -100,6 +101,31 @@ fn a_loop_of_typedefs_ends() {
     assert!(btf.member("cgroup", "kn.id").is_err());
 }
 
+/// Damage that was found by looking for it: each of these was once a panic or did not end.
+#[test]
+fn numbers_that_cannot_be_are_errors() {
+    let mut blob = Blob::new();
+    let [mm, stat, anon] = ["mm_struct", "rss_stat", "MM_ANONPAGES"].map(|name| blob.string(name));
+    blob.words(&[0, KIND_INT << 24, u32::MAX, 64]); // 1: an integer of 4 GiB
+    blob.words(&[0, KIND_ARRAY << 24, 0, 1, 1, 4]); // 2
+    blob.words(&[mm, KIND_STRUCT << 24 | 1, 8, stat, 2, 64]); // 3
+    blob.words(&[0, KIND_ENUM << 24 | 1, 4, anon, u32::MAX]); // 4
+    let error = crate::kernel::probe::read_btf(blob.bytes()).map(|_| ()).unwrap_err();
+    assert_eq!(error.to_string(), "BTF: an offset of 4 GiB or more");
+}
+
+#[test]
+fn a_struct_of_itself_ends() {
+    let mut blob = Blob::new();
+    let name = blob.string("cgroup");
+    blob.words(&[name, KIND_STRUCT << 24 | 40, 8]);
+    for _ in 0..40 {
+        blob.words(&[0, 1, 0]); // anonymous, and of the struct's own type
+    }
+    let error = Btf::parse(blob.bytes()).unwrap().member("cgroup", "kn").unwrap_err();
+    assert_eq!(error.to_string(), "BTF: a struct without an end");
+}
+
 #[test]
 fn this_kernel_has_what_the_typed_programs_need() {
     let Ok(data) = std::fs::read("/sys/kernel/btf/vmlinux") else {
@@ -122,10 +148,6 @@ proptest! {
         let length = blob.len();
         blob[at % length] = value;
         blob.truncate(length - cut % 8);
-        if let Ok(btf) = Btf::parse(blob) {
-            let _ = btf.member("cgroup", "kn");
-            let _ = btf.tracepoint_arguments("mark_victim");
-            let _ = btf.enumerator("MM_ANONPAGES");
-        }
+        crate::fuzzing::btf(&blob);
     }
 }

@@ -188,8 +188,6 @@ fn what_the_kernel_does_not_tell_is_absent() {
 proptest! {
     #[test]
     fn any_bytes_are_an_answer_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..1200)) {
-        let _ = read(&bytes);
-        let _ = exit(&bytes);
-        let _ = oom(&bytes, Clock::now(), Source::TpBtf);
+        crate::fuzzing::ring_record(&bytes);
     }
 }

@@ -1,0 +1,98 @@
+//! One entry for each reader of bytes from outside: what the fuzz targets of `fuzz/` and the tests here call.
+//!
+//! Each takes any bytes, and only a panic or an endless loop is wrong. Behind the feature `fuzzing`, which nothing that
+//! is shipped has. A new reader gets its line here, its seed in `fuzzing/tests.rs`, and its file in
+//! `fuzz/fuzz_targets`.
+
+use std::hint::black_box;
+
+use aya::Endianness;
+use cgtap_abi::TraceLayout;
+
+use crate::identity::identify;
+use crate::kernel::clock::Clock;
+use crate::kernel::format::Format;
+use crate::kernel::{decode, offsets, probe};
+use crate::model::{CgroupPath, Source};
+use crate::parse::{self, LogRecord, OomLines};
+
+/// A tracepoint's `format` file, as each of the programs asks it.
+pub fn format(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    if let Ok(format) = Format::parse("fuzz", &text) {
+        let mut layout = TraceLayout::UNKNOWN;
+        let _ = black_box(offsets::add_cgroup_format(&mut layout, &format));
+        let _ = black_box(offsets::add_populated_format(&mut layout, &format));
+        let _ = black_box(offsets::add_victim_format(&mut layout, &format));
+    }
+}
+
+/// The kernel's BTF: everything that is asked of it, and aya's reader, which reads what ours accepted.
+pub fn btf(input: &[u8]) {
+    if black_box(probe::read_btf(input.to_vec())).is_ok() {
+        let _ = black_box(aya::Btf::parse(input, Endianness::default()));
+    }
+}
+
+/// A record of either ring, on every rung.
+pub fn ring_record(input: &[u8]) {
+    let clock = Clock::now();
+    let _ = black_box(decode::lifecycle(input, clock, |_| Source::TpBtf));
+    for source in [Source::TpBtf, Source::Tracepoint, Source::Fentry, Source::Kprobe] {
+        let _ = black_box(decode::oom(input, clock, source));
+    }
+}
+
+/// The files of a cgroup, v1 and v2.
+pub fn cgroup_files(input: &[u8]) {
+    use parse::{
+        blkio, cpu_max, cpu_stat, cpuacct_stat, first_process, io_stat, limit, limit_v1, memory_events,
+        memory_stat_v1, memory_stat_v2, oom_control, per_cpu_nsec, pressure, quota_v1, value,
+    };
+    let _ = black_box((value(input), limit(input), limit_v1(input), quota_v1(input)));
+    let _ = black_box((cpu_stat(input), cpuacct_stat(input), per_cpu_nsec(input), cpu_max(input)));
+    let _ = black_box((memory_stat_v1(input), memory_stat_v2(input), memory_events(input)));
+    let _ = black_box((oom_control(input), io_stat(input), blkio(input), pressure(input)));
+    let _ = black_box(first_process(input));
+}
+
+/// The files of the machine and of a process.
+pub fn machine_files(input: &[u8]) {
+    use parse::{assignment, cpuinfo, meminfo, net_dev, proc_stat, tgid, vmstat_oom_kill};
+    let _ = black_box((net_dev(input), proc_stat(input), meminfo(input), cpuinfo(input)));
+    let _ = black_box((tgid(input), vmstat_oom_kill(input), assignment(input, "A")));
+    mountinfo(input);
+    proc_cgroup(input);
+}
+
+/// `/proc/self/mountinfo`.
+pub fn mountinfo(input: &[u8]) {
+    let _ = black_box(parse::cgroup_mounts(input));
+}
+
+/// `/proc/<pid>/cgroup`, and whose cgroups they are.
+pub fn proc_cgroup(input: &[u8]) {
+    for line in parse::proc_cgroup(input).unwrap_or_default() {
+        black_box(identify(&line.path));
+    }
+}
+
+/// Whose cgroup a path of any bytes is.
+pub fn path(input: &[u8]) {
+    black_box(identify(&CgroupPath::from_bytes(input)));
+}
+
+/// Records of `/dev/kmsg`, each on a line of its own, and the same lines as the kernel's text.
+pub fn kernel_log(input: &[u8]) {
+    let (mut records, mut texts) = (OomLines::default(), OomLines::default());
+    for (at, line) in (0..).zip(input.split(|&b| b == b'\n')) {
+        if let Ok(record) = parse::log_record(line) {
+            black_box(records.push(&record));
+        }
+        let record = LogRecord { sequence: at, time_usec: at, of_kernel: true, text: line };
+        black_box(texts.push(&record));
+    }
+}
+
+#[cfg(test)]
+mod tests;
