@@ -38,6 +38,7 @@ pub fn btf(input: &[u8]) {
 pub fn ring_record(input: &[u8]) {
     let clock = Clock::now();
     let _ = black_box(decode::lifecycle(input, clock, |_| Source::TpBtf));
+    let _ = black_box(decode::exit(input));
     for source in [Source::TpBtf, Source::Tracepoint, Source::Fentry, Source::Kprobe] {
         let _ = black_box(decode::oom(input, clock, source));
     }
@@ -52,6 +53,7 @@ pub fn cgroup_files(input: &[u8]) {
     let _ = black_box((value(input), limit(input), limit_v1(input), quota_v1(input)));
     let _ = black_box((cpu_stat(input), cpuacct_stat(input), per_cpu_nsec(input), cpu_max(input)));
     let _ = black_box((memory_stat_v1(input), memory_stat_v2(input), memory_events(input)));
+    let _ = black_box((parse::cgroup_events_populated(input), parse::vmstat_oom_kill(input)));
     let _ = black_box((oom_control(input), io_stat(input), blkio(input), pressure(input)));
     let _ = black_box(first_process(input));
 }
@@ -89,7 +91,7 @@ pub fn kernel_log(input: &[u8]) {
         if let Ok(record) = parse::log_record(line) {
             black_box(records.push(&record));
         }
-        let record = LogRecord { sequence: at, time_usec: at, of_kernel: true, text: line };
+        let record = LogRecord { sequence: at, time_usec: at, of_kernel: true, text: line.into() };
         black_box(texts.push(&record));
     }
 }

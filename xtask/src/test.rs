@@ -37,6 +37,7 @@ pub(crate) fn run() -> Result<()> {
     tally.step("lints", lints);
     tally.step("tidy", tidy::run);
     bpf(&mut tally);
+    fuzz(&mut tally);
     cargo_test::run(&mut tally);
     vm::test(&mut tally);
     println!("\n{}", tally.report());
@@ -62,4 +63,21 @@ fn bpf(tally: &mut Tally) {
         Ok(_) => tally.step("BPF object", || ebpf::run(true)),
         Err(why) => tally.skip("BPF object", &format!("{why:#}")),
     }
+}
+
+/// The fuzz targets, which are a workspace of their own: their form, and that they fit what the agent offers.
+fn fuzz(tally: &mut Tally) {
+    let manifest = exec::root().join("fuzz/Cargo.toml");
+    tally.step("format of fuzz/", || {
+        exec::run(exec::cargo().args(["fmt", "--check", "--manifest-path"]).arg(&manifest))
+    });
+    tally.step("fuzz targets", || {
+        // One folder of results for both workspaces: the crates under them are the same.
+        let target = exec::root().join("target");
+        let check = ["check", "--quiet", "--locked", "--bins", "--manifest-path"];
+        let mut cargo = exec::cargo();
+        // Nothing is linked, so no C++ compiler need be asked to build libFuzzer.
+        cargo.env("CUSTOM_LIBFUZZER_PATH", "/nowhere/libFuzzer.a");
+        exec::run(cargo.args(check).arg(&manifest).arg("--target-dir").arg(target))
+    });
 }
