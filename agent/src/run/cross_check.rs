@@ -49,6 +49,11 @@ impl CrossCheck {
         self.unreported
     }
 
+    /// The kernel has counted so many processes again that it had counted already.
+    pub(super) fn repeat(&mut self, times: u64) {
+        self.expected += times;
+    }
+
     /// Of kills that were missing so many were found elsewhere, and so many were not.
     pub(super) fn settle(&mut self, found: u64, lost: u64) {
         self.reported += found;

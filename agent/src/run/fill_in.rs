@@ -18,23 +18,24 @@ const MAX_KEPT: usize = 256;
 pub(super) struct FillIn {
     waiting: VecDeque<(OomKill, Instant)>,
     lines: VecDeque<(LogKill, Instant)>,
-    /// Processes whose kill was told; their lines are no news.
-    told: VecDeque<u32>,
+    /// Processes whose kill was told, and how many lines the log had of each; their lines are no news.
+    told: VecDeque<(u32, u64)>,
+    /// Lines of a process beyond its first: the kernel has killed, and counted, one that it had killed already.
+    repeats: u64,
 }
 
 impl FillIn {
     /// Takes a kill; gives it back when it lacks nothing or its lines are here.
     pub(super) fn kill(&mut self, mut kill: OomKill) -> Option<OomKill> {
         if let Some(tgid) = kill.victim.tgid.filter(|_| !lacks(&kill)) {
-            self.lines.retain(|(line, _)| line.victim.tgid != Some(tgid));
-            self.note_told(Some(tgid));
+            self.note_told(Some(tgid), 0);
             return Some(kill);
         }
         if let Some(at) = self.lines.iter().position(|(line, _)| is_same(&kill, line)) {
             if let Some((line, _)) = self.lines.remove(at) {
                 fill(&mut kill, line);
             }
-            self.note_told(kill.victim.tgid);
+            self.note_told(kill.victim.tgid, 1);
             return Some(kill);
         }
         self.waiting.push_back((kill, Instant::now() + PATIENCE));
@@ -48,10 +49,13 @@ impl FillIn {
         if let Some(at) = self.waiting.iter().position(|(kill, _)| is_same(kill, &line)) {
             let (mut kill, _) = self.waiting.remove(at)?;
             fill(&mut kill, line);
-            self.note_told(kill.victim.tgid);
+            self.note_told(kill.victim.tgid, 1);
             return Some(kill);
         }
-        if line.victim.tgid.is_some_and(|tgid| self.told.contains(&tgid)) {
+        let told = self.told.iter_mut().find(|(tgid, _)| line.victim.tgid == Some(*tgid));
+        if let Some((_, lines)) = told {
+            *lines += 1;
+            self.repeats += u64::from(*lines > 1);
             return None;
         }
         if self.lines.len() >= MAX_KEPT {
@@ -61,11 +65,22 @@ impl FillIn {
         None
     }
 
-    fn note_told(&mut self, tgid: Option<u32>) {
-        self.told.extend(tgid);
+    /// `lines` of the log were used for it; others of it may be here already.
+    fn note_told(&mut self, tgid: Option<u32>, lines: u64) {
+        let Some(tgid) = tgid else { return };
+        let before = self.lines.len();
+        self.lines.retain(|(line, _)| line.victim.tgid != Some(tgid));
+        let lines = lines + (before - self.lines.len()) as u64;
+        self.repeats += lines.saturating_sub(1);
+        self.told.push_back((tgid, lines));
         while self.told.len() > MAX_KEPT {
             self.told.pop_front();
         }
+    }
+
+    /// How often the kernel has counted a process again since the last call, as it does with the first of a group.
+    pub(super) fn take_repeats(&mut self) -> u64 {
+        std::mem::take(&mut self.repeats)
     }
 
     /// Kills that the log told of and nobody else, the oldest first, at most so many.
@@ -84,7 +99,7 @@ impl FillIn {
         let now = Instant::now();
         let due = self.waiting.iter().take_while(|(_, until)| *until <= now).count();
         let due: Vec<OomKill> = self.waiting.drain(..due).map(|(kill, _)| kill).collect();
-        due.iter().for_each(|kill| self.note_told(kill.victim.tgid));
+        due.iter().for_each(|kill| self.note_told(kill.victim.tgid, 0));
         due
     }
 }
@@ -220,6 +235,25 @@ mod tests {
         fill_in.line(line(9));
         assert_eq!(fill_in.unclaimed(1), [line(8)]);
         assert_eq!(fill_in.unclaimed(5), [line(9)]);
+    }
+
+    /// With `memory.oom.group` the kernel kills the chosen process, and then once more with the others.
+    #[test]
+    fn a_process_that_is_counted_twice_is_told_once() {
+        for lines_first in [true, false] {
+            let mut fill_in = FillIn::default();
+            if lines_first {
+                fill_in.line(line(7));
+                fill_in.line(line(7));
+                assert!(fill_in.kill(kill(Some(7))).is_some());
+            } else {
+                fill_in.kill(kill(Some(7)));
+                assert!(fill_in.line(line(7)).is_some());
+                assert_eq!(fill_in.line(line(7)), None);
+            }
+            assert_eq!((fill_in.take_repeats(), fill_in.take_repeats()), (1, 0), "{lines_first}");
+            assert_eq!(fill_in.unclaimed(9), []);
+        }
     }
 
     #[test]

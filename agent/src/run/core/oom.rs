@@ -168,8 +168,10 @@ impl Core {
     /// The kernel's own count against what was reported.
     pub(super) fn cross_check(&mut self) {
         let Ok(Some(kernel)) = files::oom_kills(&self.host) else { return };
+        let repeats = self.fill_in.take_repeats();
         let (mut missing, mut differs) = (0, false);
         self.state.cross_check(|check| {
+            check.repeat(repeats);
             missing = check.compare(kernel, Instant::now());
             differs = check.differs();
         });
