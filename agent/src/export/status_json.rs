@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::export::rfc3339;
-use crate::model::{HookStatus, Status};
+use crate::model::{HookStatus, Ladder, Offer, OfferState, Status};
 
 #[derive(Serialize)]
 struct StatusJson<'a> {
@@ -26,9 +26,17 @@ struct StatusJson<'a> {
     lost_records: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     oom_kills: Option<OomKillsJson>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    oom_refused: &'a [String],
+    rungs: Vec<OfferJson<'a>>,
     events: EventsJson,
+}
+
+#[derive(Serialize)]
+struct OfferJson<'a> {
+    ladder: &'static str,
+    rung: &'static str,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -100,7 +108,7 @@ fn view(status: &Status) -> StatusJson<'_> {
         oom_kills: status
             .oom_kills
             .map(|kills| OomKillsJson { reported: kills.reported, unreported: kills.unreported }),
-        oom_refused: &status.oom_refused,
+        rungs: status.offers.iter().map(offer).collect(),
         events: EventsJson {
             first_seq: status.first_seq,
             last_seq: status.last_seq,
@@ -112,6 +120,19 @@ fn view(status: &Status) -> StatusJson<'_> {
 /// The word is the setting's: no rung is `none`.
 fn oom_source(status: &Status) -> &'static str {
     status.oom_source.map_or("none", |source| source.as_str())
+}
+
+fn offer(offer: &Offer) -> OfferJson<'_> {
+    let ladder = match offer.ladder {
+        Ladder::Lifecycle => "lifecycle",
+        Ladder::Oom => "oom",
+    };
+    let (state, why) = match &offer.state {
+        OfferState::Serves => ("serves", None),
+        OfferState::Offered => ("offered", None),
+        OfferState::Refused(why) => ("refused", Some(why.as_str())),
+    };
+    OfferJson { ladder, rung: offer.source.as_str(), state, why }
 }
 
 fn hook(status: &HookStatus) -> HookJson<'_> {
@@ -149,9 +170,10 @@ pub fn check_table(status: &Status) -> String {
         rows.push((name, hook.rung.map_or("not attached", |rung| rung.as_str()).into()));
         rows.extend(hook.refused.iter().map(|why| (String::new(), format!("refused: {why}"))));
     }
-    rows.extend(
-        status.oom_refused.iter().map(|why| ("OOM kills, other rungs".into(), format!("refused: {why}"))),
-    );
+    rows.extend(status.offers.iter().map(|one| {
+        let OfferJson { ladder, rung, state, why } = offer(one);
+        (format!("{ladder} {rung}"), why.map_or_else(|| state.to_owned(), |why| format!("{state}: {why}")))
+    }));
     rows.push(("found".into(), format!("{} cgroups, {} containers", status.cgroups, status.containers)));
     aligned(&rows)
 }
@@ -196,7 +218,11 @@ mod tests {
             walks: 1,
             lost_records: 0,
             oom_kills: None,
-            oom_refused: vec![],
+            offers: vec![Offer {
+                ladder: Ladder::Oom,
+                source: Source::Kmsg,
+                state: OfferState::Refused("no log".into()),
+            }],
             last_seq: 9,
             first_seq: 4,
             followers: 1,
@@ -219,6 +245,7 @@ mod tests {
                  "counters": {"seen": 3, "submitted": 2, "dropped": 1}},
             ],
             "cgroups": 10, "containers": 2, "tombstones": 0, "walks": 1, "lost_records": 0,
+            "rungs": [{"ladder": "oom", "rung": "kmsg", "state": "refused", "why": "no log"}],
             "events": {"first_seq": 4, "last_seq": 9, "followers": 1},
         });
         assert_eq!(value, wanted);
@@ -245,6 +272,7 @@ OOM kills            none
 cgroup:cgroup_mkdir  tp_btf
 oom:mark_victim      not attached
                      refused: tp_btf: EPERM
+oom kmsg             refused: no log
 found                10 cgroups, 2 containers
 ";
         assert_eq!(check_table(&status()), wanted);

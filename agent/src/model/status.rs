@@ -91,6 +91,37 @@ pub struct HookCounters {
     pub dropped: u64,
 }
 
+/// One of the two things that rungs are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ladder {
+    /// Cgroups made and removed.
+    Lifecycle,
+    /// OOM kills.
+    Oom,
+}
+
+/// Whether a rung serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OfferState {
+    /// It does.
+    Serves,
+    /// It could, and another does.
+    Offered,
+    /// It cannot, or is not wanted: why.
+    Refused(String),
+}
+
+/// A rung of a ladder on this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Which ladder.
+    pub ladder: Ladder,
+    /// Which rung.
+    pub source: Source,
+    /// Whether it serves.
+    pub state: OfferState,
+}
+
 /// OOM kills since the agent began, as the kernel's own count (`oom_kill` of `/proc/vmstat`) judges them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OomKillCounts {
@@ -125,8 +156,8 @@ pub struct Status {
     pub lifecycle_source: Source,
     /// The rung that serves OOM kills, if any.
     pub oom_source: Option<Source>,
-    /// Why the rungs without BPF do not serve OOM kills, one line each.
-    pub oom_refused: Vec<String>,
+    /// Every rung of both ladders, best first.
+    pub offers: Vec<Offer>,
     /// OOM kills reported and not; `None` where the kernel does not count them.
     pub oom_kills: Option<OomKillCounts>,
     /// Cgroups that exist, by path.

@@ -11,6 +11,7 @@ use super::finals::Finals;
 use super::kills::Kills;
 use super::lifecycle::{LifecycleFeed, RingFeed, TreeFeed};
 use super::memory;
+use super::offers;
 use super::oom_fallback::OomFallback;
 use super::own_metrics::OwnMetrics;
 use super::settings;
@@ -162,6 +163,7 @@ fn attach(config: &Config, began: Instant) -> Result<(Arc<State>, CoreParts), Ru
     let cross = files::oom_kills(&host).ok().flatten().map(|kernel| Mutex::new(CrossCheck::new(kernel)));
     let has_bpf = oom.is_some();
     let (tree, tree_refused) = tree(config, &hierarchies, lifecycle.is_some());
+    let hierarchies_of_oom = hierarchies.clone();
     let fallback = OomFallback::open(&host, &hierarchies, config.oom_source, has_bpf);
     let state = State {
         registry: Arc::new(Mutex::new(Registry::new(config.max_tombstones))),
@@ -185,6 +187,7 @@ fn attach(config: &Config, began: Instant) -> Result<(Arc<State>, CoreParts), Ru
         tree_refused,
         oom_fallback: fallback.source,
         oom_refused: fallback.refused.clone(),
+        oom_without_bpf: offers::without_bpf(config, &hierarchies_of_oom),
         cross,
         alive: AtomicBool::new(false),
     };
@@ -232,12 +235,15 @@ fn collector(config: &Config, state: &State, sets: MetricSets) -> Collector {
 /// The watched tree where BPF does not serve and the settings allow it; else why not.
 fn tree(config: &Config, hierarchies: &[Hierarchy], has_bpf: bool) -> (Option<TreeFeed>, Option<String>) {
     let wanted = matches!(config.lifecycle_source, LifecycleChoice::Auto | LifecycleChoice::Inotify);
-    if has_bpf || !wanted {
+    if !wanted {
+        return (None, Some("not wanted by the settings".to_owned()));
+    }
+    if has_bpf {
         return (None, None);
     }
     match TreeFeed::open(hierarchies) {
         Ok(tree) => (Some(tree), None),
-        Err(why) => (None, Some(format!("inotify: {why}"))),
+        Err(why) => (None, Some(why)),
     }
 }
 

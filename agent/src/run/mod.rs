@@ -14,6 +14,7 @@ mod kernel_log;
 mod kills;
 mod lifecycle;
 mod memory;
+mod offers;
 mod oom_fallback;
 mod own_metrics;
 mod settings;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::cross_check::CrossCheck;
+use super::offers;
 use crate::events::EventLog;
 use crate::kernel::CounterReader;
 use crate::model::{CgroupMode, Hierarchy, Hook, HookCounters, HookStatus, OomKillCounts, Source, Status};
@@ -45,7 +46,9 @@ pub(super) struct State {
     pub(super) lost_records: AtomicU64,
     /// What tells of OOM kills where BPF does not.
     pub(super) oom_fallback: Option<Source>,
-    /// Why each rung without BPF does not serve.
+    /// The rungs of OOM kills that need no BPF, and why one cannot be had.
+    pub(super) oom_without_bpf: Vec<(Source, Result<(), String>)>,
+    /// Why each of them that was tried does not serve.
     pub(super) oom_refused: Vec<String>,
     /// Whether the directories are watched, where BPF does not serve.
     pub(super) watches_tree: bool,
@@ -138,7 +141,12 @@ impl State {
             walks: self.walks.load(Ordering::Relaxed),
             lost_records: self.lost_records.load(Ordering::Relaxed),
             oom_kills: self.oom_kills(),
-            oom_refused: self.oom_refused.clone(),
+            offers: offers::offers(
+                &self.hooks,
+                (self.lifecycle_source(), self.tree_refused.as_deref()),
+                self.oom_source(),
+                &self.oom_without_bpf,
+            ),
             last_seq: self.events.last_seq(),
             first_seq: self.events.first_seq(),
             followers: self.events.followers(),

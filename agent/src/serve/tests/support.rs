@@ -52,7 +52,7 @@ pub(super) fn status() -> Status {
         walks: 0,
         lost_records: 0,
         oom_kills: None,
-        oom_refused: vec![],
+        offers: vec![],
         last_seq: 0,
         first_seq: 1,
         followers: 0,
