@@ -45,6 +45,12 @@ pub struct Attached {
     pub guard: Guard,
 }
 
+impl Attached {
+    fn nothing(hooks: Vec<HookStatus>) -> Self {
+        Self { lifecycle: None, oom: None, exits: None, hooks, counters: None, guard: Guard::default() }
+    }
+}
+
 /// Keeps the programs attached until it is dropped.
 #[derive(Default)]
 pub struct Guard {
@@ -60,14 +66,7 @@ pub struct Guard {
 pub fn load(plan: &Plan, sizes: RingSizes, own_cgroup: Option<CgroupKey>) -> Attached {
     let mut hooks: Vec<HookStatus> = plan.hooks.iter().map(initial_status).collect();
     if plan.hooks.iter().all(|hook| hook.attempts.is_empty()) {
-        return Attached {
-            lifecycle: None,
-            oom: None,
-            exits: None,
-            hooks,
-            counters: None,
-            guard: Guard::default(),
-        };
+        return Attached::nothing(hooks);
     }
     let loaded = try_load(plan, sizes, own_cgroup, &mut hooks);
     heap::give_back();
@@ -78,14 +77,7 @@ pub fn load(plan: &Plan, sizes: RingSizes, own_cgroup: Option<CgroupKey>) -> Att
                 hook.rung = None;
                 hook.refused.push(format!("bpf: {error}"));
             }
-            Attached {
-                lifecycle: None,
-                oom: None,
-                exits: None,
-                hooks,
-                counters: None,
-                guard: Guard::default(),
-            }
+            Attached::nothing(hooks)
         }
     }
 }

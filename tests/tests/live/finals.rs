@@ -103,7 +103,8 @@ fn containers_that_live_for_moments_leave_their_values() {
     let gone = path(with_values[0].0);
     assert_eq!(metrics.one("container_memory_usage_bytes", &[("id", gone)]).unwrap(), None, "no gauge of it");
     let counted = metrics.one("cgtap_final_samples_total", &[("outcome", "read")]).unwrap();
-    assert_eq!(counted, Some(with_values.len() as f64));
+    // Containers of other tests may have ended meanwhile.
+    assert!(counted >= Some(with_values.len() as f64), "{counted:?}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use cgtap_tests::host::{Check, Rung, bpf_probe_read, memory_cgroups, skip_unless
 use cgtap_tests::load;
 use serde_json::Value;
 
-use crate::support::{QUIET, assert_unbroken, kind, load as load_program, name_below, path};
+use crate::support::{QUIET, alone, assert_unbroken, kind, load as load_program, name_below, path};
 use crate::tree::assert_becomes_the_tree;
 
 /// As many as no buffer of the default size holds at once.
@@ -33,6 +33,7 @@ fn case(name: &str, rung: Rung, also: fn(Rung) -> Check, body: fn(Rung)) {
     if skip_unless(name, memory_cgroups().and_then(|()| rung.must_serve()).and_then(|()| also(rung))) {
         return;
     }
+    let _flood = alone();
     body(rung);
 }
 

@@ -6,7 +6,7 @@
 //! | [`lifecycle`] | one cgroup is one event over all hierarchies; a follower may come back |
 //! | [`tree`] | the set of cgroups is the tree, through renames and cut paths |
 //! | [`containers`] | a container's start and end are events, and its network is its own |
-//! | [`finals`] | a container that ends leaves what it used in all |
+//! | `finals` | a container that ends leaves what it used in all; here in a virtual machine only, else in `tests/alone` |
 //! | [`oom_matrix`] | every OOM kill is an event with the right process, cgroup and limit, by every rung |
 //! | [`oom`] | the count of a container's kills outlives it |
 //! | [`parity`] | every counter is what the kernel's file says |
@@ -29,6 +29,7 @@
 mod containers;
 mod degrade;
 mod deploy;
+#[cfg(cgtap_machine)]
 mod finals;
 mod http;
 mod lifecycle;

@@ -1,7 +1,7 @@
 //! What several of these tests use.
 
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cgtap_tests::load::BINARY;
@@ -23,6 +23,13 @@ pub fn repository(file: &str) -> PathBuf {
 
 /// No event takes longer on a busy machine; a test that gets them all never waits for it.
 pub const QUIET: Duration = Duration::from_secs(10);
+
+/// Held by a test that makes cgroups as fast as it can, one after the other: each agent of this
+/// machine sees the cgroups of all tests.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static FLOOD: Mutex<()> = Mutex::new(());
+    FLOOD.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// An event's type.
 pub fn kind(event: &Value) -> &str {

@@ -52,7 +52,7 @@ fn build() -> Result<String> {
     cargo.arg(exec::root().join("target/vm"));
     cargo.args(["--package", "cgtap", "--package", "cgtap-tests", "--bins", "--test", "live"]);
     cargo.arg("--message-format=json-render-diagnostics");
-    cargo.env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
+    cargo.env("RUSTFLAGS", "-Ctarget-feature=+crt-static --cfg cgtap_machine");
     // An emulated processor is slow, and the image stands in each machine's memory. What others wrote is built once.
     cargo.args(["--config", "profile.dev.package.\"*\".opt-level=3"]);
     cargo.env("CARGO_PROFILE_DEV_OPT_LEVEL", "2").env("CARGO_PROFILE_DEV_DEBUG", "0");
