@@ -7,11 +7,11 @@ use std::path::Path;
 use aya::maps::{MapData, RingBuf};
 use aya::programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, ProgramError, TracePoint};
 use aya::{Btf, Ebpf, EbpfLoader, Endianness};
-use cgtap_abi::{ABSENT, Layout};
+use cgtap_abi::{ABSENT, Layout, StructLayout};
 
 use super::counters::CounterReader;
 use super::error::bpf;
-use super::plan::{Attempt, HookPlan, Plan};
+use super::plan::{self, Attempt, HookPlan, Plan};
 use super::probe::VMLINUX;
 use super::ring::{ExitRing, LifecycleRing, OomRing};
 use super::{KernelError, heap, perf, program_log, self_check};
@@ -127,14 +127,14 @@ fn try_load(
         plan.hooks.iter().zip(hooks.iter_mut()).partition(|(plan, _)| !plan.hook.is_tracepoint());
     let mut decided = !plan.needs_decisions;
     for (hook, status) in entries {
-        attach_first_accepted(&mut programs, &btf, hook, status, &mut events);
+        attach_first_accepted(&mut programs, (&btf, &layout.structs), hook, status, &mut events);
         decided |= status.rung.is_some();
     }
     for (hook, status) in marks {
         if hook.hook == Hook::MarkVictim && !decided {
             status.refused.push("its decisions are wanted, and they cannot be had".into());
         } else {
-            attach_first_accepted(&mut programs, &btf, hook, status, &mut events);
+            attach_first_accepted(&mut programs, (&btf, &layout.structs), hook, status, &mut events);
         }
     }
     let guard = Guard { _programs: Some(programs), _events: events };
@@ -196,13 +196,20 @@ fn assemble(
 
 fn attach_first_accepted(
     programs: &mut Ebpf,
-    btf: &Result<Btf, KernelError>,
+    (btf, layout): (&Result<Btf, KernelError>, &StructLayout),
     plan: &HookPlan,
     status: &mut HookStatus,
     events: &mut Vec<OwnedFd>,
 ) {
     for attempt in &plan.attempts {
-        match attach(programs, btf, plan.hook, *attempt) {
+        // The plan was made before the layout was tried.
+        let holds = match attempt {
+            Attempt::TpBtf => plan::typed_needs(plan.hook, layout),
+            Attempt::Fentry | Attempt::Kprobe => plan::decisions_need(layout),
+            Attempt::Tracepoint { .. } => Ok(()),
+        };
+        let holds = holds.map_err(KernelError::Bpf);
+        match holds.and_then(|()| attach(programs, btf, plan.hook, *attempt)) {
             Ok(event) => {
                 events.extend(event);
                 status.rung = Some(attempt.source());
@@ -278,6 +285,20 @@ mod tests {
 
     use super::*;
 
+    /// With every member that a lifecycle program needs.
+    fn known() -> StructLayout {
+        StructLayout {
+            cgroup_kn: 0,
+            cgroup_level: 0,
+            cgroup_root: 0,
+            kn_id: 0,
+            root_hierarchy_id: 0,
+            cgroup_parent_css: 0,
+            css_cgroup: 0,
+            ..StructLayout::UNKNOWN
+        }
+    }
+
     /// Our reader may have been content: the classic forms serve then, so this must be an error and no panic.
     #[test]
     fn ayas_reader_refuses_damaged_btf() {
@@ -292,10 +313,20 @@ mod tests {
             assert_eq!(error.lines().count(), 1, "{error}");
         }
     }
+
+    /// A typed program without a layout would tell of a process 0.
+    #[test]
+    fn a_layout_that_is_not_trusted_takes_the_typed_form() {
+        let layout = StructLayout { victim_is_task: 1, ..StructLayout::UNKNOWN };
+        let error = plan::typed_needs(Hook::MarkVictim, &layout).unwrap_err();
+        assert_eq!(error, "BTF has no task_struct.pid");
+        assert!(plan::decisions_need(&layout).is_err());
+    }
+
     /// The object is loaded all the same, and only the typed forms are refused, with that line.
     #[test]
     fn without_btf_for_aya_the_next_form_is_tried() {
-        let (trace, structs) = (TraceLayout::UNKNOWN, StructLayout::UNKNOWN);
+        let (trace, structs) = (TraceLayout::UNKNOWN, known());
         let sizes = RingSizes { lifecycle_bytes: 4096, oom_bytes: 4096 };
         let no_btf = || Err(KernelError::Btf("damaged"));
         if let Err(error) = parse_object(&Btf::from_sys_fs().map_err(bpf), &Layout { trace, structs }, sizes)
@@ -307,7 +338,7 @@ mod tests {
         let attempts = vec![Attempt::TpBtf, Attempt::Tracepoint { id: u64::MAX }];
         let plan = HookPlan { hook: Hook::CgroupMkdir, attempts, refused: Vec::new() };
         let mut status = initial_status(&plan);
-        attach_first_accepted(&mut programs, &no_btf(), &plan, &mut status, &mut Vec::new());
+        attach_first_accepted(&mut programs, (&no_btf(), &structs), &plan, &mut status, &mut Vec::new());
         assert_eq!(status.refused.len(), 2, "both forms were tried: {:?}", status.refused);
         assert_eq!(status.refused[0], "tp_btf: BTF: damaged");
         assert!(status.refused[1].starts_with("tracepoint: "), "{:?}", status.refused);

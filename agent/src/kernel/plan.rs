@@ -125,7 +125,11 @@ fn entry(facts: &Facts, hook: Hook) -> Result<(), String> {
     if !btf.hooks.contains(&hook) {
         return Err(format!("BTF has no function {}", hook.tracepoint()));
     }
-    let layout = &btf.layout;
+    decisions_need(&btf.layout)
+}
+
+/// What a program at the entry of `oom_kill_process` cannot do without.
+pub(super) fn decisions_need(layout: &StructLayout) -> Result<(), String> {
     lacks_none(&[
         (layout.oom_memcg, "oom_control.memcg"),
         (layout.oom_chosen, "oom_control.chosen"),
@@ -151,7 +155,11 @@ fn typed(facts: &Facts, hook: Hook) -> Result<(), String> {
     if !btf.hooks.contains(&hook) {
         return Err(format!("BTF has no btf_trace_{}", hook.tracepoint()));
     }
-    let layout = &btf.layout;
+    typed_needs(hook, &btf.layout)
+}
+
+/// What the typed form of a hook cannot do without.
+pub(super) fn typed_needs(hook: Hook, layout: &StructLayout) -> Result<(), String> {
     let needed: &[(u32, &str)] = match hook {
         Hook::MarkVictim if layout.victim_is_task == 0 => &[],
         Hook::MarkVictim => &[(layout.task_pid, "task_struct.pid")],

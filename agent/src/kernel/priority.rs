@@ -4,7 +4,7 @@ use std::io;
 
 /// Above every ordinary thread, below every other real-time one.
 const LOWEST_REAL_TIME: libc::c_int = 1;
-/// What an ordinary thread may have instead.
+/// Where the kernel gives a cgroup no real-time share (`CONFIG_RT_GROUP_SCHED`), or a limit allows this alone.
 const NICE: libc::c_int = -10;
 
 /// Lets the calling thread run before ordinary ones as soon as it has something to do. For a thread that does little.

@@ -15,9 +15,10 @@ use crate::model::CgroupKey;
 /// What `/proc` says of the thread that runs this.
 #[derive(Clone, Debug, Default)]
 struct Own {
-    pid: u32,
-    tgid: u32,
-    uid: u32,
+    /// Thread and process id as the kernel counts them; not known inside a PID namespace, which counts its own.
+    ids: Option<(u32, u32)>,
+    /// User id in the initial user namespace; not known inside another.
+    uid: Option<u32>,
     comm: Vec<u8>,
     oom_score_adj: i32,
     total_vm_bytes: u64,
@@ -39,9 +40,8 @@ impl Own {
         let kib = |name: &str| field(name).unwrap_or_default() << 10;
         let adjustment = text("/proc/self/oom_score_adj")?;
         Ok(Self {
-            pid: small("Pid"),
-            tgid: small("Tgid"),
-            uid: small("Uid"),
+            ids: is_initial("pid", INITIAL_PID_NAMESPACE).then(|| (small("Pid"), small("Tgid"))),
+            uid: is_initial("user", INITIAL_USER_NAMESPACE).then(|| small("Uid")),
             comm: text("/proc/thread-self/comm")?.trim_end_matches('\n').into(),
             oom_score_adj: adjustment.trim().parse().unwrap_or_default(),
             total_vm_bytes: kib("VmSize"),
@@ -52,6 +52,16 @@ impl Own {
             pgtables_bytes: kib("VmPTE"),
         })
     }
+}
+
+/// `PROC_PID_INIT_INO` and `PROC_USER_INIT_INO` (`include/linux/proc_ns.h`).
+const INITIAL_PID_NAMESPACE: u64 = 0xefff_fffc;
+const INITIAL_USER_NAMESPACE: u64 = 0xefff_fffd;
+
+/// Whether this process is in the machine's first namespace of that kind.
+fn is_initial(kind: &str, inode: u64) -> bool {
+    let link = std::fs::read_link(format!("/proc/self/ns/{kind}"));
+    link.is_ok_and(|link| link.as_os_str() == format!("{kind}:[{inode}]").as_str())
 }
 
 fn text(path: &str) -> Result<String, KernelError> {
@@ -98,8 +108,8 @@ fn compare(
     let has = |bit: u32| found.present & bit != 0;
     let comm = found.comm.split(|&b| b == 0).next().unwrap_or_default();
     let ids = [
-        (found.pid != own.pid, "pid"),
-        (has(present::TGID) && found.tgid != own.tgid, "tgid"),
+        (own.ids.is_some_and(|(pid, _)| found.pid != pid), "pid"),
+        (has(present::TGID) && own.ids.is_some_and(|(_, tgid)| found.tgid != tgid), "tgid"),
         (has(present::COMM) && comm != own.comm, "comm"),
     ];
     let key = cgroup.map(|key| (key.id, key.hierarchy.0));
@@ -109,8 +119,8 @@ fn compare(
         wrong.push(format!("BTF's place of a task's {name} does not hold for the agent's own"));
         distrust_tasks(layout);
     }
-    if has(present::UID) && found.uid != own.uid {
-        wrong.push(format!("BTF's place of a task's uid gives {}, the agent's is {}", found.uid, own.uid));
+    if let Some(uid) = own.uid.filter(|uid| has(present::UID) && found.uid != *uid) {
+        wrong.push(format!("BTF's place of a task's uid gives {}, the agent's is {uid}", found.uid));
         layout.task_cred = ABSENT;
     }
     if has(present::OOM_SCORE_ADJ) && found.oom_score_adj != own.oom_score_adj {
@@ -190,7 +200,13 @@ mod tests {
     }
 
     fn own() -> Own {
-        Own { pid: 7, tgid: 7, comm: b"cgtap".to_vec(), anon_rss_bytes: 20 << 20, ..Own::default() }
+        Own {
+            ids: Some((7, 7)),
+            uid: Some(0),
+            comm: b"cgtap".to_vec(),
+            anon_rss_bytes: 20 << 20,
+            ..Own::default()
+        }
     }
 
     fn found() -> TaskFacts {
@@ -221,6 +237,15 @@ mod tests {
     }
 
     #[test]
+    fn inside_namespaces_ids_are_others_and_nothing_is_distrusted() {
+        let mut kept = layout();
+        let inside = Own { ids: None, uid: None, ..own() };
+        let elsewhere = TaskFacts { pid: 9_001, tgid: 9_001, uid: 100_000, ..found() };
+        assert_eq!(compare(&mut kept, &elsewhere, &inside, None), Vec::<String>::new());
+        assert_eq!(kept, layout());
+    }
+
+    #[test]
     fn a_wrong_number_takes_its_field_away() {
         let mut kept = layout();
         let wrong = TaskFacts { anon_rss_bytes: 0xffff_8880_0000_0000, uid: 5, oom_score_adj: 9, ..found() };
@@ -248,7 +273,7 @@ mod tests {
     #[test]
     fn the_own_task_can_be_read() {
         let own = Own::read().unwrap();
-        assert_eq!(own.tgid, std::process::id());
-        assert!(own.pid > 0 && own.total_vm_bytes > own.anon_rss_bytes && own.anon_rss_bytes > 0, "{own:?}");
+        assert!(own.ids.is_none_or(|(pid, tgid)| pid > 0 && tgid == std::process::id()), "{own:?}");
+        assert!(own.total_vm_bytes > own.anon_rss_bytes && own.anon_rss_bytes > 0, "{own:?}");
     }
 }

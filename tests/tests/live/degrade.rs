@@ -49,6 +49,27 @@ fn a_watching_agent_sees_cgroups_that_come_and_go() {
     assert_eq!(events.last().map(path), Some(deepest.as_str()), "{events:?}");
 }
 
+/// Its own ids are others there, and the kernel's records must not be distrusted for that.
+#[test]
+fn in_a_pid_namespace_kills_have_the_kernels_ids() {
+    let name = "degrade::in_a_pid_namespace_kills_have_the_kernels_ids";
+    let can = memory_cgroups().and(bpf(Rung::TpBtf)).and(program("unshare", "util-linux"));
+    if skip_unless(name, can) {
+        return;
+    }
+    let mut options = Options::new(&["--oom-source", "tp_btf"]).unwrap();
+    let wrapper = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--"];
+    options.wrapper = wrapper.map(str::to_owned).to_vec();
+    let agent = Agent::start_with(&options).unwrap();
+    let stream = agent.follow("&types=oom_kill").unwrap();
+    let cgroup = TestCgroup::new().unwrap();
+    cgroup.limit_memory(20 << 20).unwrap();
+    let killed = load::hog(support::load(), cgroup.memory_dir().unwrap(), 160).unwrap();
+    let events = stream.until(QUIET, |e| path(e) == cgroup.path()).unwrap();
+    let victim = &events.last().unwrap()["victim"];
+    assert!(victim["pid"] == killed.pid && victim["comm"] == "cgtap-load", "{events:?}");
+}
+
 #[test]
 fn under_lockdown_typed_loads_serve_both_ladders() {
     let name = "degrade::under_lockdown_typed_loads_serve_both_ladders";
