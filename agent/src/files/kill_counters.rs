@@ -122,6 +122,17 @@ impl KillCounters {
         self.counted.get(path).is_some_and(|counted| counted.key == key)
     }
 
+    /// Forgets what is not there any more, for whoever is not told of every removal.
+    pub fn retain(&mut self, is_there: impl Fn(&CgroupPath, CgroupKey) -> bool) {
+        let gone: Vec<CgroupPath> = self
+            .counted
+            .iter()
+            .filter(|(path, counted)| !is_there(path, counted.key))
+            .map(|(path, _)| path.clone())
+            .collect();
+        gone.iter().for_each(|path| self.remove(path));
+    }
+
     /// Forgets a cgroup that is gone; the kernel has dropped its watch.
     pub fn remove(&mut self, path: &CgroupPath) {
         if let (Some(gone), Waker::Inotify { paths, .. }) = (self.counted.remove(path), &mut self.waker) {
@@ -175,8 +186,8 @@ impl KillCounters {
     ///
     /// # Errors
     /// When the descriptor cannot be read.
-    pub fn woken(&self) -> Result<Woken, FilesError> {
-        match &self.waker {
+    pub fn woken(&mut self) -> Result<Woken, FilesError> {
+        match &mut self.waker {
             Waker::Inotify { fd, paths } => {
                 let mut buffer = [std::mem::MaybeUninit::uninit(); EVENTS_BYTES];
                 let mut events = inotify::Reader::new(fd, &mut buffer);
@@ -185,6 +196,10 @@ impl KillCounters {
                     match events.next() {
                         Ok(event) if event.events().contains(inotify::ReadFlags::QUEUE_OVERFLOW) => {
                             woken.all = true;
+                        }
+                        Ok(event) if event.events().contains(inotify::ReadFlags::IGNORED) => {
+                            // The kernel has dropped the watch with its file.
+                            paths.remove(&event.wd());
                         }
                         Ok(event) => woken.paths.extend(paths.get(&event.wd()).cloned()),
                         Err(Errno::AGAIN | Errno::INTR) => return Ok(woken),
@@ -233,5 +248,43 @@ impl AsFd for KillCounters {
         match &self.waker {
             Waker::Inotify { fd, .. } | Waker::Eventfd(fd) => fd.as_fd(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::HierarchyId;
+
+    /// On an ordinary file system, which tells of changed files in the same way.
+    #[test]
+    fn counts_rise_and_what_is_gone_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, kills: u64| {
+            let dir = folder.path().join(name);
+            std::fs::create_dir_all(&dir).unwrap();
+            std::fs::write(dir.join("memory.events.local"), format!("oom 1\noom_kill {kills}\n")).unwrap();
+        };
+        let key = |id| CgroupKey { hierarchy: HierarchyId::V2, id };
+        let (old, new) = (CgroupPath::from("/old"), CgroupPath::from("/new"));
+        let mount = folder.path().to_owned();
+        let controllers = vec!["memory".to_owned()];
+        let hierarchy = Hierarchy { id: HierarchyId::V2, version: CgroupVersion::V2, controllers, mount };
+        assert!(KillCounters::open(std::slice::from_ref(&hierarchy), CgroupVersion::V1).is_err());
+        let mut counters = KillCounters::open(&[hierarchy], CgroupVersion::V2).unwrap();
+        write("old", 3);
+        write("new", 1);
+        counters.add(&old, key(1), false).unwrap();
+        counters.add(&new, key(2), true).unwrap();
+        counters.add(&CgroupPath::from("/gone"), key(3), true).unwrap();
+        let rise = |path: &CgroupPath, id, kills| Rise { path: path.clone(), key: key(id), kills };
+        let all = Woken { paths: Vec::new(), all: true };
+        assert_eq!(counters.rises(&all), [rise(&new, 2, 1)], "what was killed before does not count");
+        write("old", 5);
+        let woken = counters.woken().unwrap();
+        assert_eq!(counters.rises(&woken), [rise(&old, 1, 2)]);
+        counters.retain(|path, _| *path == old);
+        assert!(counters.has(&old, key(1)) && !counters.has(&new, key(2)));
+        assert!(!counters.has(&old, key(9)), "another directory of the same path");
     }
 }

@@ -84,13 +84,36 @@ impl TreeWatch {
         Ok(Self { fd, hierarchies: hierarchies.to_vec(), watched: HashMap::new(), known: HashMap::new() })
     }
 
-    /// Watches every directory that there is and that is not watched yet; each of these is an event.
+    /// Watches every directory that there is and that is not watched yet, and forgets those that are gone; each of these is
+    /// an event.
     pub fn add_all(&mut self) -> TreeEvents {
         let mut found = TreeEvents::default();
         for hierarchy in self.hierarchies.clone() {
             self.add_below(&hierarchy, &CgroupPath::root(), &mut found);
         }
+        // They vanish while they are looked for: nothing that was made is missed by that.
+        found.unseen = 0;
+        self.forget_gone(&mut found);
         found
+    }
+
+    /// Those of whose removal the kernel told nothing, as its queue was full.
+    fn forget_gone(&mut self, found: &mut TreeEvents) {
+        let dir_of = |place: &(HierarchyId, CgroupPath)| {
+            let hierarchy = self.hierarchies.iter().find(|hierarchy| hierarchy.id == place.0);
+            hierarchy.map(|hierarchy| hierarchy.dir(&place.1))
+        };
+        let is_gone = |place: &(HierarchyId, CgroupPath), known: &Known| {
+            let metadata = dir_of(place).map(std::fs::metadata);
+            metadata.is_none_or(|metadata| metadata.map_or(true, |metadata| metadata.ino() != known.key.id))
+        };
+        let gone = self.known.iter().filter(|(place, known)| is_gone(place, known));
+        let mut gone: Vec<_> = gone.map(|(place, _)| place.clone()).collect();
+        // Children before their parents, as the kernel does.
+        gone.sort_unstable();
+        for (hierarchy, path) in gone.into_iter().rev() {
+            self.remove(hierarchy, &path, found);
+        }
     }
 
     /// Watches a directory and all below it; those that were not known are events.

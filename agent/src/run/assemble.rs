@@ -227,8 +227,12 @@ fn log_rungs(state: &State) {
 fn collector(config: &Config, state: &State, sets: MetricSets) -> Collector {
     let host = HostRoot::new(&config.host_root);
     let reads = settings::reads(sets);
-    let reader =
-        CgroupReader::new(host.clone(), state.hierarchies.clone(), reads, settings::max_open_files(config));
+    let reader = CgroupReader::new(
+        host.clone(),
+        state.hierarchies.clone(),
+        reads,
+        settings::max_open_files(config).scrapes,
+    );
     Collector::new(host, state.registry.clone(), reader, reads.network)
 }
 
@@ -276,7 +280,12 @@ fn core(config: &Config, state: &Arc<State>, parts: CoreParts) -> std::io::Resul
         counted: parts.fallback.counted,
         log: parts.fallback.log,
         fill_in: FillIn::default(),
-        finals: Finals::start(host.clone(), state.hierarchies.clone(), parts.exits)?,
+        finals: Finals::start(
+            host.clone(),
+            state.hierarchies.clone(),
+            parts.exits,
+            settings::max_open_files(config).exits,
+        )?,
         host: host.clone(),
         walks: Walks::new(state.hierarchies.clone(), interval),
         kills: Kills::new(host, state.hierarchies.clone()),

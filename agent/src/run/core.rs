@@ -1,6 +1,7 @@
 //! The core task: kernel records in, registry and event log out.
 //!
-//! It opens no file (but see [`super::lifecycle`]). Walks and look-ups run on threads that may block, and come back as messages.
+//! It opens no file (but see [`super::lifecycle`]). Walks and look-ups run on threads that may block, and come back as
+//! messages.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -154,7 +155,10 @@ impl Core {
         let mut changes = Vec::new();
         while let Some(feed) = &mut self.lifecycle {
             let heard = feed.drain();
-            if heard.batch.events.is_empty() && heard.batch.broken.is_empty() && heard.overflows == 0 {
+            if heard.batch.events.is_empty()
+                && heard.batch.broken.is_empty()
+                && heard.overflows + heard.unseen == 0
+            {
                 break;
             }
             changes.extend(self.apply(&heard));
@@ -163,11 +167,11 @@ impl Core {
     }
 
     fn apply(&mut self, heard: &Heard) -> Vec<Change> {
-        let Heard { batch, overflows } = heard;
+        let Heard { batch, overflows, unseen } = heard;
         self.check_batch(batch.missing, &batch.broken);
-        if *overflows > 0 {
-            // How many is not told: at least one each.
-            self.lost(*overflows, Source::Inotify);
+        if overflows + unseen > 0 {
+            // How many an overflow has dropped is not told: at least one.
+            self.lost(overflows + unseen, Source::Inotify);
         }
         let mut registry = self.state.registry();
         let changes = batch.events.iter().flat_map(|event| registry.apply(event)).collect();
@@ -211,7 +215,7 @@ impl Core {
             Box::new(ExitSample::of(&stats, oom_kills))
         });
         self.state.finals.count(sample.is_some());
-        self.release(&found.path, sample);
+        self.release(&found.path, found.number, sample);
     }
 
     fn on_finals_due(&mut self) {
@@ -219,14 +223,14 @@ impl Core {
         while let Some(found) = self.finals.ready() {
             self.on_final(found);
         }
-        for path in self.finals.due() {
-            self.release(&path, None);
+        for (path, number) in self.finals.due() {
+            self.release(&path, number, None);
         }
     }
 
     /// The first of what was held is the exit.
-    fn release(&mut self, path: &CgroupPath, mut sample: Option<Box<ExitSample>>) {
-        for change in self.finals.release(path) {
+    fn release(&mut self, path: &CgroupPath, number: u64, mut sample: Option<Box<ExitSample>>) {
+        for change in self.finals.release(path, number) {
             self.append_change(change, sample.take());
         }
     }

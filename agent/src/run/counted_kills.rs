@@ -24,6 +24,8 @@ pub(super) struct CountedKills {
     looks: Vec<Instant>,
     /// Cgroups that are watched since a moment ago: what happened in them before woke nobody.
     fresh: Vec<CgroupPath>,
+    /// A cgroup could not be watched, and that was said.
+    is_partial: bool,
 }
 
 impl CountedKills {
@@ -31,7 +33,7 @@ impl CountedKills {
     /// When the runtime cannot wait for it.
     pub(super) fn new(counters: KillCounters, source: Source) -> io::Result<Self> {
         let readable = Readable::of(&counters)?;
-        Ok(Self { counters, readable, source, looks: Vec::new(), fresh: Vec::new() })
+        Ok(Self { counters, readable, source, looks: Vec::new(), fresh: Vec::new(), is_partial: false })
     }
 
     /// A cgroup is there; nothing happens when it is counted already. `is_new`: it was made after the agent began.
@@ -39,12 +41,21 @@ impl CountedKills {
         if self.counters.has(path, key) {
             return;
         }
-        if let Err(error) = self.counters.add(path, key, is_new) {
-            tracing::warn!(%error, "OOM kills of this cgroup are not seen");
+        match self.counters.add(path, key, is_new) {
+            Ok(()) if is_new => self.fresh.push(path.clone()),
+            Ok(()) => {}
+            // Each walk tries again, so once is enough.
+            Err(error) if !self.is_partial => {
+                self.is_partial = true;
+                tracing::warn!(%error, "OOM kills of some cgroups are not counted");
+            }
+            Err(_) => {}
         }
-        if is_new {
-            self.fresh.push(path.clone());
-        }
+    }
+
+    /// Only these are there, as a walk has found.
+    pub(super) fn retain(&mut self, is_there: impl Fn(&CgroupPath, CgroupKey) -> bool) {
+        self.counters.retain(is_there);
     }
 
     /// A cgroup is gone.

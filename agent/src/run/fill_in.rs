@@ -8,7 +8,8 @@ use crate::parse::LogKill;
 
 /// The kernel writes its lines before and right after it marks the victim; in between is nothing but a slow console.
 const PATIENCE: Duration = Duration::from_millis(20);
-/// So long a line is kept: for a kill that is told later, and until the cross-check knows that nobody told it.
+/// So long a line is kept: for a kill that is told later, and until the cross-check knows that nobody told it. So long,
+/// too, a process id is not used again.
 const KEPT: Duration = Duration::from_secs(10);
 /// Lines that are kept. The kernel writes no more than 10 whole ones in 5 s.
 const MAX_KEPT: usize = 256;
@@ -19,7 +20,7 @@ pub(super) struct FillIn {
     waiting: VecDeque<(OomKill, Instant)>,
     lines: VecDeque<(LogKill, Instant)>,
     /// Processes whose kill was told, and how many lines the log had of each; their lines are no news.
-    told: VecDeque<(u32, u64)>,
+    told: VecDeque<(u32, u64, Instant)>,
     /// Lines of a process beyond its first: the kernel has killed, and counted, one that it had killed already.
     repeats: u64,
 }
@@ -52,8 +53,9 @@ impl FillIn {
             self.note_told(kill.victim.tgid, 1);
             return Some(kill);
         }
-        let told = self.told.iter_mut().find(|(tgid, _)| line.victim.tgid == Some(*tgid));
-        if let Some((_, lines)) = told {
+        self.told.retain(|(_, _, until)| *until > now);
+        let told = self.told.iter_mut().find(|(tgid, _, _)| line.victim.tgid == Some(*tgid));
+        if let Some((_, lines, _)) = told {
             *lines += 1;
             self.repeats += u64::from(*lines > 1);
             return None;
@@ -72,7 +74,7 @@ impl FillIn {
         self.lines.retain(|(line, _)| line.victim.tgid != Some(tgid));
         let lines = lines + (before - self.lines.len()) as u64;
         self.repeats += lines.saturating_sub(1);
-        self.told.push_back((tgid, lines));
+        self.told.push_back((tgid, lines, Instant::now() + KEPT));
         while self.told.len() > MAX_KEPT {
             self.told.pop_front();
         }

@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// The last values of a container; `None` when its directory was gone already.
 pub(super) struct Final {
     pub(super) path: CgroupPath,
+    /// Of which exit.
+    pub(super) number: u64,
     pub(super) stats: Option<Box<CgroupStats>>,
 }
 
@@ -33,10 +35,12 @@ pub(super) struct Final {
 pub(super) struct Finals {
     requests: Requests,
     answers: UnboundedReceiver<Final>,
-    /// Changes of a cgroup in their order, the first of them an exit.
-    held: HashMap<CgroupPath, VecDeque<Change>>,
-    /// Until when to wait for each; those that were answered meanwhile are not held any more.
-    deadlines: VecDeque<(Instant, CgroupPath)>,
+    /// Changes of a cgroup in their order, the first of them an exit; each exit with its number, the others with 0.
+    held: HashMap<CgroupPath, VecDeque<(u64, Change)>>,
+    /// Until when to wait for each exit; those that were answered meanwhile are not held any more.
+    deadlines: VecDeque<(Instant, CgroupPath, u64)>,
+    /// The last exit's number.
+    exits: u64,
 }
 
 impl Finals {
@@ -48,10 +52,11 @@ impl Finals {
         host: HostRoot,
         hierarchies: Arc<[Hierarchy]>,
         exits: Option<ExitRing>,
+        max_open_files: usize,
     ) -> io::Result<Self> {
         let (sender, answers) = unbounded_channel();
-        let requests = ExitReader::start(host, hierarchies, exits, sender)?;
-        Ok(Self { requests, answers, held: HashMap::new(), deadlines: VecDeque::new() })
+        let requests = ExitReader::start(host, hierarchies, exits, max_open_files, sender)?;
+        Ok(Self { requests, answers, held: HashMap::new(), deadlines: VecDeque::new(), exits: 0 })
     }
 
     /// Takes a change, and gives it back if it is to be told now. `members` gives the directories of a cgroup that is there
@@ -63,35 +68,38 @@ impl Finals {
     ) -> Option<Change> {
         let path = change.cgroup.path.clone();
         let is_container = change.identity.is_container();
-        let asked = match change.kind {
+        let number = match change.kind {
             ChangeKind::ContainerStarted => {
                 if let Some(members) = members(&path) {
                     self.requests.send(Request::Opens(path.clone(), members));
                 }
-                false
+                0
             }
             // One that is gone was perhaps read when its last task began to exit.
             ChangeKind::ContainerExited => self.ask(path.clone(), members(&path).unwrap_or_default()),
             ChangeKind::CgroupRemoved if is_container => {
                 self.requests.send(Request::Gone(path.clone()));
-                false
+                0
             }
-            _ => false,
+            _ => 0,
         };
         if let Some(held) = self.held.get_mut(&path) {
-            held.push_back(change);
+            held.push_back((number, change));
             return None;
         }
-        if !asked {
+        if number == 0 {
             return Some(change);
         }
-        self.held.insert(path, VecDeque::from([change]));
+        self.held.insert(path, VecDeque::from([(number, change)]));
         None
     }
 
-    fn ask(&mut self, path: CgroupPath, members: Vec<CgroupKey>) -> bool {
-        self.deadlines.push_back((Instant::now() + PATIENCE, path.clone()));
-        self.requests.send(Request::Exited(path, members))
+    /// The exit's number. When the reader has too much to do the exit is told without values, at its deadline.
+    fn ask(&mut self, path: CgroupPath, members: Vec<CgroupKey>) -> u64 {
+        self.exits += 1;
+        self.deadlines.push_back((Instant::now() + PATIENCE, path.clone(), self.exits));
+        self.requests.send(Request::Exited(path, members, self.exits));
+        self.exits
     }
 
     /// The next values; waits for ever when nothing was asked for. Cancel-safe.
@@ -107,28 +115,31 @@ impl Finals {
         self.answers.try_recv().ok()
     }
 
-    /// The exit of that cgroup and what has happened since, up to its next exit, which has values of its own to come.
-    pub(super) fn release(&mut self, path: &CgroupPath) -> Vec<Change> {
-        let Some(mut held) = self.held.remove(path) else { return Vec::new() };
-        let next = held.iter().skip(1).position(|change| change.kind == ChangeKind::ContainerExited);
-        let rest = next.map(|at| held.split_off(at + 1));
-        if let Some(rest) = rest {
-            self.held.insert(path.clone(), rest);
+    /// That exit of a cgroup and what has happened since, up to its next exit, which has values of its own to come. Nothing
+    /// when it was told already.
+    pub(super) fn release(&mut self, path: &CgroupPath, number: u64) -> Vec<Change> {
+        let Some(held) = self.held.get_mut(path) else { return Vec::new() };
+        if held.front().is_none_or(|(first, _)| *first != number) {
+            return Vec::new();
         }
-        held.into()
+        let next = held.iter().skip(1).position(|(exit, _)| *exit != 0).map_or(held.len(), |at| at + 1);
+        let released = held.drain(..next).map(|(_, change)| change).collect();
+        if held.is_empty() {
+            self.held.remove(path);
+        }
+        released
     }
 
     /// When the first of those that wait has waited enough.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.deadlines.front().map(|(until, _)| *until)
+        self.deadlines.front().map(|(until, _, _)| *until)
     }
 
-    /// Cgroups whose values have not come in time.
-    pub(super) fn due(&mut self) -> Vec<CgroupPath> {
+    /// Exits whose values have not come in time, if they are held still.
+    pub(super) fn due(&mut self) -> Vec<(CgroupPath, u64)> {
         let now = Instant::now();
-        let due = self.deadlines.iter().take_while(|(until, _)| *until <= now).count();
-        let due = self.deadlines.drain(..due).map(|(_, path)| path);
-        due.filter(|path| self.held.contains_key(path)).collect()
+        let due = self.deadlines.iter().take_while(|(until, _, _)| *until <= now).count();
+        self.deadlines.drain(..due).map(|(_, path, number)| (path, number)).collect()
     }
 }
 
@@ -150,7 +161,7 @@ mod tests {
     }
 
     fn finals() -> Finals {
-        Finals::start(HostRoot::new("/nowhere"), Arc::from([]), None).unwrap()
+        Finals::start(HostRoot::new("/nowhere"), Arc::from([]), None, 0).unwrap()
     }
 
     fn kinds(changes: &[Change]) -> Vec<&ChangeKind> {
@@ -171,9 +182,9 @@ mod tests {
         for wanted in [vec![&ContainerExited, &ContainerStarted], vec![&ContainerExited, &CgroupRemoved]] {
             let found = finals.next().await;
             assert!(found.path == path && found.stats.is_none(), "there is no such directory");
-            assert_eq!(kinds(&finals.release(&path)), wanted);
+            assert_eq!(kinds(&finals.release(&path, found.number)), wanted);
         }
-        assert!(finals.release(&path).is_empty());
+        assert!(finals.release(&path, 2).is_empty());
         assert!(finals.route(change("/a", CgroupRemoved), there).is_some());
     }
 
@@ -181,8 +192,23 @@ mod tests {
     async fn a_cgroup_that_is_gone_has_no_values() {
         let mut finals = finals();
         assert!(finals.route(change("/a", ChangeKind::ContainerExited), |_| None).is_none());
-        assert!(finals.next().await.stats.is_none());
-        assert_eq!(kinds(&finals.release(&CgroupPath::from("/a"))), [&ChangeKind::ContainerExited]);
+        let found = finals.next().await;
+        assert!(found.stats.is_none());
+        let path = CgroupPath::from("/a");
+        assert_eq!(kinds(&finals.release(&path, found.number)), [&ChangeKind::ContainerExited]);
+    }
+
+    /// Neither values that come late nor a deadline that has passed are the next exit's.
+    #[tokio::test]
+    async fn each_exit_has_its_own_values() {
+        let mut finals = finals();
+        let path = CgroupPath::from("/a");
+        let exit = || change("/a", ChangeKind::ContainerExited);
+        finals.route(exit(), |_| Some(Vec::new()));
+        assert_eq!(finals.release(&path, 1).len(), 1);
+        finals.route(exit(), |_| Some(Vec::new()));
+        assert!(finals.release(&path, 1).is_empty(), "told already");
+        assert_eq!(finals.release(&path, 2).len(), 1);
     }
 
     #[tokio::test]
@@ -191,7 +217,7 @@ mod tests {
         finals.route(change("/a", ChangeKind::ContainerExited), |_| Some(Vec::new()));
         assert!(finals.due().is_empty());
         tokio::time::sleep_until(finals.next_due().unwrap().into()).await;
-        assert_eq!(finals.due(), [CgroupPath::from("/a")]);
+        assert_eq!(finals.due(), [(CgroupPath::from("/a"), 1)]);
         assert_eq!(finals.next_due(), None);
     }
 }

@@ -1,8 +1,9 @@
 //! Lifecycle events on their way to the registry: from the ring, or from the watched tree.
 //!
-//! Where the kernel lets no program read a path, it is found here. Under `lockdown=confidentiality` a record tells a directory's id and that of the one above. The path of a directory
-//! that is still there is found by its id, in a few microseconds; this is the one look at a file system on the way of an
-//! event, and only this rung takes it. Of a directory that is gone already only the path above is known.
+//! Where the kernel lets no program read a path, it is found here. Under `lockdown=confidentiality` a record tells a
+//! directory's id and that of the one above. The path of a directory that is still there is found by its id; this is the
+//! one look at a file system on the way of an event, and only this rung takes it. Of a directory that is gone already only
+//! the path above is known.
 
 mod tree;
 
@@ -29,11 +30,13 @@ pub(super) struct Heard {
     pub(super) batch: Batch<LifecycleEvent>,
     /// Times that the kernel dropped events on the way, without telling how many.
     pub(super) overflows: u64,
+    /// Directories that were gone before anything but their name could be told.
+    pub(super) unseen: u64,
 }
 
 impl From<Batch<LifecycleEvent>> for Heard {
     fn from(batch: Batch<LifecycleEvent>) -> Self {
-        Self { batch, overflows: 0 }
+        Self { batch, overflows: 0, unseen: 0 }
     }
 }
 

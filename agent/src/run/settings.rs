@@ -66,8 +66,27 @@ pub(super) fn wishes(config: &Config) -> Wishes {
     Wishes { lifecycle, oom }
 }
 
+/// Descriptors of cgroup files that may stay open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OpenFiles {
+    /// For scrapes.
+    pub(super) scrapes: usize,
+    /// For the last values of containers: about eight for each that runs. One that has none is read as well, only later.
+    pub(super) exits: usize,
+}
+
+/// What the reader of last values may keep, however much there is.
+const MAX_FOR_EXITS: usize = 4096;
+
+impl OpenFiles {
+    fn of(all: usize) -> Self {
+        let exits = (all / 8).min(MAX_FOR_EXITS);
+        Self { scrapes: all - exits, exits }
+    }
+}
+
 /// The setting, else nine tenths of what the process may open; the limit itself is raised as far as it goes.
-pub(super) fn max_open_files(config: &Config) -> usize {
+pub(super) fn max_open_files(config: &Config) -> OpenFiles {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
@@ -76,5 +95,17 @@ pub(super) fn max_open_files(config: &Config) -> usize {
     }
     let may_open = getrlimit(Resource::Nofile).current.unwrap_or(1 << 20);
     let budget = config.max_open_files.unwrap_or(may_open / 10 * 9);
-    usize::try_from(budget).unwrap_or(usize::MAX)
+    OpenFiles::of(usize::try_from(budget).unwrap_or(usize::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_readers_together_keep_to_the_setting() {
+        for (all, exits) in [(0, 0), (7, 0), (800, 100), (1 << 20, MAX_FOR_EXITS)] {
+            assert_eq!(OpenFiles::of(all), OpenFiles { scrapes: all - exits, exits });
+        }
+    }
 }

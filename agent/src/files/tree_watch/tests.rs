@@ -64,6 +64,23 @@ fn what_is_gone_before_it_is_seen_is_counted() {
     assert_eq!((found.events, found.unseen), (vec![], 1));
 }
 
+/// A full queue: nobody told of these removals.
+#[test]
+fn what_is_gone_without_a_word_is_forgotten() {
+    let mut tree = Tree::new(CgroupVersion::V1);
+    tree.make("a");
+    tree.make("a/b");
+    tree.events();
+    std::fs::remove_dir(tree.folder.path().join("a/b")).unwrap();
+    std::fs::remove_dir(tree.folder.path().join("a")).unwrap();
+    tree.watch.read_raw().unwrap();
+    let found = tree.watch.add_all();
+    let told_of: Vec<_> =
+        found.events.iter().map(|event| (event.path.to_text().into_owned(), event.kind)).collect();
+    assert_eq!(told_of, [told("/a/b", Removed), told("/a", Removed)]);
+    assert_eq!(tree.watch.known.len(), 2, "the root and what was there before");
+}
+
 #[test]
 fn a_renamed_directory_takes_along_what_is_in_it() {
     let mut tree = Tree::new(CgroupVersion::V1);

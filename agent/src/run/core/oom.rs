@@ -143,7 +143,9 @@ impl Core {
     pub(super) fn count_known(&mut self, is_new: bool) {
         let Some(counted) = &mut self.counted else { return };
         let memory = self.kills.memory_hierarchy();
-        for (path, cgroup) in self.state.registry().cgroups() {
+        let registry = self.state.registry();
+        counted.retain(|path, key| registry.key_of(path, memory) == Some(key));
+        for (path, cgroup) in registry.cgroups() {
             if let Some(key) = cgroup.members.iter().find(|key| key.hierarchy == memory) {
                 counted.add(path, *key, is_new);
             }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use tokio::sync::mpsc::UnboundedSender;
@@ -20,10 +20,6 @@ use crate::model::{CgroupKey, CgroupPath, CgroupStats, Hierarchy};
 
 /// Containers that are waiting to be opened or read; more at once go without.
 const MAX_WAITING: usize = 1024;
-
-/// Descriptors that the reader keeps at most: a container that runs has about eight. One that has none is read as well,
-/// only more slowly.
-const MAX_OPEN_FILES: usize = 4096;
 
 /// What is read: what only grows while a container lives, and what it had at most.
 const SETS: ReadSets = ReadSets {
@@ -43,7 +39,7 @@ pub(super) enum Request {
     /// It runs: its files are opened, so that they need not be when there is no time.
     Opens(CgroupPath, Vec<CgroupKey>),
     /// Its last process has ended: read, and answer.
-    Exited(CgroupPath, Vec<CgroupKey>),
+    Exited(CgroupPath, Vec<CgroupKey>, u64),
     /// It is gone.
     Gone(CgroupPath),
 }
@@ -52,15 +48,30 @@ pub(super) enum Request {
 pub(super) struct Requests {
     sender: SyncSender<Request>,
     wake: Arc<OwnedFd>,
+    /// Containers that are gone, of which there was no room to tell: what is kept of them must not stay for ever.
+    gone: Vec<CgroupPath>,
 }
 
 impl Requests {
-    /// Whether the thread will come to it.
-    pub(super) fn send(&self, request: Request) -> bool {
-        let sent = self.sender.try_send(request).is_ok();
+    /// When there is no room, the container goes without values; that it is gone is told later.
+    pub(super) fn send(&mut self, request: Request) {
+        while let Some(path) = self.gone.pop() {
+            if let Err(error) = self.sender.try_send(Request::Gone(path)) {
+                self.remember(error);
+                break;
+            }
+        }
+        if let Err(error) = self.sender.try_send(request) {
+            self.remember(error);
+        }
         // It fails only when it has been rung some 2^64 times.
         let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
-        sent
+    }
+
+    fn remember(&mut self, error: TrySendError<Request>) {
+        if let TrySendError::Full(Request::Gone(path)) = error {
+            self.gone.push(path);
+        }
     }
 }
 
@@ -94,12 +105,13 @@ impl ExitReader {
         host: HostRoot,
         hierarchies: Arc<[Hierarchy]>,
         exits: Option<ExitRing>,
+        max_open_files: usize,
         answers: UnboundedSender<Final>,
     ) -> io::Result<Requests> {
         let (sender, requests) = sync_channel(MAX_WAITING);
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let thread = Self {
-            reader: CgroupReader::new(host, hierarchies, SETS, MAX_OPEN_FILES),
+            reader: CgroupReader::new(host, hierarchies, SETS, max_open_files),
             exits,
             wake: wake.clone(),
             requests,
@@ -109,7 +121,7 @@ impl ExitReader {
             early: HashMap::new(),
         };
         std::thread::Builder::new().name("cgtap-finals".into()).spawn(move || thread.run())?;
-        Ok(Requests { sender, wake })
+        Ok(Requests { sender, wake, gone: Vec::new() })
     }
 
     fn run(mut self) {
@@ -157,11 +169,11 @@ impl ExitReader {
                 self.running.extend(members.iter().map(|key| (*key, path.clone())));
                 self.members.insert(path, members);
             }
-            Request::Exited(path, members) => {
+            Request::Exited(path, members, number) => {
                 let late = self.read(&path, &members);
                 let stats = whole(late, self.early.remove(&path));
                 // Whoever asked may be gone; then the next look at the requests ends the thread.
-                let _ = self.answers.send(Final { path, stats });
+                let _ = self.answers.send(Final { path, number, stats });
             }
             Request::Gone(path) => {
                 self.early.remove(&path);

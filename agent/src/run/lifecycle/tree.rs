@@ -65,7 +65,11 @@ impl TreeFeed {
         self.note(&found.errors);
         let time = SystemTime::now();
         let events = found.events.into_iter().map(|event| lifecycle(event, time)).collect();
-        Heard { batch: Batch { events, missing: 0, broken: Vec::new() }, overflows: found.overflows }
+        Heard {
+            batch: Batch { events, missing: 0, broken: Vec::new() },
+            overflows: found.overflows,
+            unseen: found.unseen,
+        }
     }
 
     fn note(&mut self, errors: &[FilesError]) {
