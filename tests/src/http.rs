@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
 
 /// No answer takes longer on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -229,7 +230,18 @@ impl Lines {
     /// # Errors
     /// The line is not JSON.
     pub fn next(&self, within: Duration) -> Result<Option<serde_json::Value>> {
-        Ok(self.next_with_arrival(within)?.map(|(_, value)| value))
+        self.next_as(within)
+    }
+
+    /// The same, of what one wants to know of it alone: for very many lines.
+    ///
+    /// # Errors
+    /// The line is not JSON, or another.
+    pub fn next_as<T: DeserializeOwned>(&self, within: Duration) -> Result<Option<T>> {
+        match self.lines.recv_timeout(within) {
+            Ok((_, line)) => Ok(Some(serde_json::from_str(&line).with_context(|| line.clone())?)),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(None),
+        }
     }
 
     /// The next line and when it came.

@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cgtap_tests::agent::Agent;
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{Rung, bpf, memory_cgroups, program, skip_unless};
 use cgtap_tests::load::Member;
 
-use crate::support::{QUIET, kind, load, path};
+use crate::support::{Lent, QUIET, kind, load, path};
 
 /// A container's cgroup below a test's, in each hierarchy.
 fn container(of: &TestCgroup) -> (String, Vec<PathBuf>) {
@@ -33,7 +32,7 @@ fn start_and_exit_are_one_event_each_over_all_hierarchies() {
     if skip_unless(name, memory_cgroups().and(bpf(Rung::TpBtf))) {
         return;
     }
-    let agent = Agent::start(&[]).unwrap();
+    let agent = Lent::of_defaults();
     let parent = TestCgroup::new().unwrap();
     let stream = agent.follow(&format!("&cgroup={}", parent.path())).unwrap();
     let (id, dirs) = container(&parent);
@@ -101,7 +100,7 @@ fn the_network_of_a_container_is_its_own_namespace() {
     if skip_unless(name, memory_cgroups().and(program("ip", "iproute2"))) {
         return;
     }
-    let agent = Agent::start(&["--min-interval", "1ms"]).unwrap();
+    let agent = Lent::of_defaults();
     let parent = TestCgroup::new().unwrap();
     let (id, dirs) = container(&parent);
     let process = OwnNetwork::start();
@@ -132,7 +131,7 @@ fn the_network_of_the_host_is_not_a_containers() {
     if skip_unless(name, memory_cgroups().and(bpf(Rung::TpBtf))) {
         return;
     }
-    let agent = Agent::start(&["--min-interval", "1ms"]).unwrap();
+    let agent = Lent::of_defaults();
     let parent = TestCgroup::new().unwrap();
     let (id, dirs) = container(&parent);
     let member = Member::start(load(), "sleep", &dirs[0]).unwrap();

@@ -4,7 +4,7 @@ use cgtap_tests::agent::Agent;
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{Rung, bpf, memory_cgroups, skip_unless};
 
-use crate::support::{QUIET, assert_unbroken, kind, name_below, path};
+use crate::support::{Lent, QUIET, assert_unbroken, kind, name_below, path};
 
 #[test]
 fn one_cgroup_in_many_hierarchies_is_one_event() {
@@ -12,7 +12,7 @@ fn one_cgroup_in_many_hierarchies_is_one_event() {
     if skip_unless(name, memory_cgroups().and(bpf(Rung::TpBtf))) {
         return;
     }
-    let agent = Agent::start(&[]).unwrap();
+    let agent = Lent::of_defaults();
     let stream = agent.follow("&types=cgroup_created,cgroup_removed").unwrap();
     let parent = TestCgroup::new().unwrap();
     let dirs: Vec<_> = parent.dirs().iter().map(|dir| dir.join("one")).collect();
@@ -44,7 +44,7 @@ fn a_follower_that_comes_back_gets_what_it_missed() {
     if skip_unless(name, memory_cgroups().and(bpf(Rung::TpBtf))) {
         return;
     }
-    let agent = Agent::start(&[]).unwrap();
+    let agent = Lent::of_defaults();
     let stream = agent.follow("").unwrap();
     let first = TestCgroup::new().unwrap();
     let events = stream.until(QUIET, |e| path(e) == first.path()).unwrap();

@@ -6,7 +6,7 @@ use cgtap_tests::agent::Agent;
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{Rung, bpf, memory_cgroups, skip_unless};
 
-use crate::support::{QUIET, path};
+use crate::support::{Lent, QUIET, path};
 
 /// The suffix of the name, and how the whole path is shown when the part before it is `P`.
 const NAMES: [(&[u8], &str); 6] = [
@@ -25,7 +25,7 @@ fn odd_names_are_the_same_text_in_metrics_and_events() {
     if skip_unless(name, memory_cgroups().and(bpf(Rung::TpBtf))) {
         return;
     }
-    let agent = Agent::start(&["--min-interval", "1ms"]).unwrap();
+    let agent = Lent::of_defaults();
     let stream = agent.follow("&types=cgroup_created").unwrap();
     for (suffix, shown) in NAMES {
         let cgroup = TestCgroup::with_suffix(suffix).unwrap();

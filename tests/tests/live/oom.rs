@@ -2,12 +2,11 @@
 
 use std::collections::HashSet;
 
-use cgtap_tests::agent::Agent;
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{Rung, bpf, memory_cgroups, skip_unless};
 use cgtap_tests::load;
 
-use crate::support::{self, QUIET, kind, path};
+use crate::support::{self, Lent, QUIET, kind, path};
 
 const LIMIT_MIB: u64 = 20;
 
@@ -16,7 +15,7 @@ fn a_killed_containers_count_outlives_it() {
     if skip_unless("oom::a_killed_containers_count_outlives_it", memory_cgroups().and(bpf(Rung::TpBtf))) {
         return;
     }
-    let agent = Agent::start(&["--min-interval", "1ms"]).unwrap();
+    let agent = Lent::of_defaults();
     let stream = agent.follow("&types=oom_kill,cgroup_removed").unwrap();
     let cgroup = TestCgroup::new().unwrap();
     let path_then = cgroup.path();

@@ -1,9 +1,12 @@
 //! What several of these tests use.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use cgtap_tests::agent::Agent;
+use cgtap_tests::host::machine_of_ours;
 use cgtap_tests::load::BINARY;
 use serde_json::Value;
 
@@ -29,6 +32,53 @@ pub const QUIET: Duration = Duration::from_secs(10);
 pub fn alone() -> MutexGuard<'static, ()> {
     static FLOOD: Mutex<()> = Mutex::new(());
     FLOOD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An agent that the next test with the same flags may have again. In a virtual machine one test runs at a time, and an
+/// emulated processor takes a second to start an agent: there it is kept until a test wants other flags, or fails.
+pub struct Lent {
+    agent: Option<Agent>,
+    flags: Vec<String>,
+}
+
+/// The one that is kept.
+static KEPT: Mutex<Option<(Vec<String>, Agent)>> = Mutex::new(None);
+
+impl Lent {
+    /// With the defaults, but each scrape reads anew.
+    pub fn of_defaults() -> Self {
+        Self::with(&["--min-interval", "1ms"])
+    }
+
+    pub fn with(flags: &[&str]) -> Self {
+        let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
+        let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let same = kept.filter(|(with, agent)| {
+            *with == flags && agent.get("/healthz").is_ok_and(|answer| answer.status == 200)
+        });
+        let agent = same.map_or_else(
+            || Agent::start(&flags.iter().map(String::as_str).collect::<Vec<_>>()).unwrap(),
+            |(_, agent)| agent,
+        );
+        Self { agent: Some(agent), flags }
+    }
+}
+
+impl Deref for Lent {
+    type Target = Agent;
+
+    fn deref(&self) -> &Agent {
+        self.agent.as_ref().unwrap()
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if !std::thread::panicking() && machine_of_ours().is_ok() {
+            let kept = self.agent.take().map(|agent| (std::mem::take(&mut self.flags), agent));
+            *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        }
+    }
 }
 
 /// An event's type.

@@ -9,7 +9,7 @@ use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::hierarchies::Hierarchies;
 use cgtap_tests::host::{Check, Rung, bpf, bpf_probe_read, memory_cgroups, skip_unless};
 
-use crate::support::{QUIET, kind, path};
+use crate::support::{Lent, QUIET, kind, path};
 
 /// The kernel's buffer for the paths of its tracepoints, without the NUL.
 const KERNEL_PATH_BYTES: usize = 1023;
@@ -60,7 +60,7 @@ fn a_rename_is_followed_with_all_below() {
     if skip_unless("tree::a_rename_is_followed_with_all_below", needs_events().and(v1())) {
         return;
     }
-    let agent = Agent::start(&["--min-interval", "1ms"]).unwrap();
+    let agent = Lent::of_defaults();
     let stream = agent.follow("").unwrap();
     let parent = TestCgroup::new().unwrap();
     let (top, dir) = (parent.path(), parent.memory_dir().unwrap());
@@ -89,7 +89,7 @@ fn a_path_beyond_the_kernels_buffer_is_marked_and_then_found() {
     if skip_unless(name, needs_events().and(bpf_probe_read())) {
         return;
     }
-    let agent = Agent::start(&["--min-interval", "1ms"]).unwrap();
+    let agent = Lent::of_defaults();
     let stream = agent.follow("").unwrap();
     let parent = TestCgroup::new().unwrap();
     let (top, dir) = (parent.path(), parent.memory_dir().unwrap());

@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use cgtap_tests::agent::Agent;
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{Rung, machine_of_ours};
 use cgtap_tests::http::Lines;
 use cgtap_tests::load;
 use serde_json::Value;
 
-use crate::support::{self, QUIET, path};
+use crate::support::{self, Lent, QUIET, path};
 
 /// The limit that loads meet, and what they ask for.
 pub(super) const LIMIT_MIB: u64 = 12;
@@ -18,7 +17,7 @@ pub(super) const HOG_MIB: u64 = LIMIT_MIB * 8;
 
 /// An agent that tells of kills by one rung only.
 pub(super) struct Watch {
-    pub(super) agent: Agent,
+    pub(super) agent: Lent,
     pub(super) rung: Rung,
     stream: Lines,
     kills_before: u64,
@@ -51,7 +50,7 @@ pub(super) fn victim(event: &Value) -> Option<u64> {
 
 impl Watch {
     pub(super) fn start(rung: Rung) -> Self {
-        let agent = Agent::start(&["--oom-source", rung.flag(), "--min-interval", "1ms"]).unwrap();
+        let agent = Lent::with(&["--oom-source", rung.flag(), "--min-interval", "1ms"]);
         let stream = agent.follow("&types=oom_kill").unwrap();
         Self { agent, rung, stream, kills_before: kills_of_the_machine() }
     }
@@ -79,6 +78,7 @@ impl Watch {
             // Nobody else is killed there, so nothing else may be reported.
             assert!(on_this_machine >= count, "{on_this_machine} kills in /proc/vmstat, {count} wanted");
             assert_eq!(events.len() as u64, count, "{events:#?}");
+            assert!(events.iter().all(|event| ours.has(event)), "one is of another kill: {events:#?}");
         } else {
             assert!(on_this_machine >= count, "/proc/vmstat has {on_this_machine} kills, the cgroup {count}");
         }
