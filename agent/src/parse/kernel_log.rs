@@ -8,12 +8,13 @@
 //! 6,601,2915430,-;CPU: 0 UID: 0 PID: 100 Comm: hog Not tainted 6.12.95 #1
 //! 6,640,2915450,-;memory: usage 10240kB, limit 10240kB, failcnt 20
 //! 6,641,2915451,-;swap: usage 0kB, limit 9007199254740988kB, failcnt 0
+//! 6,651,2915460,-;[    100]     0   100     3036     2841     2513        4       324    61440        0             0 hog
 //! 6,660,2915470,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/pod,task_memcg=/pod/leaf,task=hog,pid=100,uid=0
 //! 3,661,2915480,-;Memory cgroup out of memory: Killed process 100 (hog) total-vm:12144kB, anon-rss:10200kB, file-rss:4kB, shmem-rss:1284kB, UID:0 pgtables:60kB oom_score_adj:0
 //! ```
 //! Before 5.0 there is `Task in /pod/leaf killed as a result of limit of /pod` instead of the `oom-kill:` line. All but
 //! the last line is rate limited (10 in 5 s), and of a whole cgroup that goes (`memory.oom.group`) only the first victim
-//! has it. A name in these lines is the process's own: it may hold anything, so it is cut out from both ends.
+//! has them. So a kill without lines of its own may be one more of a group, or of another cgroup: see [`Open::has`]. A name in these lines is the process's own: it may hold anything, so it is cut out from both ends.
 
 mod lines;
 
@@ -87,6 +88,11 @@ pub struct LogKill {
 
 /// Lines of one decision come within moments; a kill that comes later has lost its own.
 const ONE_DECISION_USEC: u64 = 1_000_000;
+/// The kernel kills a group in one go, holding a lock that keeps other decisions away. Longer between two lines takes only
+/// a slow console.
+const ONE_GROUP_USEC: u64 = 20_000;
+/// Rows of the table of processes that are kept.
+const MAX_TASKS: usize = 1024;
 
 /// Puts the lines of a kill together.
 #[derive(Clone, Debug, Default)]
@@ -101,9 +107,13 @@ struct Open {
     decision: Decision,
     path: Option<CgroupPath>,
     pid: Option<u32>,
-    /// The whole cgroup goes: more kills follow.
-    group: bool,
+    /// The processes that it could choose from; nobody counts on them when they are too many to be kept.
+    tasks: Vec<u32>,
+    /// This whole cgroup goes: more kills follow.
+    group: Option<CgroupPath>,
     killed: bool,
+    /// Of its last line.
+    last_usec: u64,
 }
 
 impl OomLines {
@@ -125,7 +135,11 @@ impl OomLines {
                 }
             }
             Line::Kill { scope, victim } => return Some(self.kill(record.time_usec, scope, victim)),
-            told => self.open(record.time_usec).take(told),
+            told => {
+                let open = self.open(record.time_usec);
+                open.last_usec = record.time_usec;
+                open.take(told);
+            }
         }
         None
     }
@@ -140,23 +154,41 @@ impl OomLines {
 
     fn kill(&mut self, now_usec: u64, scope: Scope, victim: Victim) -> LogKill {
         let open = self.open(now_usec);
-        let other = open.pid.is_some_and(|pid| Some(pid) != victim.tgid);
-        if (open.killed || other) && !open.group {
+        if !open.has(&victim, now_usec) {
             // A kill whose own lines were held back.
             *open = Open::at(now_usec);
         }
-        open.killed = true;
-        open.pid = None;
+        let path = open.path_of_next();
+        (open.killed, open.pid, open.last_usec) = (true, None, now_usec);
         let mut decision = open.decision.clone();
         decision.incident = Some(open.began_usec);
         decision.constraint = decision.constraint.or(scope.constraint());
-        LogKill { time_usec: now_usec, victim, path: open.path.clone(), decision }
+        LogKill { time_usec: now_usec, victim, path, decision }
     }
 }
 
 impl Open {
     fn at(began_usec: u64) -> Self {
-        Self { began_usec, ..Self::default() }
+        Self { began_usec, last_usec: began_usec, ..Self::default() }
+    }
+
+    /// Whether a kill is of this decision: of the process that was chosen, or one more of a group. The latter must have been
+    /// in the table, where there is one, else come right after the last.
+    fn has(&self, victim: &Victim, now_usec: u64) -> bool {
+        if self.group.is_none() {
+            return !self.killed && (self.pid.is_none() || self.pid == victim.tgid);
+        }
+        match victim.tgid {
+            Some(tgid) if (1..MAX_TASKS).contains(&self.tasks.len()) => self.tasks.contains(&tgid),
+            _ => now_usec.saturating_sub(self.last_usec) < ONE_GROUP_USEC,
+        }
+    }
+
+    /// Where the next that is killed was. Of a group that may be anywhere below it, unless the chosen process was in the very
+    /// cgroup: one with processes has no other with memory of its own below it.
+    fn path_of_next(&self) -> Option<CgroupPath> {
+        let is_sure = !self.killed || (self.group.is_some() && self.group == self.path);
+        self.path.clone().filter(|_| is_sure)
     }
 
     fn trigger(&mut self) -> &mut Trigger {
@@ -188,11 +220,11 @@ impl Open {
                 owner.swap_usage_bytes = usage_bytes.checked_sub(memory_bytes);
             }
             Line::Group { path } => {
-                self.group = true;
+                self.group = Some(path);
                 self.decision.group_kill = Some(true);
-                self.path.get_or_insert(path);
             }
-            Line::Invoked { .. } | Line::Cpu { .. } | Line::Kill { .. } => {}
+            Line::Task { tgid } if self.tasks.len() < MAX_TASKS => self.tasks.push(tgid),
+            Line::Task { .. } | Line::Invoked { .. } | Line::Cpu { .. } | Line::Kill { .. } => {}
         }
     }
 }

@@ -20,6 +20,8 @@ pub(super) enum Line<'a> {
         path: Option<CgroupPath>,
         pid: Option<u32>,
     },
+    /// `[    100]     0   100     3036 ...`: of the table of processes that may be killed.
+    Task { tgid: u32 },
     /// `memory: usage 1kB, limit 2kB, failcnt 3`
     Memory { usage_bytes: u64, limit: Limit },
     /// `swap: usage ...` (v2)
@@ -59,6 +61,9 @@ pub(super) fn read(text: &[u8]) -> Option<Line<'_>> {
         let (_, rest) = around(rest, b"PID: ")?;
         return Some(Line::Cpu { pid: leading(rest)?.0.try_into().ok()? });
     }
+    if let Some(rest) = text.strip_prefix(b"[") {
+        return task(rest);
+    }
     if let Some(rest) = text.strip_prefix(b"memory: usage ") {
         let (usage_bytes, limit) = usage(rest)?;
         return Some(Line::Memory { usage_bytes, limit });
@@ -83,6 +88,15 @@ pub(super) fn read(text: &[u8]) -> Option<Line<'_>> {
         });
     }
     kill(text)
+}
+
+/// After the bracket: the thread, which has the process's memory, then user and process.
+fn task(rest: &[u8]) -> Option<Line<'_>> {
+    let (thread, rest) = split_once(rest, b']')?;
+    decimal(thread.trim_ascii_start())?;
+    let mut figures = rest.split(|&b| b == b' ').filter(|figure| !figure.is_empty());
+    let tgid = figures.nth(1).and_then(decimal)?;
+    Some(Line::Task { tgid: tgid.try_into().ok()? })
 }
 
 /// After `oom-kill:constraint=`. Paths and the name may hold commas, so the fixed words are looked for: from the left up

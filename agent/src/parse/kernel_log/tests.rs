@@ -128,6 +128,35 @@ fn a_group_is_one_incident() {
     assert_eq!(group, [None, Some(true), Some(true)]);
 }
 
+/// The table of processes has 100 alone.
+#[test]
+fn a_kill_after_a_group_is_none_of_it() {
+    let group = "Tasks in /pod/leaf are going to be killed due to memory.oom.group set";
+    let (lines, _) = kills_at(7_000, &OomLines::default(), &[&MEMCG[..], &[group, KILL]].concat());
+    let elsewhere = KILL.replace("100", "200");
+    let (_, found) = kills_at(7_010, &lines, &[&elsewhere]);
+    assert_eq!(
+        (&found[0].path, &found[0].decision.owner, found[0].decision.group_kill),
+        (&None, &None, None)
+    );
+    // Without a table the time tells.
+    let (lines, first) = kills_at(7_000, &OomLines::default(), &[KILL, group, KILL]);
+    assert_eq!(first[1].decision.group_kill, Some(true));
+    for (time_usec, group_kill) in [(17_000, Some(true)), (37_000, None)] {
+        let (_, found) = kills_at(time_usec, &lines, &[&elsewhere]);
+        assert_eq!((found[0].decision.group_kill, &found[0].path), (group_kill, &None));
+    }
+}
+
+/// Of the others it is not known in which of the cgroups below they were.
+#[test]
+fn of_a_group_of_several_cgroups_only_the_chosen_has_a_path() {
+    let group = "Tasks in /pod are going to be killed due to memory.oom.group set";
+    let found = kills(&[&MEMCG[..], &[group, KILL]].concat());
+    let paths: Vec<_> = found.iter().map(|kill| kill.path.clone()).collect();
+    assert_eq!(paths, [Some(CgroupPath::from("/pod/leaf")), None]);
+}
+
 #[test]
 fn a_kill_whose_lines_were_held_back_stands_alone() {
     let (lines, first) = kills_at(7_000, &OomLines::default(), &MEMCG);
