@@ -85,10 +85,11 @@ impl FillIn {
         std::mem::take(&mut self.repeats)
     }
 
-    /// Kills that the log told of and nobody else, the oldest first, at most so many.
+    /// Kills that the log told of and nobody else, at most so many: the last ones, as they have just been missed, in their
+    /// order.
     pub(super) fn unclaimed(&mut self, at_most: u64) -> Vec<LogKill> {
-        let count = usize::try_from(at_most).unwrap_or(usize::MAX).min(self.lines.len());
-        self.lines.drain(..count).map(|(line, _)| line).collect()
+        let others = self.lines.len().saturating_sub(usize::try_from(at_most).unwrap_or(usize::MAX));
+        self.lines.drain(others..).map(|(line, _)| line).collect()
     }
 
     /// When the first of those that wait has waited enough.
@@ -101,8 +102,24 @@ impl FillIn {
         let now = Instant::now();
         let due = self.waiting.iter().take_while(|(_, until)| *until <= now).count();
         let due: Vec<OomKill> = self.waiting.drain(..due).map(|(kill, _)| kill).collect();
-        due.iter().for_each(|kill| self.note_told(kill.victim.tgid, 0));
+        for kill in &due {
+            self.note_told(kill.victim.tgid, 0);
+            if kill.victim.tgid.is_none() && kill.victim.pid.is_some() {
+                self.claim_only_line(now);
+            }
+        }
         due
+    }
+
+    /// A kill is told of which only a thread is known, and the line has the process: when a single line came while it waited,
+    /// that is its line. It fills in nothing, as that is not sure, but it is no news either.
+    fn claim_only_line(&mut self, now: Instant) {
+        let came = |until: &Instant| now.saturating_duration_since(*until - KEPT) < 2 * PATIENCE;
+        let mut places =
+            self.lines.iter().enumerate().filter(|(_, (_, until))| came(until)).map(|(at, _)| at);
+        if let (Some(at), None) = (places.next(), places.next()) {
+            self.lines.remove(at);
+        }
     }
 }
 
@@ -235,8 +252,26 @@ mod tests {
         fill_in.line(line(7));
         fill_in.line(line(8));
         fill_in.line(line(9));
-        assert_eq!(fill_in.unclaimed(1), [line(8)]);
-        assert_eq!(fill_in.unclaimed(5), [line(9)]);
+        assert_eq!(fill_in.unclaimed(1), [line(9)], "the last is the one that was missed a moment ago");
+        assert_eq!(fill_in.unclaimed(5), [line(8)]);
+    }
+
+    /// Where the hook knows a thread alone and its process was gone before `/proc` could tell.
+    #[test]
+    fn the_line_of_a_kill_that_is_known_by_a_thread_is_no_news() {
+        let by_thread = || {
+            let mut kill = kill(None);
+            kill.victim.pid = Some(70);
+            kill
+        };
+        for (lines, left) in [(vec![7], 0), (vec![7, 8], 2)] {
+            let mut fill_in = FillIn::default();
+            assert_eq!(fill_in.kill(by_thread()), None);
+            lines.into_iter().for_each(|tgid| assert_eq!(fill_in.line(line(tgid)), None));
+            std::thread::sleep(PATIENCE);
+            assert_eq!(fill_in.due(), [by_thread()]);
+            assert_eq!(fill_in.unclaimed(9).len(), left);
+        }
     }
 
     /// With `memory.oom.group` the kernel kills the chosen process, and then once more with the others.
