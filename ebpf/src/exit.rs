@@ -4,11 +4,17 @@
 //! set of cgroups, they will be empty in a moment, and whoever waits for it may remove them a moment later: the agent is
 //! told now, so that it can read their last values while they are there.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use cgtap_abi::{LifecycleHead, Program};
+use aya_ebpf::{
+    EbpfContext,
+    bindings::BPF_F_CURRENT_CPU,
+    helpers::generated::bpf_perf_event_output,
+    macros::btf_tracepoint,
+    programs::BtfTracePointContext,
+};
+use cgtap_abi::{ABSENT, ExitRecord, Program};
 
 use crate::{
-    maps::{EXITS, Run},
+    maps::{CPU_EXITS, EXITS, Run},
     read::{Typed, layout, typed},
     task::{cgroup_key, memory_css},
 };
@@ -18,7 +24,7 @@ pub fn sched_process_exit_btf(ctx: BtfTracePointContext) -> i32 {
     let task: usize = ctx.arg(0);
     let css_set: usize = typed(task, layout!(structs.task_cgroups));
     let tasks: u32 = typed(css_set, layout!(structs.css_set_tasks));
-    if tasks != 1 {
+    if tasks != 1 && !are_of_one_process(task, tasks) {
         return 0;
     }
     // The cgroup that pays for memory, on v1; on v2 that may be one above, where the controller ends.
@@ -30,15 +36,35 @@ pub fn sched_process_exit_btf(ctx: BtfTracePointContext) -> i32 {
         (id, hierarchy) = cgroup_key::<Typed>(unified);
     }
     let Some(run) = Run::begin(Program::SchedProcessExit) else { return 0 };
-    let record = LifecycleHead {
-        header: run.header,
-        id,
-        parent_id: 0,
-        hierarchy,
-        level: 0,
-        populated: 0,
-        path_bytes: 0,
-    };
-    run.end(&ctx, EXITS.output::<LifecycleHead>(&record, 0).is_ok());
+    let record = ExitRecord { header: run.header, id, hierarchy, reserved: 0 };
+    run.end(&ctx, output(&ctx, &record));
     0
+}
+
+/// Whether all these tasks are threads of one process of which no thread is left that has not begun to exit. A task leaves
+/// its set of cgroups at the end of its exit, so when a process ends at once each of its threads sees others there.
+#[inline(always)]
+fn are_of_one_process(task: usize, tasks: u32) -> bool {
+    if layout!(structs.signal_live) == ABSENT || layout!(structs.task_signal) == ABSENT {
+        return false;
+    }
+    let signal: usize = typed(task, layout!(structs.task_signal));
+    let live: u32 = typed(signal, layout!(structs.signal_live));
+    let threads: u32 = typed(signal, layout!(structs.signal_threads));
+    live == 0 && tasks <= threads
+}
+
+#[inline(always)]
+fn output(ctx: &BtfTracePointContext, record: &ExitRecord) -> bool {
+    // SAFETY: the map outlives the program; the record is read as far as its own size.
+    let failed = unsafe {
+        bpf_perf_event_output(
+            ctx.as_ptr(),
+            (&raw const CPU_EXITS).cast_mut().cast(),
+            BPF_F_CURRENT_CPU.into(),
+            (&raw const *record).cast_mut().cast(),
+            size_of::<ExitRecord>() as u64,
+        )
+    };
+    failed == 0 || EXITS.output::<ExitRecord>(record, 0).is_ok()
 }

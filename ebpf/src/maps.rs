@@ -5,10 +5,10 @@
 use aya_ebpf::{
     helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
     macros::map,
-    maps::{Array, PerCpuArray, RingBuf},
+    maps::{Array, PerCpuArray, PerfEventArray, RingBuf},
 };
 use aya_log_ebpf::warn;
-use cgtap_abi::{Counters, Header, Layout, LifecycleRecord, OpenDecision, PROGRAMS, Program, TaskFacts};
+use cgtap_abi::{Counters, ExitRecord, Header, Layout, LifecycleRecord, OpenDecision, PROGRAMS, Program, TaskFacts};
 
 /// Lifecycle records.
 #[map]
@@ -18,7 +18,13 @@ pub static LIFECYCLE: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 #[map]
 pub static OOM: RingBuf = RingBuf::with_byte_size(256 << 10, 0);
 
-/// Exits of last tasks. A ring of its own: who reads it must be quick, and reads nothing else.
+/// Exits of last tasks, each in the buffer of the CPU that it happens on: the thread that reads it is bound to that CPU, so
+/// it is in the exit's way and the exit not in its. These must be perf buffers: a ring has one reader to wake, wherever
+/// that ran last.
+#[map]
+pub static CPU_EXITS: PerfEventArray<ExitRecord> = PerfEventArray::new(0);
+
+/// The same on a CPU that has no thread, as it came later.
 #[map]
 pub static EXITS: RingBuf = RingBuf::with_byte_size(64 << 10, 0);
 

@@ -30,4 +30,4 @@ pub use tree_watch::{TreeEvent, TreeEvents, TreeWatch};
 pub use walk::{Walk, walk};
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;

@@ -7,7 +7,7 @@ mod oom;
 
 use std::mem::offset_of;
 
-use cgtap_abi::{Header, LIFECYCLE_FIXED_BYTES, LifecycleRecord, PATH_BYTES, Program};
+use cgtap_abi::{ExitRecord, Header, LIFECYCLE_FIXED_BYTES, LifecycleRecord, PATH_BYTES, Program};
 
 use super::KernelError;
 use super::clock::Clock;
@@ -95,15 +95,15 @@ pub(crate) fn lifecycle(
     Ok((place, event))
 }
 
-/// The cgroup of a [`cgtap_abi::LifecycleHead`].
+/// The cgroup of an [`ExitRecord`].
 pub(crate) fn exit(bytes: &[u8]) -> Result<CgroupKey, KernelError> {
     let record = Bytes(bytes);
     if record.place()?.program != Program::SchedProcessExit {
         return Err(record.error("not of an exit"));
     }
     Ok(CgroupKey {
-        hierarchy: HierarchyId(record.u32(offset_of!(LifecycleRecord, hierarchy))?),
-        id: record.u64(offset_of!(LifecycleRecord, id))?,
+        hierarchy: HierarchyId(record.u32(offset_of!(ExitRecord, hierarchy))?),
+        id: record.u64(offset_of!(ExitRecord, id))?,
     })
 }
 

@@ -11,9 +11,10 @@ use cgtap_abi::{ABSENT, Layout, StructLayout};
 
 use super::counters::CounterReader;
 use super::error::bpf;
+use super::exits::{self, ExitFeed};
 use super::plan::{self, Attempt, HookPlan, Plan};
 use super::probe::VMLINUX;
-use super::ring::{ExitRing, LifecycleRing, OomRing};
+use super::ring::{LifecycleRing, OomRing};
 use super::{KernelError, heap, perf, program_log, self_check};
 use crate::model::{CgroupKey, Hook, HookCounters, HookStatus, Source};
 
@@ -35,8 +36,8 @@ pub struct Attached {
     pub lifecycle: Option<LifecycleRing>,
     /// OOM records, when `mark_victim` is attached.
     pub oom: Option<OomRing>,
-    /// Exits of last tasks, when `sched_process_exit` is attached.
-    pub exits: Option<ExitRing>,
+    /// Exits of last tasks; empty when `sched_process_exit` is not attached.
+    pub exits: Vec<ExitFeed>,
     /// Each hook; counters are read through `counters`.
     pub hooks: Vec<HookStatus>,
     /// The programs' counters, when there are programs.
@@ -47,7 +48,7 @@ pub struct Attached {
 
 impl Attached {
     fn nothing(hooks: Vec<HookStatus>) -> Self {
-        Self { lifecycle: None, oom: None, exits: None, hooks, counters: None, guard: Guard::default() }
+        Self { lifecycle: None, oom: None, exits: Vec::new(), hooks, counters: None, guard: Guard::default() }
     }
 }
 
@@ -119,7 +120,7 @@ fn try_load(
     // The rings exist before the first program runs, so nothing that it says is missed.
     let lifecycle = ring(&mut programs, "LIFECYCLE")?;
     let oom = ring(&mut programs, "OOM")?;
-    let exits = ring(&mut programs, "EXITS")?;
+    let exits = exits::feeds(&mut programs)?;
     let counters = CounterReader::new(&mut programs)?;
     let mut events = Vec::new();
     // Decisions first: a mark that comes without one is of a process that was dying already.
@@ -172,7 +173,7 @@ fn aya_btf(path: &Path) -> Result<Btf, KernelError> {
 
 fn assemble(
     hooks: &[HookStatus],
-    (lifecycle, oom, exits): (RingBuf<MapData>, RingBuf<MapData>, RingBuf<MapData>),
+    (lifecycle, oom, exits): (RingBuf<MapData>, RingBuf<MapData>, Vec<ExitFeed>),
     counters: CounterReader,
     guard: Guard,
 ) -> Result<Attached, KernelError> {
@@ -190,7 +191,7 @@ fn assemble(
         (Some(marks), None) => Some(OomRing::new(oom, marks).map_err(io)?),
         _ => None,
     };
-    let exits = rung(Hook::SchedProcessExit).map(|_| ExitRing::new(exits));
+    let exits = if rung(Hook::SchedProcessExit).is_some() { exits } else { Vec::new() };
     Ok(Attached { lifecycle, oom, exits, hooks: Vec::new(), counters: Some(counters), guard })
 }
 

@@ -6,6 +6,7 @@
 //! - `self_check` tries the layout on the agent's own task before it is trusted.
 //! - `readable` waits for any other descriptor.
 //! - `ring` reads, `decode` turns records into the model, `sequence` notices gaps.
+//! - `exits` reads where a cgroup's last task begins to exit, CPU by CPU.
 //! - `handle` finds a cgroup's path by its id.
 //! - `priority` lets a thread go first.
 //! - `heap` gives back the memory that all this took.
@@ -21,6 +22,7 @@ pub(crate) mod clock;
 mod counters;
 pub(crate) mod decode;
 mod error;
+mod exits;
 pub(crate) mod format;
 mod handle;
 mod heap;
@@ -39,6 +41,7 @@ mod tracefs;
 
 pub use counters::CounterReader;
 pub use error::KernelError;
+pub use exits::{ExitFeed, stay_on};
 pub use handle::Paths;
 pub use heap::{give_back, limit_heaps};
 pub use load::{Attached, Guard, RingSizes, load};
@@ -46,5 +49,5 @@ pub use plan::{HookPlan, Plan, Wish, Wishes, plan};
 pub use priority::go_first;
 pub use probe::{Facts, probe};
 pub use readable::Readable;
-pub use ring::{Batch, ExitRing, LifecycleRing, OomRing};
+pub use ring::{Batch, LifecycleRing, OomRing};
 pub use sequence::Sequences;

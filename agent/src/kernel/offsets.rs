@@ -49,6 +49,7 @@ pub(crate) fn structs(btf: &Btf) -> Result<StructLayout, KernelError> {
         cred_uid: offset("cred", "uid")?,
         signal_flags: offset("signal_struct", "flags")?,
         signal_threads: offset("signal_struct", "nr_threads")?,
+        signal_live: offset("signal_struct", "live")?,
         cgroup_parent_css: offset("cgroup", "self.parent")?,
         css_parent: offset("cgroup_subsys_state", "parent")?,
         oom_memcg: offset("oom_control", "memcg")?,

@@ -1,7 +1,6 @@
 //! Readers of the two rings: they wait, drain and decode, and do nothing else. No file is opened here.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 
 use aya::maps::{MapData, RingBuf};
 use tokio::io::Interest;
@@ -11,7 +10,7 @@ use super::KernelError;
 use super::clock::Clock;
 use super::decode::{self, Place};
 use super::sequence::Sequences;
-use crate::model::{CgroupKey, Hook, LifecycleEvent, OomKill, Source};
+use crate::model::{Hook, LifecycleEvent, OomKill, Source};
 
 /// At most this many records are taken at once, so that a flood does not starve what else the task has to do.
 const BATCH_RECORDS: usize = 4096;
@@ -122,31 +121,6 @@ fn lifecycle(
 fn source_of(sources: &[(Hook, Source)], program: cgtap_abi::Program) -> Source {
     let found = sources.iter().find(|(hook, _)| *hook as u32 == program as u32);
     found.map_or(Source::TpBtf, |(_, source)| *source)
-}
-
-/// The ring of exits, read by a thread that waits for nothing else that is slow.
-pub struct ExitRing(RingBuf<MapData>);
-
-impl ExitRing {
-    pub(crate) fn new(ring: RingBuf<MapData>) -> Self {
-        Self(ring)
-    }
-
-    /// The cgroups whose last task has begun to exit since the last call. A record that is lost or broken costs nobody more
-    /// than this early word.
-    pub fn drain(&mut self) -> Vec<CgroupKey> {
-        let mut keys = Vec::new();
-        while let Some(record) = self.0.next() {
-            keys.extend(decode::exit(&record).ok());
-        }
-        keys
-    }
-}
-
-impl AsFd for ExitRing {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
 }
 
 /// The ring of OOM records.

@@ -143,7 +143,7 @@ struct CoreParts {
     lifecycle: Option<kernel::LifecycleRing>,
     tree: Option<TreeFeed>,
     oom: Option<kernel::OomRing>,
-    exits: Option<kernel::ExitRing>,
+    exits: Vec<kernel::ExitFeed>,
     guard: kernel::Guard,
     fallback: OomFallback,
 }
@@ -281,7 +281,7 @@ fn core(config: &Config, state: &Arc<State>, parts: CoreParts) -> std::io::Resul
         log: parts.fallback.log,
         fill_in: FillIn::default(),
         finals: Finals::start(
-            host.clone(),
+            &host,
             state.hierarchies.clone(),
             parts.exits,
             settings::max_open_files(config).exits,

@@ -104,6 +104,8 @@ pub struct StructLayout {
     pub signal_flags: u32,
     /// `signal_struct.nr_threads`, 4 bytes.
     pub signal_threads: u32,
+    /// `signal_struct.live`, 4 bytes: threads that have not begun to exit.
+    pub signal_live: u32,
     /// `cgroup.self.parent`, a pointer to the state of the cgroup above.
     pub cgroup_parent_css: u32,
     /// `cgroup_subsys_state.parent`, a pointer.
@@ -198,6 +200,7 @@ impl StructLayout {
         cred_uid: ABSENT,
         signal_flags: ABSENT,
         signal_threads: ABSENT,
+        signal_live: ABSENT,
         cgroup_parent_css: ABSENT,
         css_parent: ABSENT,
         oom_memcg: ABSENT,
@@ -214,8 +217,8 @@ impl StructLayout {
 }
 
 const _: () = assert!(size_of::<TraceLayout>() == 56);
-const _: () = assert!(size_of::<StructLayout>() == 168);
-const _: () = assert!(size_of::<Layout>() == 224);
+const _: () = assert!(size_of::<StructLayout>() == 172);
+const _: () = assert!(size_of::<Layout>() == 228);
 
 #[cfg(feature = "user")]
 mod user {

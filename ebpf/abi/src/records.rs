@@ -46,24 +46,18 @@ pub struct LifecycleRecord {
     pub path: [u8; PATH_BYTES],
 }
 
-/// A [`LifecycleRecord`] that has no path.
+/// The last task of a cgroup begins to exit.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct LifecycleHead {
+pub struct ExitRecord {
     /// Which event, when, where.
     pub header: Header,
-    /// As in the whole record, and so are the next.
+    /// Inode number of the cgroup's directory.
     pub id: u64,
-    /// 0.
-    pub parent_id: u64,
     /// Number of the hierarchy.
     pub hierarchy: u32,
-    /// 0.
-    pub level: u32,
-    /// 0.
-    pub populated: u32,
-    /// 0.
-    pub path_bytes: u32,
+    /// 0: padding that is written.
+    pub reserved: u32,
 }
 
 /// Size of a [`LifecycleRecord`] without its path.
@@ -262,7 +256,7 @@ pub struct Counters {
 
 const _: () = assert!(size_of::<Header>() == 24);
 const _: () = assert!(size_of::<LifecycleRecord>() == 56 + PATH_BYTES && LIFECYCLE_FIXED_BYTES == 56);
-const _: () = assert!(size_of::<LifecycleHead>() == LIFECYCLE_FIXED_BYTES);
+const _: () = assert!(size_of::<ExitRecord>() == 40);
 const _: () = assert!(size_of::<TaskFacts>() == 96 && size_of::<OomDecision>() == 96);
 const _: () = assert!(size_of::<OomRecord>() == 216 && size_of::<OpenDecision>() == 192);
 const _: () = assert!(size_of::<Counters>() == 24);

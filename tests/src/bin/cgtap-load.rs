@@ -7,7 +7,8 @@
 //! cgtap-load hold DIR MIB     enter DIR, take MIB, say `ready`, wait
 //! cgtap-load immune DIR MIB   the same, with an oom_score_adj of -1000
 //! cgtap-load work DIR       enter DIR, use some processor time and memory, say `ready`, wait
-//! cgtap-load burn MSEC DIR...  enter each DIR, use a processor for so long, say how many nanoseconds it took
+//! cgtap-load burn MSEC THREADS DIR...  enter each DIR, use a processor for so long while so many more threads sleep, say how
+//!                              many nanoseconds it took
 //! cgtap-load sleep DIR      enter DIR, say `ready`, wait
 //! cgtap-load burst N        make and remove N cgroups
 //! cgtap-load oom N [MIB]    N memory-cgroup OOM kills under a limit of MIB (20)
@@ -45,7 +46,9 @@ fn main() -> Result<()> {
             hold(Path::new(dir), number(mib)?)
         }
         ["work", dir] => work(Path::new(dir)),
-        ["burn", msec, ..] => burn(number(msec)?, words.get(2..).unwrap_or_default()),
+        ["burn", msec, threads, ..] => {
+            burn(number(msec)?, number(threads)?, words.get(3..).unwrap_or_default())
+        }
         ["sleep", dir] => load::enter(Path::new(dir)).map(|()| wait_ready()),
         ["burst", count] => burst(number(count)?),
         ["oom", count] => oom(number(count)?, 20),
@@ -56,7 +59,7 @@ fn main() -> Result<()> {
             Ok(())
         }
         _ => bail!(
-            "usage: cgtap-load hog|willing|hold|immune DIR MIB | threads DIR MIB N | work DIR | burn MSEC DIR... | sleep DIR \
+            "usage: cgtap-load hog|willing|hold|immune DIR MIB | threads DIR MIB N | work DIR | burn MSEC THREADS DIR... | sleep DIR \
              | burst N | oom N [MIB] | tree N | clean"
         ),
     }
@@ -126,7 +129,7 @@ fn work(dir: &Path) -> Result<()> {
 }
 
 /// Says it since the last cgroup was entered, and since before the first: what is counted in any of them lies between.
-fn burn(msec: u64, dirs: &[&str]) -> Result<()> {
+fn burn(msec: u64, threads: u64, dirs: &[&str]) -> Result<()> {
     let used = || {
         let time = clock_gettime(ClockId::ProcessCPUTime);
         Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
@@ -134,6 +137,9 @@ fn burn(msec: u64, dirs: &[&str]) -> Result<()> {
     let before = used();
     for dir in dirs {
         load::enter(Path::new(dir))?;
+    }
+    for _ in 0..threads {
+        std::thread::spawn(|| std::thread::sleep(Duration::from_secs(3600)));
     }
     let begun = used();
     let mut sum = 0u64;

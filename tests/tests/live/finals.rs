@@ -4,21 +4,28 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use cgtap_tests::agent::Agent;
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{Rung, bpf, machine_of_ours, memory_cgroups, skip_unless};
 use serde_json::Value;
 
-use crate::support::{QUIET, kind, load, path};
+use crate::support::{Lent, QUIET, kind, load, path};
 
 const CONTAINERS: u32 = 100;
-/// How many of them must leave their values, removed as soon as their process can be waited for.
-const AT_LEAST: usize = 99;
+const CONTAINERS_WITH_THREADS: u32 = 40;
+/// One in so many may go without values, removed as soon as its process can be waited for.
+const LACK: u32 = 100;
+/// Where the host may stop one emulated processor while another goes on, that one finds the exiting task waiting, takes it
+/// over, ends it and removes its cgroup before the first reads on. One in 200 was seen.
+const LACK_EMULATED: u32 = 20;
 const LIFE_MSEC: u32 = 50;
+const THREADS_LIFE_MSEC: u32 = 5;
+const THREADS: u32 = 8;
+
 /// What the kernel's count may differ from the process's own: it does not see itself exit.
 const DIFFERENCE_NSEC: u64 = 2_000_000;
-/// An emulated processor takes several times as long for the exit itself.
-const EMULATED_DIFFERENCE_NSEC: u64 = 10_000_000;
+/// What it may be more on an emulated processor: the exit itself takes several times as long, and the guest counts what
+/// its host takes from it.
+const EMULATED_MORE_NSEC: u64 = 200_000_000;
 
 /// A container's directories, removed on drop.
 struct Container {
@@ -36,8 +43,18 @@ impl Container {
 
     /// Runs a process in it that uses a processor for `msec`; how many nanoseconds it says it took at least and at most.
     fn burn(&self, msec: u32) -> (u64, u64) {
+        self.burn_with_threads(msec, 0)
+    }
+
+    /// The same while so many more threads sleep; they all end at once.
+    fn burn_with_threads(&self, msec: u32, threads: u32) -> (u64, u64) {
         let mut command = Command::new(load());
-        command.arg("burn").arg(msec.to_string()).args(&self.dirs).stdin(Stdio::null());
+        command
+            .arg("burn")
+            .arg(msec.to_string())
+            .arg(threads.to_string())
+            .args(&self.dirs)
+            .stdin(Stdio::null());
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).unwrap();
@@ -55,8 +72,8 @@ impl Drop for Container {
 }
 
 fn is_near(counted: u64, (least, most): (u64, u64)) -> bool {
-    let difference = if machine_of_ours().is_ok() { EMULATED_DIFFERENCE_NSEC } else { DIFFERENCE_NSEC };
-    (least - difference..=most + difference).contains(&counted)
+    let more = if machine_of_ours().is_ok() { EMULATED_MORE_NSEC } else { DIFFERENCE_NSEC };
+    (least - DIFFERENCE_NSEC..=most + more).contains(&counted)
 }
 
 fn cpu_nsec(event: &Value) -> Option<u64> {
@@ -66,28 +83,41 @@ fn cpu_nsec(event: &Value) -> Option<u64> {
 #[test]
 fn containers_that_live_for_moments_leave_their_values() {
     let name = "finals::containers_that_live_for_moments_leave_their_values";
+    each_leaves_its_values(name, CONTAINERS, LIFE_MSEC, 0);
+}
+
+/// Each thread that ends with the others sees some that are there still.
+#[test]
+fn containers_with_many_threads_leave_their_values() {
+    let name = "finals::containers_with_many_threads_leave_their_values";
+    each_leaves_its_values(name, CONTAINERS_WITH_THREADS, THREADS_LIFE_MSEC, THREADS);
+}
+
+fn each_leaves_its_values(name: &str, containers: u32, life_msec: u32, threads: u32) {
     if skip_unless(name, memory_cgroups().and(bpf(Rung::TpBtf))) {
         return;
     }
-    let agent = Agent::start(&["--min-interval", "1ms"]).unwrap();
+    let agent = Lent::of_defaults();
     let parent = TestCgroup::new().unwrap();
     let stream = agent.follow(&format!("&cgroup={}&types=container_exited", parent.path())).unwrap();
-    let lived: Vec<(String, (u64, u64))> = (0..CONTAINERS)
+    let lived: Vec<(String, (u64, u64))> = (0..containers)
         .map(|number| {
             let container = Container::make(&parent, number);
-            (container.path.clone(), container.burn(LIFE_MSEC))
+            (container.path.clone(), container.burn_with_threads(life_msec, threads))
         })
         .collect();
-    let mut left = CONTAINERS;
+    let mut left = containers;
     let events = stream.until(QUIET, |_| {
         left -= 1;
         left == 0
     });
     let events = events.unwrap();
-    assert_eq!(events.len(), CONTAINERS as usize);
+    assert_eq!(events.len(), containers as usize);
     let with_values: Vec<(&Value, u64)> =
         events.iter().filter_map(|event| Some((event, cpu_nsec(event)?))).collect();
-    assert!(with_values.len() >= AT_LEAST, "only {} of {CONTAINERS} have values", with_values.len());
+    let may_lack = containers.div_ceil(if machine_of_ours().is_ok() { LACK_EMULATED } else { LACK });
+    let least = (containers - may_lack) as usize;
+    assert!(with_values.len() >= least, "only {} of {containers} have values", with_values.len());
     for (event, counted) in &with_values {
         let (_, own) = lived.iter().find(|(of, _)| of == path(event)).unwrap();
         assert!(is_near(*counted, *own), "the process used {own:?}: {event}");
@@ -113,7 +143,7 @@ fn an_exit_tells_the_peak_of_memory() {
     if skip_unless(name, memory_cgroups().and(bpf(Rung::TpBtf))) {
         return;
     }
-    let agent = Agent::start(&[]).unwrap();
+    let agent = Lent::of_defaults();
     let parent = TestCgroup::new().unwrap();
     let stream = agent.follow(&format!("&cgroup={}&types=container_exited", parent.path())).unwrap();
     let container = Container::make(&parent, 1);
@@ -136,7 +166,7 @@ fn a_container_that_runs_again_exits_again_with_all_it_used() {
     if skip_unless(name, memory_cgroups().and(bpf(Rung::TpBtf))) {
         return;
     }
-    let agent = Agent::start(&[]).unwrap();
+    let agent = Lent::of_defaults();
     let parent = TestCgroup::new().unwrap();
     let stream = agent.follow(&format!("&cgroup={}", parent.path())).unwrap();
     let container = Container::make(&parent, 1);

@@ -151,11 +151,33 @@ impl CgroupReader {
             Ok(reading) => self.sources.finish(cgroup, kept, reading),
             Err(Vanished) => self.forget(cgroup),
         }
+        self.give_back_if_starved();
+        result
+    }
+
+    /// Reads a cgroup that may go at any moment, processor time first: of a directory that goes meanwhile this is what was
+    /// read before, and of one that is gone nothing.
+    pub fn read_parts(&mut self, cgroup: &CgroupPath, members: &[CgroupKey]) -> CgroupReading {
+        let kept = self.kept.entry(cgroup.clone()).or_default();
+        self.sources.drop_unlisted(kept, members);
+        let mut reading = CgroupReading::default();
+        let mut places = self.sources.places(members);
+        places.sort_by_key(|&(index, _)| !self.sources.is_cpuacct(index));
+        let in_cpuacct = places.iter().any(|&(index, _)| self.sources.is_cpuacct(index));
+        for (index, key) in places {
+            // It is gone: what there is of it is there already.
+            let _ = Pass::new(&mut self.sources, index, cgroup, key, in_cpuacct, &mut reading).run(kept);
+        }
+        self.sources.finish(cgroup, kept, &mut reading);
+        self.give_back_if_starved();
+        reading
+    }
+
+    fn give_back_if_starved(&mut self) {
         if self.sources.budget.is_starved() {
             self.kept.clear();
             self.sources.budget.shrink();
         }
-        result
     }
 
     /// Closes what is kept of the cgroup: it is gone, or renamed.
@@ -189,6 +211,15 @@ impl Sources {
         self.hierarchies.iter().position(|source| source.hierarchy.id == hierarchy)
     }
 
+    /// Where the members are among the hierarchies.
+    fn places(&self, members: &[CgroupKey]) -> Vec<(usize, CgroupKey)> {
+        members.iter().filter_map(|&key| Some((self.index(key.hierarchy)?, key))).collect()
+    }
+
+    fn is_cpuacct(&self, index: usize) -> bool {
+        self.hierarchies.get(index).is_some_and(|source| source.is_cpuacct)
+    }
+
     /// The root directory of a hierarchy, opened once.
     fn root(&mut self, index: usize) -> rustix::io::Result<&OwnedFd> {
         let source = self.hierarchies.get_mut(index).ok_or(rustix::io::Errno::NOENT)?;
@@ -214,8 +245,7 @@ impl Sources {
         members: &[CgroupKey],
         kept: &mut Vec<Member>,
     ) -> Result<CgroupReading, Vanished> {
-        let mut left: Vec<(usize, CgroupKey)> =
-            members.iter().filter_map(|&key| Some((self.index(key.hierarchy)?, key))).collect();
+        let mut left = self.places(members);
         while !left.is_empty() {
             match self.read_members(cgroup, &left, kept) {
                 Ok(reading) => return Ok(reading),
@@ -237,9 +267,7 @@ impl Sources {
     ) -> Result<CgroupReading, Gone> {
         let mut reading = CgroupReading::default();
         let mut files = 0;
-        let is_cpuacct = |source: &Source| source.is_cpuacct;
-        let in_cpuacct =
-            members.iter().any(|&(index, _)| self.hierarchies.get(index).is_some_and(is_cpuacct));
+        let in_cpuacct = members.iter().any(|&(index, _)| self.is_cpuacct(index));
         for &(index, key) in members {
             let mut pass = Pass::new(self, index, cgroup, key, in_cpuacct, &mut reading);
             pass.run(kept)?;

@@ -50,9 +50,14 @@ fn a_lifecycle_record() {
 
 #[test]
 fn an_exit_names_its_cgroup() {
-    let bytes = lifecycle_record(6, 0, 0, b"");
-    assert_eq!(exit(&bytes).unwrap(), CgroupKey { hierarchy: HierarchyId(4), id: 42 });
-    assert!(exit(&lifecycle_record(0, 0, 0, b"")).is_err() && exit(&bytes[..40]).is_err());
+    let record = |program| {
+        words(&[&header(program, 7), &42u64.to_ne_bytes(), &4u32.to_ne_bytes(), &0u32.to_ne_bytes()])
+    };
+    let bytes = record(6);
+    let cgroup = CgroupKey { hierarchy: HierarchyId(4), id: 42 };
+    assert_eq!(exit(&bytes).unwrap(), cgroup);
+    assert_eq!(exit(&[&bytes[..], &[0; 4]].concat()).unwrap(), cgroup, "a perf buffer pads");
+    assert!(exit(&record(0)).is_err() && exit(&bytes[..35]).is_err());
     assert!(read(&bytes).is_err(), "it is none of the lifecycle ring");
 }
 

@@ -1,0 +1,241 @@
+//! What is known of the containers that run, and what was read of those that end.
+//!
+//! Shared by the threads that read. Containers are spread over a few readers with a lock each, so that one whose files the
+//! kernel is slow to tell holds up few others.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use crate::files::{CgroupReader, HostRoot, ReadSets};
+use crate::identity::identify;
+use crate::kernel::Paths;
+use crate::model::{CgroupKey, CgroupPath, CgroupStats, Hierarchy};
+
+/// Readers with a lock each.
+const SHARDS: usize = 8;
+
+/// Early values that a reader keeps for containers of which nobody has told yet that they end.
+const MAX_EARLY: usize = 256;
+
+/// What is read: what only grows while a container lives, and what it had at most.
+const SETS: ReadSets = ReadSets {
+    cpu: true,
+    percpu: false,
+    memory: false,
+    io: true,
+    pids: false,
+    pressure: false,
+    network: false,
+    spec: false,
+    peaks: true,
+};
+
+/// Last values, read early and late.
+pub(super) struct LastValues {
+    hierarchies: Arc<[Hierarchy]>,
+    /// Finds containers that have ended before the word that they have started was here. It has to be by id: on v1 the kernel
+    /// shows a task that is exiting in the root.
+    paths: Option<Paths>,
+    /// Containers that run, by each of their directories.
+    running: RwLock<HashMap<CgroupKey, CgroupPath>>,
+    shards: [Mutex<Shard>; SHARDS],
+    spread: RandomState,
+}
+
+struct Shard {
+    reader: CgroupReader,
+    /// The directories of each container that runs.
+    members: HashMap<CgroupPath, Vec<CgroupKey>>,
+    /// What was read of containers whose last task began to exit.
+    early: HashMap<CgroupPath, Box<CgroupStats>>,
+}
+
+impl LastValues {
+    pub(super) fn new(host: &HostRoot, hierarchies: Arc<[Hierarchy]>, max_open_files: usize) -> Self {
+        let shard = || Shard {
+            reader: CgroupReader::new(host.clone(), hierarchies.clone(), SETS, max_open_files / SHARDS),
+            members: HashMap::new(),
+            early: HashMap::new(),
+        };
+        let shards = std::array::from_fn(|_| Mutex::new(shard()));
+        let paths = Paths::open(&hierarchies)
+            .inspect_err(|error| tracing::debug!(%error, "no cgroup can be found by its id"))
+            .ok();
+        Self { shards, paths, hierarchies, running: RwLock::default(), spread: RandomState::new() }
+    }
+
+    /// A container runs: its files are opened, so that they need not be when there is no time.
+    pub(super) fn open(&self, path: CgroupPath, members: Vec<CgroupKey>) {
+        {
+            let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
+            running.extend(members.iter().map(|key| (*key, path.clone())));
+        }
+        let mut shard = self.shard(&path);
+        shard.reader.read_parts(&path, &members);
+        shard.members.insert(path, members);
+    }
+
+    /// The last task of a cgroup begins to exit; it may be a container, or inside of one.
+    pub(super) fn read_early(&self, cgroup: CgroupKey) {
+        let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
+        let known = running.get(&cgroup).cloned();
+        drop(running);
+        let Some(path) = known.or_else(|| self.container_of(cgroup)) else { return };
+        let mut shard = self.shard(&path);
+        let Some(members) = shard.members.get(&path).cloned() else {
+            // What is opened of it now is not needed again.
+            let members = self.directories(&path);
+            shard.read_early(&path, &members);
+            shard.reader.forget(&path);
+            return;
+        };
+        shard.read_early(&path, &members);
+    }
+
+    /// All that a container used, now that it has no process any more; `None` when its directory went first. What is read
+    /// now has the moment of the exit too, unless the directories go meanwhile.
+    pub(super) fn last(&self, path: &CgroupPath, members: &[CgroupKey]) -> Option<Box<CgroupStats>> {
+        let mut shard = self.shard(path);
+        let late = Some(shard.read(path, members)).filter(|stats| parts(stats).0);
+        let early = shard.early.remove(path);
+        if early.as_ref().is_some_and(|early| late.as_ref().is_none_or(|late| parts(late) < parts(early))) {
+            return early;
+        }
+        late
+    }
+
+    /// Forgets a container that is gone.
+    pub(super) fn forget(&self, path: &CgroupPath) {
+        let mut shard = self.shard(path);
+        shard.early.remove(path);
+        shard.reader.forget(path);
+        let members = shard.members.remove(path).unwrap_or_default();
+        drop(shard);
+        let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
+        for key in members {
+            running.remove(&key);
+        }
+    }
+
+    fn shard(&self, path: &CgroupPath) -> MutexGuard<'_, Shard> {
+        let [first, others @ ..] = &self.shards;
+        let number = usize::try_from(self.spread.hash_one(path) % SHARDS as u64).unwrap_or_default();
+        others.get(number).unwrap_or(first).lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The container that this cgroup is, or is inside of.
+    fn container_of(&self, cgroup: CgroupKey) -> Option<CgroupPath> {
+        let path = self.paths.as_ref()?.of(cgroup)?;
+        std::iter::successors(Some(path), CgroupPath::parent).find(|path| identify(path).is_container())
+    }
+
+    /// The directories that have this path now.
+    fn directories(&self, path: &CgroupPath) -> Vec<CgroupKey> {
+        let key = |hierarchy: &Hierarchy| {
+            let directory = std::fs::metadata(hierarchy.dir(path)).ok()?;
+            Some(CgroupKey { hierarchy: hierarchy.id, id: directory.ino() })
+        };
+        self.hierarchies.iter().filter_map(key).collect()
+    }
+}
+
+impl Shard {
+    fn read(&mut self, path: &CgroupPath, members: &[CgroupKey]) -> Box<CgroupStats> {
+        Box::new(self.reader.read_parts(path, members).stats)
+    }
+
+    fn read_early(&mut self, path: &CgroupPath, members: &[CgroupKey]) {
+        let stats = self.read(path, members);
+        if !parts(&stats).0 {
+            return;
+        }
+        if self.early.len() >= MAX_EARLY {
+            self.early.clear();
+        }
+        self.early.insert(path.clone(), stats);
+    }
+}
+
+/// What there is of a reading. Without the processor time it is none.
+fn parts(stats: &CgroupStats) -> (bool, bool, bool) {
+    let used = stats.cpu.as_ref().is_some_and(|cpu| cpu.usage_nsec.is_some());
+    (used, stats.memory.is_some(), stats.io.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::fixture::{Fixture, members};
+    use crate::files::hierarchies;
+
+    const CPU_STAT: &str = "sys/fs/cgroup/a/cpu.stat";
+
+    struct Host {
+        fixture: Fixture,
+        values: LastValues,
+        path: CgroupPath,
+        members: Vec<CgroupKey>,
+    }
+
+    impl Host {
+        /// With one container, which has used `usec`.
+        fn new(usec: u64) -> Self {
+            let fixture = Fixture::v2();
+            fixture.file(CPU_STAT, format!("usage_usec {usec}\n"));
+            let hierarchies: Arc<[Hierarchy]> = hierarchies(&fixture.host()).unwrap().into();
+            let path = CgroupPath::from("/a");
+            let members = members(&hierarchies, &path);
+            // No file stays open, as a file that is removed can be read on where it is none of the kernel's.
+            let values = LastValues::new(&fixture.host(), hierarchies, 0);
+            Self { fixture, values, path, members }
+        }
+
+        fn last_nsec(&self) -> Option<u64> {
+            self.values.last(&self.path, &self.members)?.cpu?.usage_nsec
+        }
+    }
+
+    #[test]
+    fn what_was_read_early_is_told_of_a_container_that_is_gone() {
+        let host = Host::new(7);
+        host.values.open(host.path.clone(), host.members.clone());
+        host.values.read_early(host.members[0]);
+        std::fs::remove_dir_all(host.fixture.path("sys/fs/cgroup/a")).unwrap();
+        assert_eq!(host.last_nsec(), Some(7_000));
+        assert_eq!(host.last_nsec(), None, "it is of one exit");
+    }
+
+    #[test]
+    fn what_is_read_later_has_the_exit_itself_too() {
+        let host = Host::new(7);
+        host.values.open(host.path.clone(), host.members.clone());
+        host.values.read_early(host.members[0]);
+        host.fixture.file(CPU_STAT, "usage_usec 9\n");
+        assert_eq!(host.last_nsec(), Some(9_000));
+    }
+
+    #[test]
+    fn nothing_is_kept_of_what_is_forgotten() {
+        let host = Host::new(7);
+        host.values.open(host.path.clone(), host.members.clone());
+        host.values.read_early(host.members[0]);
+        host.values.forget(&host.path);
+        std::fs::remove_dir_all(host.fixture.path("sys/fs/cgroup/a")).unwrap();
+        assert_eq!(host.last_nsec(), None);
+        assert!(host.values.running.read().unwrap().is_empty());
+    }
+
+    #[test]
+    fn early_values_that_nobody_asks_for_are_bounded() {
+        let host = Host::new(7);
+        let mut shard = host.values.shard(&host.path);
+        for number in 0..MAX_EARLY {
+            shard.early.insert(CgroupPath::from(format!("/{number}").as_str()), Box::default());
+        }
+        shard.read_early(&host.path, &host.members);
+        assert_eq!(shard.early.len(), 1);
+    }
+}
