@@ -1,6 +1,8 @@
-//! `sched_process_exit`: a task begins to end.
+//! `sched_process_exit`: a task begins to end. Before 6.16 that comes late in `do_exit`, after the task has given up its memory;
+//! `taskstats_exit` is called right before that.
 //!
-//! The first argument is the task, which is the current one (`include/trace/events/sched.h`). When it is the last of its
+//! The first argument of both is the task, which is the current one (`include/trace/events/sched.h`, `kernel/taskstats.c`).
+//! When it is the last of its
 //! set of cgroups, they will be empty in a moment, and whoever waits for it may remove them a moment later: the agent is
 //! told now, so that it can read their last values while they are there.
 
@@ -8,8 +10,8 @@ use aya_ebpf::{
     EbpfContext,
     bindings::BPF_F_CURRENT_CPU,
     helpers::generated::bpf_perf_event_output,
-    macros::btf_tracepoint,
-    programs::BtfTracePointContext,
+    macros::{btf_tracepoint, fentry},
+    programs::{BtfTracePointContext, FEntryContext},
 };
 use cgtap_abi::{ABSENT, ExitRecord, Program};
 
@@ -21,7 +23,16 @@ use crate::{
 
 #[btf_tracepoint]
 pub fn sched_process_exit_btf(ctx: BtfTracePointContext) -> i32 {
-    let task: usize = ctx.arg(0);
+    exiting(ctx.arg(0), &ctx)
+}
+
+#[fentry]
+pub fn sched_process_exit_fentry(ctx: FEntryContext) -> i32 {
+    exiting(ctx.arg(0), &ctx)
+}
+
+#[inline(always)]
+fn exiting<C: EbpfContext>(task: usize, ctx: &C) -> i32 {
     let css_set: usize = typed(task, layout!(structs.task_cgroups));
     let tasks: u32 = typed(css_set, layout!(structs.css_set_tasks));
     if tasks != 1 && !are_of_one_process(task, tasks) {
@@ -37,7 +48,7 @@ pub fn sched_process_exit_btf(ctx: BtfTracePointContext) -> i32 {
     }
     let Some(run) = Run::begin(Program::SchedProcessExit) else { return 0 };
     let record = ExitRecord { header: run.header, id, hierarchy, reserved: 0 };
-    run.end(&ctx, output(&ctx, &record));
+    run.end(ctx, output(ctx, &record));
     0
 }
 
@@ -55,7 +66,7 @@ fn are_of_one_process(task: usize, tasks: u32) -> bool {
 }
 
 #[inline(always)]
-fn output(ctx: &BtfTracePointContext, record: &ExitRecord) -> bool {
+fn output<C: EbpfContext>(ctx: &C, record: &ExitRecord) -> bool {
     // SAFETY: the map outlives the program; the record is read as far as its own size.
     let failed = unsafe {
         bpf_perf_event_output(

@@ -13,7 +13,7 @@ use super::counters::CounterReader;
 use super::error::bpf;
 use super::exits::{self, ExitFeed};
 use super::plan::{self, Attempt, HookPlan, Plan};
-use super::probe::VMLINUX;
+use super::probe::{EXIT_ENTRY, VMLINUX};
 use super::ring::{LifecycleRing, OomRing};
 use super::{KernelError, heap, perf, program_log, self_check};
 use crate::model::{CgroupKey, Hook, HookCounters, HookStatus, Source};
@@ -205,8 +205,10 @@ fn attach_first_accepted(
     for attempt in &plan.attempts {
         // The plan was made before the layout was tried.
         let holds = match attempt {
-            Attempt::TpBtf => plan::typed_needs(plan.hook, layout),
-            Attempt::Fentry | Attempt::Kprobe => plan::decisions_need(layout),
+            Attempt::TpBtf | Attempt::Fentry if plan.hook.is_tracepoint() => {
+                plan::typed_needs(plan.hook, layout)
+            }
+            Attempt::TpBtf | Attempt::Fentry | Attempt::Kprobe => plan::decisions_need(layout),
             Attempt::Tracepoint { .. } => Ok(()),
         };
         let holds = holds.map_err(KernelError::Bpf);
@@ -234,6 +236,12 @@ fn attach(
             let program: &mut BtfTracePoint = find(programs, &format!("{name}_btf"))?;
             program.load(name, btf()?).map_err(bpf)?;
             program.attach().map_err(bpf)?;
+            Ok(None)
+        }
+        Attempt::Fentry if hook == Hook::SchedProcessExit => {
+            let entry: &mut FEntry = find(programs, &format!("{name}_fentry"))?;
+            entry.load(EXIT_ENTRY, btf()?).map_err(bpf)?;
+            entry.attach().map_err(bpf)?;
             Ok(None)
         }
         Attempt::Fentry => {

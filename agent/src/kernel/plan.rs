@@ -80,21 +80,25 @@ pub fn plan(facts: &Facts, wishes: Wishes) -> Plan {
 fn plan_hook(facts: &Facts, wishes: Wishes, hook: Hook) -> HookPlan {
     let wish = wish_for(hook, wishes);
     let mut plan = HookPlan { hook, attempts: Vec::new(), refused: Vec::new() };
-    let offers = if hook.is_tracepoint() {
-        [
+    let mut offers = Vec::new();
+    if hook.is_tracepoint() {
+        if hook == Hook::SchedProcessExit && facts.btf.as_ref().is_ok_and(|btf| btf.exit_is_late) {
+            offers.push((Source::Fentry, typed(facts, hook).map(|()| Attempt::Fentry)));
+        }
+        offers.extend([
             (Source::TpBtf, typed(facts, hook).map(|()| Attempt::TpBtf)),
             (Source::Tracepoint, classic(facts, hook).map(|id| Attempt::Tracepoint { id })),
-        ]
+        ]);
     } else {
-        [
+        offers.extend([
             (Source::Fentry, entry(facts, hook).map(|()| Attempt::Fentry)),
             // A kprobe's argument has no type that the verifier knows.
             (
                 Source::Kprobe,
                 facts.may_probe.clone().and_then(|()| entry(facts, hook)).map(|()| Attempt::Kprobe),
             ),
-        ]
-    };
+        ]);
+    }
     for (source, offer) in offers {
         let wanted = match wish {
             Wish::Auto => true,
@@ -110,11 +114,13 @@ fn plan_hook(facts: &Facts, wishes: Wishes, hook: Hook) -> HookPlan {
     plan
 }
 
-/// The rungs with decisions want the marks in whichever form there is.
+/// The rungs with decisions want the marks in whichever form there is. Exits are no rung: where cgroups are told by typed
+/// programs, they are told by whichever typed program comes first.
 fn wish_for(hook: Hook, wishes: Wishes) -> Wish {
     match (hook, wishes.oom) {
         (Hook::MarkVictim, Wish::Only(Source::Fentry | Source::Kprobe)) => Wish::Auto,
         (Hook::MarkVictim | Hook::OomKillProcess, wish) => wish,
+        (Hook::SchedProcessExit, _) if wishes.lifecycle == Wish::Only(Source::TpBtf) => Wish::Auto,
         _ => wishes.lifecycle,
     }
 }

@@ -16,6 +16,9 @@ use crate::model::Hook;
 /// Where the kernel shows its BTF.
 pub(super) const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
+/// What `do_exit` calls before a task gives up its memory, in every kernel that accounts tasks (`CONFIG_TASKSTATS`).
+pub(super) const EXIT_ENTRY: &str = "taskstats_exit";
+
 /// What this kernel offers.
 pub struct Facts {
     /// The structs' layout and the tracepoints that BTF knows, or why there is no BTF.
@@ -34,6 +37,8 @@ pub(crate) struct BtfFacts {
     pub(crate) layout: StructLayout,
     /// Tracepoints and functions that BTF knows.
     pub(crate) hooks: Vec<Hook>,
+    /// Whether `sched_process_exit` fires after the task has given up its memory, and [`EXIT_ENTRY`] can be had instead.
+    pub(crate) exit_is_late: bool,
 }
 
 impl Facts {
@@ -115,7 +120,10 @@ pub(crate) fn read_btf(data: Vec<u8>) -> Result<BtfFacts, KernelError> {
             hooks.push(hook);
         }
     }
-    Ok(BtfFacts { layout: offsets::structs(&btf)?, hooks })
+    // The tracepoint was given its second argument when it was moved up.
+    let exit = btf.tracepoint_arguments(Hook::SchedProcessExit.tracepoint())?;
+    let exit_is_late = exit.is_some_and(|arguments| arguments.len() == 1) && btf.has_function(EXIT_ENTRY)?;
+    Ok(BtfFacts { layout: offsets::structs(&btf)?, hooks, exit_is_late })
 }
 
 fn tracepoint(tracefs: &Tracefs, hook: Hook, layout: &mut TraceLayout) -> Result<u64, KernelError> {

@@ -22,6 +22,8 @@ fn everything() -> Facts {
         task_pid: 12,
         task_cgroups: 32,
         css_set_memory: 40,
+        css_set_tasks: 64,
+        css_set_unified: 72,
         css_cgroup: 48,
         cgroup_parent_css: 56,
         oom_memcg: 0,
@@ -30,7 +32,7 @@ fn everything() -> Facts {
         ..StructLayout::UNKNOWN
     };
     Facts {
-        btf: Ok(BtfFacts { layout, hooks: Hook::ALL.to_vec() }),
+        btf: Ok(BtfFacts { layout, hooks: Hook::ALL.to_vec(), exit_is_late: false }),
         may_probe: Ok(()),
         trace: TraceLayout::UNKNOWN,
         tracepoints: tracepoints().map(|hook| (hook, Ok(100 + hook as u64))).collect(),
@@ -54,6 +56,20 @@ fn with_everything_the_typed_form_comes_first() {
     }
     assert_eq!(sources(&everything(), AUTO, Hook::OomKillProcess), [Source::Fentry, Source::Kprobe]);
     assert_eq!(plan(&everything(), AUTO).layout.structs.may_probe, 1);
+}
+
+#[test]
+fn an_exit_is_told_before_its_memory_is_given_up_where_the_tracepoint_comes_after() {
+    let mut facts = everything();
+    assert_eq!(sources(&facts, AUTO, Hook::SchedProcessExit), [Source::TpBtf]);
+    facts.btf.as_mut().unwrap().exit_is_late = true;
+    for lifecycle in [Wish::Auto, Wish::Only(Source::TpBtf)] {
+        let wishes = Wishes { lifecycle, ..AUTO };
+        assert_eq!(sources(&facts, wishes, Hook::SchedProcessExit), [Source::Fentry, Source::TpBtf]);
+    }
+    for lifecycle in [Wish::None, Wish::Only(Source::Tracepoint), Wish::Only(Source::Walk)] {
+        assert_eq!(sources(&facts, Wishes { lifecycle, ..AUTO }, Hook::SchedProcessExit), []);
+    }
 }
 
 #[test]
