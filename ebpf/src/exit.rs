@@ -21,6 +21,9 @@ use crate::{
     task::{cgroup_key, memory_css},
 };
 
+/// Tasks that are gone but for their last moment on a CPU. More at once are for the second reading.
+const MAX_ON_THEIR_WAY: u32 = 8;
+
 #[btf_tracepoint]
 pub fn sched_process_exit_btf(ctx: BtfTracePointContext) -> i32 {
     exiting(ctx.arg(0), &ctx)
@@ -62,7 +65,16 @@ fn are_of_one_process(task: usize, tasks: u32) -> bool {
     let signal: usize = typed(task, layout!(structs.task_signal));
     let live: u32 = typed(signal, layout!(structs.signal_live));
     let threads: u32 = typed(signal, layout!(structs.signal_threads));
-    live == 0 && tasks <= threads
+    if live != 0 {
+        return false;
+    }
+    if layout!(structs.tasks_leave_late) == 0 || layout!(structs.signal_sum_runtime) == ABSENT {
+        return tasks <= threads;
+    }
+    // Some that the process has let go are counted still. Only a process that had others needs that thought: one that had
+    // none must not be taken for the last of a few.
+    let runtime_of_gone: u64 = typed(signal, layout!(structs.signal_sum_runtime));
+    tasks <= threads || (runtime_of_gone != 0 && tasks <= threads + MAX_ON_THEIR_WAY)
 }
 
 #[inline(always)]

@@ -8,7 +8,9 @@ use aya_ebpf::{
     maps::{Array, PerCpuArray, PerfEventArray, RingBuf},
 };
 use aya_log_ebpf::warn;
-use cgtap_abi::{Counters, ExitRecord, Header, Layout, LifecycleRecord, OpenDecision, PROGRAMS, Program, TaskFacts};
+use cgtap_abi::{
+    Counters, ExitRecord, Header, Layout, LifecycleRecord, OpenDecision, PROGRAMS, Program, TaskFacts,
+};
 
 /// Lifecycle records.
 #[map]

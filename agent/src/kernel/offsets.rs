@@ -50,6 +50,8 @@ pub(crate) fn structs(btf: &Btf) -> Result<StructLayout, KernelError> {
         signal_flags: offset("signal_struct", "flags")?,
         signal_threads: offset("signal_struct", "nr_threads")?,
         signal_live: offset("signal_struct", "live")?,
+        signal_sum_runtime: offset("signal_struct", "sum_sched_runtime")?,
+        tasks_leave_late: u32::from(btf.has_function("cgroup_task_dead")?),
         cgroup_parent_css: offset("cgroup", "self.parent")?,
         css_parent: offset("cgroup_subsys_state", "parent")?,
         oom_memcg: offset("oom_control", "memcg")?,

@@ -106,6 +106,11 @@ pub struct StructLayout {
     pub signal_threads: u32,
     /// `signal_struct.live`, 4 bytes: threads that have not begun to exit.
     pub signal_live: u32,
+    /// `signal_struct.sum_sched_runtime`, 8 bytes: of threads that are gone.
+    pub signal_sum_runtime: u32,
+    /// 1 when a task stays in its `css_set` until it runs for the last time (`cgroup_task_dead`, since 6.19), after its thread
+    /// group has let it go.
+    pub tasks_leave_late: u32,
     /// `cgroup.self.parent`, a pointer to the state of the cgroup above.
     pub cgroup_parent_css: u32,
     /// `cgroup_subsys_state.parent`, a pointer.
@@ -201,6 +206,8 @@ impl StructLayout {
         signal_flags: ABSENT,
         signal_threads: ABSENT,
         signal_live: ABSENT,
+        signal_sum_runtime: ABSENT,
+        tasks_leave_late: 0,
         cgroup_parent_css: ABSENT,
         css_parent: ABSENT,
         oom_memcg: ABSENT,
@@ -217,8 +224,8 @@ impl StructLayout {
 }
 
 const _: () = assert!(size_of::<TraceLayout>() == 56);
-const _: () = assert!(size_of::<StructLayout>() == 172);
-const _: () = assert!(size_of::<Layout>() == 228);
+const _: () = assert!(size_of::<StructLayout>() == 180);
+const _: () = assert!(size_of::<Layout>() == 236);
 
 #[cfg(feature = "user")]
 mod user {
