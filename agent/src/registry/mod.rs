@@ -60,7 +60,7 @@ pub struct Cgroup {
     /// Whether processes run in it; not known for what a walk found until the first event.
     running: Option<bool>,
     /// What was read after its last process had ended, until a new one comes.
-    last: Option<Arc<CgroupStats>>,
+    pub last: Option<Arc<CgroupStats>>,
     /// Somebody looked and found no process of its own. Events and walks take that back.
     looked_empty: bool,
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::{CgroupSample, NodeSnapshot, Reading};
 use crate::files::{CgroupReader, FilesError, HostRoot, machine, read_host_network, read_network};
-use crate::model::{CgroupKey, CgroupPath, Identity, InterfaceStats, Machine, Role};
+use crate::model::{CgroupKey, CgroupPath, CgroupStats, Identity, InterfaceStats, Machine, Role};
 use crate::registry::{Registry, Tombstone};
 
 /// What `machine_*` tells changes with hot-plugged CPUs and memory alone.
@@ -52,6 +52,22 @@ struct Known {
     oom_kills: u64,
     created: Option<SystemTime>,
     may_run: bool,
+    /// What was read of it after its last process had ended.
+    last: Option<Arc<CgroupStats>>,
+}
+
+impl Known {
+    /// Its directory has gone, and the word of that is on its way: what its tombstone will tell.
+    fn finished(self, taken: SystemTime) -> Option<CgroupSample> {
+        (self.oom_kills > 0 || self.last.is_some()).then(|| CgroupSample {
+            path: self.path,
+            identity: self.identity,
+            stats: self.last.as_deref().cloned().unwrap_or_default(),
+            oom_kills: self.oom_kills,
+            last_seen: taken,
+            removed: true,
+        })
+    }
 }
 
 impl Collector {
@@ -89,10 +105,7 @@ impl Collector {
         let mut reading = Reading::default();
         cgroups.reserve_exact(known.len());
         for cgroup in known {
-            match self.sample(cgroup, taken, &networks, &mut reading) {
-                Some(sample) => cgroups.push(sample),
-                None => reading.vanished += 1,
-            }
+            cgroups.extend(self.sample(cgroup, taken, &networks, &mut reading));
         }
         cgroups.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         reading.duration = began.elapsed();
@@ -110,6 +123,7 @@ impl Collector {
             oom_kills: cgroup.oom_kills,
             created: cgroup.created,
             may_run: cgroup.may_run(),
+            last: cgroup.last.clone(),
         });
         let told = |tombstone: &Tombstone| tombstone.oom_kills > 0 || tombstone.last.is_some();
         let counted = registry.tombstones().filter(|(_, tombstone)| told(tombstone));
@@ -131,7 +145,10 @@ impl Collector {
         networks: &BTreeMap<CgroupPath, Vec<InterfaceStats>>,
         reading: &mut Reading,
     ) -> Option<CgroupSample> {
-        let found = self.reader.read(&cgroup.path, &cgroup.members).ok()?;
+        let Ok(found) = self.reader.read(&cgroup.path, &cgroup.members) else {
+            reading.vanished += 1;
+            return cgroup.finished(taken);
+        };
         for error in &found.errors {
             reading.errors += 1;
             self.log_once(error);
@@ -216,5 +233,39 @@ impl Collector {
         self.progress.errors += reading.errors;
         self.progress.open_files = self.reader.open_files() as u64;
         self.progress.last_duration = reading.duration;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::fixture::Fixture;
+    use crate::files::{ReadSets, hierarchies, walk};
+    use crate::model::{CpuStats, Hierarchy};
+    use crate::registry::Walked;
+
+    /// Its exit was told with these values already, so the page must not lack them meanwhile.
+    #[test]
+    fn a_container_that_is_gone_before_its_removal_is_told_has_its_last_values() {
+        let fixture = Fixture::v2();
+        fixture.file("sys/fs/cgroup/a/cpu.stat", "usage_usec 7\n");
+        let host = fixture.host();
+        let hierarchies: Arc<[Hierarchy]> = hierarchies(&host).unwrap().into();
+        let mut registry = Registry::new(10);
+        let mark = registry.begin_walk();
+        let found = walk(&hierarchies[0]).cgroups;
+        let time = SystemTime::UNIX_EPOCH;
+        let walked = Walked { time, hierarchies: vec![hierarchies[0].id], found, tell: false };
+        registry.apply_walk(mark, &walked);
+        let cpu = CpuStats { usage_nsec: Some(9_000), ..CpuStats::default() };
+        let last = CgroupStats { cpu: Some(cpu), ..CgroupStats::default() };
+        let path = CgroupPath::from("/a");
+        registry.keep_last(&path, Arc::new(last));
+        std::fs::remove_dir_all(fixture.path("sys/fs/cgroup/a")).unwrap();
+        let reader = CgroupReader::new(host.clone(), hierarchies, ReadSets::ALL, 0);
+        let snapshot = Collector::new(host, Arc::new(Mutex::new(registry)), reader, false).collect();
+        let sample = snapshot.cgroups.iter().find(|sample| sample.path == path).unwrap();
+        assert_eq!((sample.removed, snapshot.reading.vanished), (true, 1));
+        assert_eq!(sample.stats.cpu.as_ref().unwrap().usage_nsec, Some(9_000));
     }
 }
