@@ -73,7 +73,7 @@ fn the_unit_drops_every_right_it_does_not_need() {
 }
 
 /// The same for both ways to run it; the files say what each is for.
-pub const CAPABILITIES: [&str; 3] = ["BPF", "PERFMON", "DAC_READ_SEARCH"];
+pub const CAPABILITIES: [&str; 4] = ["BPF", "PERFMON", "DAC_READ_SEARCH", "SYS_NICE"];
 
 /// The items of the list under `key:` of a YAML file in block style, up to the first line that is no item of it.
 fn yaml_list(text: &str, key: &str) -> Vec<String> {
