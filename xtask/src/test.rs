@@ -23,7 +23,7 @@ const PROGRAMS: [Need; 7] = [
     Need { file: "/usr/lib/python3/dist-packages/yaml", packages: &["python3-yaml"] },
 ];
 
-/// Runs every step; with `machines` the live tests on other kernels too.
+/// Runs every step, the live tests on other kernels only with `machines`.
 ///
 /// # Errors
 /// A step or a test failed.
@@ -41,6 +41,8 @@ pub(crate) fn run(machines: bool) -> Result<()> {
     cargo_test::run(&mut tally);
     if machines {
         vm::test(&mut tally);
+    } else {
+        tally.skip("virtual machines", "--no-machines");
     }
     println!("\n{}", tally.report());
     if tally.failed() > 0 {
