@@ -14,8 +14,8 @@ const CONTAINERS: u32 = 100;
 const CONTAINERS_WITH_THREADS: u32 = 40;
 /// One in so many may go without values, removed as soon as its process can be waited for.
 const LACK: u32 = 100;
-/// Where the host may stop one emulated processor while another goes on, that one finds the exiting task waiting, takes it
-/// over, ends it and removes its cgroup before the first reads on. One in 200 was seen.
+/// The host may stop one emulated processor while another goes on; that one, it seems, finds the exiting task waiting, takes
+/// it over, ends it and removes its cgroup before the first reads on. One in 200 was seen.
 const LACK_EMULATED: u32 = 20;
 const LIFE_MSEC: u32 = 50;
 const THREADS_LIFE_MSEC: u32 = 5;
