@@ -17,6 +17,9 @@ const LACK: u32 = 100;
 /// The host may stop one emulated processor while another goes on; that one, it seems, finds the exiting task waiting, takes
 /// it over, ends it and removes its cgroup before the first reads on. One in 200 was seen.
 const LACK_EMULATED: u32 = 20;
+/// A host that was stopped and goes on has other things to do first: 14 of 100 lacked values once, and none in the four runs
+/// after that. A reader that is too slow lacks some in every round.
+const ROUNDS: usize = 3;
 const LIFE_MSEC: u32 = 50;
 const THREADS_LIFE_MSEC: u32 = 5;
 const THREADS: u32 = 8;
@@ -97,6 +100,20 @@ fn each_leaves_its_values(name: &str, containers: u32, life_msec: u32, threads: 
     if skip_unless(name, memory_cgroups().and(bpf(Rung::TpBtf))) {
         return;
     }
+    let most_may_lack = containers.div_ceil(if machine_of_ours().is_ok() { LACK_EMULATED } else { LACK });
+    let mut lacked = Vec::new();
+    while lacked.len() < ROUNDS {
+        let lack = containers - left_by(containers, life_msec, threads);
+        if lack <= most_may_lack {
+            return;
+        }
+        lacked.push(lack);
+    }
+    panic!("of {containers} containers these had no values, round by round: {lacked:?}");
+}
+
+/// How many of the containers have left values; all that did are right.
+fn left_by(containers: u32, life_msec: u32, threads: u32) -> u32 {
     let agent = Lent::of_defaults();
     let parent = TestCgroup::new().unwrap();
     let stream = agent.follow(&format!("&cgroup={}&types=container_exited", parent.path())).unwrap();
@@ -115,9 +132,6 @@ fn each_leaves_its_values(name: &str, containers: u32, life_msec: u32, threads: 
     assert_eq!(events.len(), containers as usize);
     let with_values: Vec<(&Value, u64)> =
         events.iter().filter_map(|event| Some((event, cpu_nsec(event)?))).collect();
-    let may_lack = containers.div_ceil(if machine_of_ours().is_ok() { LACK_EMULATED } else { LACK });
-    let least = (containers - may_lack) as usize;
-    assert!(with_values.len() >= least, "only {} of {containers} have values", with_values.len());
     for (event, counted) in &with_values {
         let (_, own) = lived.iter().find(|(of, _)| of == path(event)).unwrap();
         assert!(is_near(*counted, *own), "the process used {own:?}: {event}");
@@ -135,6 +149,7 @@ fn each_leaves_its_values(name: &str, containers: u32, life_msec: u32, threads: 
     let counted = metrics.one("cgtap_final_samples_total", &[("outcome", "read")]).unwrap();
     // Containers of other tests may have ended meanwhile.
     assert!(counted >= Some(with_values.len() as f64), "{counted:?}");
+    u32::try_from(with_values.len()).unwrap()
 }
 
 #[test]
