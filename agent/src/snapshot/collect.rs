@@ -59,15 +59,21 @@ struct Known {
 impl Known {
     /// Its directory has gone, and the word of that is on its way: what its tombstone will tell.
     fn finished(self, taken: SystemTime) -> Option<CgroupSample> {
-        (self.oom_kills > 0 || self.last.is_some()).then(|| CgroupSample {
-            path: self.path,
-            identity: self.identity,
-            stats: self.last.as_deref().cloned().unwrap_or_default(),
-            oom_kills: self.oom_kills,
-            last_seen: taken,
-            removed: true,
-        })
+        let Self { path, identity, oom_kills, last, .. } = self;
+        finished(&path, &Tombstone { identity, oom_kills, removed: taken, last }, taken)
     }
+}
+
+/// What is shown of a cgroup that is gone; nothing when nothing is left to tell.
+fn finished(path: &CgroupPath, tombstone: &Tombstone, taken: SystemTime) -> Option<CgroupSample> {
+    (tombstone.oom_kills > 0 || tombstone.last.is_some()).then(|| CgroupSample {
+        path: path.clone(),
+        identity: tombstone.identity.clone(),
+        stats: tombstone.last.as_deref().cloned().unwrap_or_default(),
+        oom_kills: tombstone.oom_kills,
+        last_seen: tombstone.removed.min(taken),
+        removed: true,
+    })
 }
 
 impl Collector {
@@ -125,16 +131,8 @@ impl Collector {
             may_run: cgroup.may_run(),
             last: cgroup.last.clone(),
         });
-        let told = |tombstone: &Tombstone| tombstone.oom_kills > 0 || tombstone.last.is_some();
-        let counted = registry.tombstones().filter(|(_, tombstone)| told(tombstone));
-        let tombstones = counted.map(|(path, tombstone)| CgroupSample {
-            path: path.clone(),
-            identity: tombstone.identity.clone(),
-            stats: tombstone.last.as_deref().cloned().unwrap_or_default(),
-            oom_kills: tombstone.oom_kills,
-            last_seen: tombstone.removed.min(taken),
-            removed: true,
-        });
+        let tombstones =
+            registry.tombstones().filter_map(|(path, tombstone)| finished(path, tombstone, taken));
         (known.collect(), tombstones.collect())
     }
 
