@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_cha
 use std::thread::Builder;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::io::Errno;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Final;
@@ -81,10 +82,10 @@ fn bell() -> io::Result<Arc<OwnedFd>> {
     Ok(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
 }
 
-/// Starts the threads.
+/// Starts the threads. One of a CPU that cannot be started is a line in the log: exits there are read late.
 ///
 /// # Errors
-/// When there can be no more threads or descriptors.
+/// When there can be no more descriptors, or not even the thread that answers.
 pub(super) fn start(
     values: LastValues,
     feeds: Vec<ExitFeed>,
@@ -97,7 +98,10 @@ pub(super) fn start(
     for feed in mine {
         let (values, stop) = (values.clone(), asked.stop.clone());
         let name = format!("cgtap-exits-{}", feed.cpu().unwrap_or_default());
-        Builder::new().name(name).stack_size(STACK_BYTES).spawn(move || follow(feed, &values, &stop))?;
+        let thread = Builder::new().name(name.clone()).stack_size(STACK_BYTES);
+        if let Err(error) = thread.spawn(move || follow(feed, &values, &stop)) {
+            tracing::warn!(%error, thread = name, "what containers used that end on this CPU may be missed");
+        }
     }
     let clerk = Clerk {
         feeds: others,
@@ -117,6 +121,22 @@ fn go_first() {
     }
 }
 
+/// Waits. False when it is to stop, which the first of these tells, or when there is nothing left to wait for: a thread that
+/// goes before all others must not spin.
+fn is_to_go_on(fds: &mut [PollFd<'_>]) -> bool {
+    match poll(fds, None) {
+        // An interruption is a look too many.
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(error) => {
+            tracing::error!(%error, "a thread that reads last values cannot wait any more");
+            return false;
+        }
+    }
+    let broken = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
+    fds.first().is_some_and(|stop| stop.revents().is_empty())
+        && !fds.iter().any(|fd| fd.revents().intersects(broken))
+}
+
 /// Reads early, on one CPU.
 fn follow(mut feed: ExitFeed, values: &LastValues, stop: &OwnedFd) {
     if let Some(cpu) = feed.cpu()
@@ -127,9 +147,7 @@ fn follow(mut feed: ExitFeed, values: &LastValues, stop: &OwnedFd) {
     go_first();
     loop {
         let mut fds = [PollFd::new(stop, PollFlags::IN), PollFd::new(&feed, PollFlags::IN)];
-        // An interruption is a look too many.
-        let _ = poll(&mut fds, None);
-        if !fds[0].revents().is_empty() {
+        if !is_to_go_on(&mut fds) {
             return;
         }
         for cgroup in feed.drain() {
@@ -151,8 +169,7 @@ struct Clerk {
 impl Clerk {
     fn run(mut self) {
         go_first();
-        loop {
-            self.wait();
+        while self.wait() {
             self.look_early();
             loop {
                 match self.requests.try_recv() {
@@ -165,11 +182,12 @@ impl Clerk {
         }
     }
 
-    fn wait(&self) {
+    fn wait(&self) -> bool {
         let mut fds = vec![PollFd::new(&self.stop, PollFlags::IN), PollFd::new(&self.wake, PollFlags::IN)];
         fds.extend(self.feeds.iter().map(|feed| PollFd::new(feed, PollFlags::IN)));
-        let _ = poll(&mut fds, None);
+        let goes_on = is_to_go_on(&mut fds);
         let _ = rustix::io::read(&self.wake, &mut [0; 8]);
+        goes_on
     }
 
     fn look_early(&mut self) {
@@ -188,5 +206,30 @@ impl Clerk {
             }
             Request::Gone(path) => self.values.forget(&path),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{PipeReader, Write, pipe};
+
+    use super::*;
+
+    /// What a thread would do that waits for the reading end of a pipe.
+    fn goes_on(stop: &OwnedFd, reading: &PipeReader) -> bool {
+        is_to_go_on(&mut [PollFd::new(stop, PollFlags::IN), PollFd::new(reading, PollFlags::IN)])
+    }
+
+    #[test]
+    fn a_thread_goes_on_until_it_is_stopped_or_can_wait_for_nothing() {
+        let stop = bell().unwrap();
+        let (reading, mut writing) = pipe().unwrap();
+        writing.write_all(b"x").unwrap();
+        assert!(goes_on(&stop, &reading), "there is something to read");
+        drop(writing);
+        assert!(!goes_on(&stop, &reading), "nothing comes any more, and each wait would end at once");
+        let (reading, _writing) = pipe().unwrap();
+        ring(&stop);
+        assert!(!goes_on(&stop, &reading));
     }
 }
