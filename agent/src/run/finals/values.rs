@@ -8,6 +8,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use crate::files::{CgroupReader, HostRoot, ReadSets};
 use crate::identity::identify;
@@ -19,6 +20,10 @@ const SHARDS: usize = 8;
 
 /// Early values that a reader keeps for containers of which nobody has told yet that they end.
 const MAX_EARLY: usize = 256;
+
+/// The exit of a last task takes less, also with much memory to give up. What was read longer ago was read at another exit,
+/// of one of several cgroups inside the container, and is not its last.
+const MAX_AGE: Duration = Duration::from_secs(30);
 
 /// What is read: what only grows while a container lives, and what it had at most.
 const SETS: ReadSets = ReadSets {
@@ -50,7 +55,12 @@ struct Shard {
     /// The directories of each container that runs.
     members: HashMap<CgroupPath, Vec<CgroupKey>>,
     /// What was read of containers whose last task began to exit.
-    early: HashMap<CgroupPath, Box<CgroupStats>>,
+    early: HashMap<CgroupPath, Early>,
+}
+
+struct Early {
+    read: Instant,
+    stats: Box<CgroupStats>,
 }
 
 impl LastValues {
@@ -100,7 +110,8 @@ impl LastValues {
     pub(super) fn last(&self, path: &CgroupPath, members: &[CgroupKey]) -> Option<Box<CgroupStats>> {
         let mut shard = self.shard(path);
         let late = Some(shard.read(path, members)).filter(|stats| parts(stats).0);
-        let early = shard.early.remove(path);
+        let early = shard.early.remove(path).filter(|early| early.read.elapsed() < MAX_AGE);
+        let early = early.map(|early| early.stats);
         if early.as_ref().is_some_and(|early| late.as_ref().is_none_or(|late| parts(late) < parts(early))) {
             return early;
         }
@@ -155,7 +166,7 @@ impl Shard {
         if self.early.len() >= MAX_EARLY {
             self.early.clear();
         }
-        self.early.insert(path.clone(), stats);
+        self.early.insert(path.clone(), Early { read: Instant::now(), stats });
     }
 }
 
@@ -208,6 +219,18 @@ mod tests {
         assert_eq!(host.last_nsec(), None, "it is of one exit");
     }
 
+    /// The container went on, and its end was not seen.
+    #[test]
+    fn what_was_read_long_ago_is_not_the_last() {
+        let host = Host::new(7);
+        host.values.open(host.path.clone(), host.members.clone());
+        host.values.read_early(host.members[0]);
+        let long_ago = Instant::now().checked_sub(MAX_AGE).unwrap();
+        host.values.shard(&host.path).early.get_mut(&host.path).unwrap().read = long_ago;
+        std::fs::remove_dir_all(host.fixture.path("sys/fs/cgroup/a")).unwrap();
+        assert_eq!(host.last_nsec(), None);
+    }
+
     #[test]
     fn what_is_read_later_has_the_exit_itself_too() {
         let host = Host::new(7);
@@ -233,7 +256,8 @@ mod tests {
         let host = Host::new(7);
         let mut shard = host.values.shard(&host.path);
         for number in 0..MAX_EARLY {
-            shard.early.insert(CgroupPath::from(format!("/{number}").as_str()), Box::default());
+            let early = Early { read: Instant::now(), stats: Box::default() };
+            shard.early.insert(CgroupPath::from(format!("/{number}").as_str()), early);
         }
         shard.read_early(&host.path, &host.members);
         assert_eq!(shard.early.len(), 1);
