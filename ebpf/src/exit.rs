@@ -59,7 +59,10 @@ fn exiting<C: EbpfContext>(task: usize, ctx: &C) -> i32 {
 /// its set of cgroups at the end of its exit, so when a process ends at once each of its threads sees others there.
 #[inline(always)]
 fn are_of_one_process(task: usize, tasks: u32) -> bool {
-    if layout!(structs.signal_live) == ABSENT || layout!(structs.task_signal) == ABSENT {
+    if layout!(structs.task_signal) == ABSENT
+        || layout!(structs.signal_live) == ABSENT
+        || layout!(structs.signal_threads) == ABSENT
+    {
         return false;
     }
     let signal: usize = typed(task, layout!(structs.task_signal));
