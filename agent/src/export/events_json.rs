@@ -11,7 +11,7 @@ mod oom;
 use serde::Serialize;
 
 use crate::events::Delivery;
-use crate::export::rfc3339;
+use crate::model::rfc3339;
 use crate::model::{CgroupRef, Event, EventKind, ExitSample, Identity};
 use oom::OomJson;
 

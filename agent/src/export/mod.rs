@@ -9,7 +9,6 @@ pub mod events_json;
 mod fixtures;
 mod labels;
 pub mod prometheus;
-pub mod rfc3339;
 pub mod status_json;
 
 pub use labels::{LabelSet, LabelSetError, SampleLabel};

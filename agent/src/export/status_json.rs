@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::export::rfc3339;
+use crate::model::rfc3339;
 use crate::model::{HookStatus, Ladder, Offer, OfferState, Status};
 
 #[derive(Serialize)]

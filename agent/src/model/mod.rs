@@ -9,6 +9,7 @@ mod identity;
 mod machine;
 mod oom;
 mod path;
+pub mod rfc3339;
 mod sets;
 mod stats;
 mod status;

@@ -105,6 +105,15 @@ impl CgroupPath {
     }
 }
 
+impl CgroupPath {
+    /// The path of which this is the text, as [`CgroupPath::to_text`] gives it.
+    #[must_use]
+    pub fn from_text(text: &str) -> Self {
+        let quoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        quoted.map_or_else(|| Self::from_bytes(text.as_bytes()), |quoted| Self::from_bytes(&unquote(quoted)))
+    }
+}
+
 /// Bytes of the kernel that are nearly always UTF-8, as text; any other byte becomes `\xNN`, so that two names stay two.
 #[must_use]
 pub fn text_of(bytes: &[u8]) -> String {
@@ -133,6 +142,22 @@ fn quote(bytes: &[u8]) -> String {
     }
     text.push('"');
     text
+}
+
+fn unquote(text: &str) -> Vec<u8> {
+    let (mut bytes, mut rest) = (Vec::new(), text);
+    while let Some(at) = rest.find('\\') {
+        let (plain, escaped) = rest.split_at(at);
+        bytes.extend_from_slice(plain.as_bytes());
+        let hex = escaped.strip_prefix("\\x").and_then(|digits| digits.get(..2));
+        let byte = hex.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        // Beside bytes only the quote and the backslash are escaped.
+        let taken = if byte.is_some() { 4 } else { 2 };
+        bytes.extend(byte.or_else(|| escaped.as_bytes().get(1).copied()));
+        rest = escaped.get(taken..).unwrap_or_default();
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    bytes
 }
 
 impl From<&str> for CgroupPath {
@@ -197,5 +222,13 @@ mod tests {
         assert_eq!(path("/a \"b\"\\x2d").to_text(), "/a \"b\"\\x2d");
         assert_eq!(CgroupPath::from_bytes(b"/a\xff\\\"b").to_text(), r#""/a\xff\\\"b""#);
         assert_ne!(CgroupPath::from_bytes(b"/a\xff").to_text(), path("/a\\xff").to_text());
+    }
+
+    #[test]
+    fn the_path_comes_back_from_its_text() {
+        for bytes in [&b"/"[..], b"/a \"b\"\\x2d", b"/a\xff\\\"b", b"/\xff\\x41/\xc3\xa4", b"/\\\xfe\\\\"] {
+            let path = CgroupPath::from_bytes(bytes);
+            assert_eq!(CgroupPath::from_text(&path.to_text()), path);
+        }
     }
 }

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, header};
 use super::params::{Params, text};
 use super::refusal::Refusal;
 use crate::events::{Filter, Start};
-use crate::export::rfc3339;
+use crate::model::rfc3339;
 use crate::model::{CgroupPath, EventKind};
 
 const PARAMETERS: &[&str] =
