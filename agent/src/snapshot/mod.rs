@@ -1,9 +1,11 @@
 //! The node at one instant, immutable. Exporters are views of it.
 
 mod collect;
+mod memory;
 mod shared;
 
 pub use collect::{Collector, Progress};
+pub use memory::LastMemory;
 pub use shared::{SnapshotError, Snapshots};
 
 use std::sync::Arc;

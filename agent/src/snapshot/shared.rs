@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::{Collector, NodeSnapshot, Progress};
+use super::{Collector, LastMemory, NodeSnapshot, Progress};
 
 /// Why there is no snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,7 @@ pub struct Snapshots {
     shared: Arc<Mutex<Shared>>,
     /// Apart from `shared`, which is locked as long as a reading takes.
     progress: Arc<Mutex<Progress>>,
+    memory: Arc<Mutex<Option<Arc<LastMemory>>>>,
     min_interval: Duration,
 }
 
@@ -34,7 +35,7 @@ impl Snapshots {
     #[must_use]
     pub fn new(collector: Collector, min_interval: Duration) -> Self {
         let shared = Arc::new(Mutex::new(Shared { collector, last: None }));
-        Self { shared, progress: Arc::default(), min_interval }
+        Self { shared, progress: Arc::default(), memory: Arc::default(), min_interval }
     }
 
     /// The node now. Whoever asks while a reading runs waits for it and shares it.
@@ -42,8 +43,8 @@ impl Snapshots {
     /// # Errors
     /// When the reading thread ended without an answer.
     pub async fn get(&self) -> Result<Arc<NodeSnapshot>, SnapshotError> {
-        let (shared, progress, min_interval) =
-            (self.shared.clone(), self.progress.clone(), self.min_interval);
+        let (shared, min_interval) = (self.shared.clone(), self.min_interval);
+        let (progress, memory) = (self.progress.clone(), self.memory.clone());
         // Kernel files block; and a client that goes away does not stop a reading that others wait for.
         let task = tokio::task::spawn_blocking(move || {
             let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,11 +56,19 @@ impl Snapshots {
             }
             let snapshot = Arc::new(shared.collector.collect());
             *progress.lock().unwrap_or_else(PoisonError::into_inner) = shared.collector.progress();
+            let kept = Arc::new(LastMemory::of(&snapshot));
+            *memory.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
             shared.last = Some((Instant::now(), Arc::downgrade(&snapshot)));
             tokio::spawn(keep(snapshot.clone(), min_interval));
             snapshot
         });
         Ok(task.await?)
+    }
+
+    /// The memory of each cgroup at the last reading, if there was one.
+    #[must_use]
+    pub fn last_memory(&self) -> Option<Arc<LastMemory>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What all readings together did.
