@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{
-    Config, ConfigError, HumanDuration, LifecycleChoice, ListenAddr, LogFormat, LogLevel, OomChoice, Settings,
+    Config, ConfigError, EventSync, HumanDuration, LifecycleChoice, ListenAddr, LogFormat, LogLevel,
+    OomChoice, Settings,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -43,6 +44,18 @@ impl Config {
                 settings.event_memory_records.unwrap_or(32_768),
                 1..=1 << 24,
             )?,
+            event_log_bytes: number(
+                "event_log_bytes",
+                settings.event_log_bytes.unwrap_or(64 << 20),
+                1 << 16..=1 << 40,
+            )?,
+            event_log_age: duration("event_log_age", settings.event_log_age, WEEK, SECOND..=520 * WEEK)?,
+            event_log_segments: number(
+                "event_log_segments",
+                settings.event_log_segments.unwrap_or(16),
+                2..=4096,
+            )?,
+            event_sync: settings.event_sync.unwrap_or(EventSync::OomKill),
             tombstone: duration("tombstone", settings.tombstone, 600 * SECOND, Duration::ZERO..=WEEK)?,
             max_tombstones: number("max_tombstones", settings.max_tombstones.unwrap_or(10_000), 0..=1 << 24)?,
             walk_interval: duration(
@@ -62,6 +75,12 @@ impl Config {
             lifecycle_ring_bytes: ring("lifecycle_ring_bytes", settings.lifecycle_ring_bytes, 4 << 20)?,
             oom_ring_bytes: ring("oom_ring_bytes", settings.oom_ring_bytes, 256 << 10)?,
             max_connections: number("max_connections", settings.max_connections.unwrap_or(256), 1..=65_536)?,
+            client_timeout: duration(
+                "client_timeout",
+                settings.client_timeout,
+                600 * SECOND,
+                SECOND..=24 * HOUR,
+            )?,
         })
     }
 }

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use settings::{Flags, Settings};
-pub use values::{HumanDuration, LifecycleChoice, ListenAddr, LogFormat, LogLevel, OomChoice};
+pub use values::{EventSync, HumanDuration, LifecycleChoice, ListenAddr, LogFormat, LogLevel, OomChoice};
 
 /// Everything that the agent is told, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,14 @@ pub struct Config {
     pub max_open_files: Option<u64>,
     /// Events kept in memory.
     pub event_memory_records: usize,
+    /// Events kept on disk: the size of all segments.
+    pub event_log_bytes: u64,
+    /// How long events are kept on disk.
+    pub event_log_age: Duration,
+    /// Segments kept on disk.
+    pub event_log_segments: u32,
+    /// Which events are forced to the disk before they are served.
+    pub event_sync: EventSync,
     /// How long a removed cgroup's last values are served.
     pub tombstone: Duration,
     /// Removed cgroups that are remembered at most, whatever their age.
@@ -61,6 +69,8 @@ pub struct Config {
     pub oom_ring_bytes: u32,
     /// Connections at once, all listeners together.
     pub max_connections: usize,
+    /// How long a follower of the events may take nothing.
+    pub client_timeout: Duration,
 }
 
 /// Why there is no [`Config`]. The command line ends with status 2.

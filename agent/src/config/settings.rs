@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Deserialize;
 
-use super::{HumanDuration, LifecycleChoice, ListenAddr, LogFormat, LogLevel, OomChoice};
+use super::{EventSync, HumanDuration, LifecycleChoice, ListenAddr, LogFormat, LogLevel, OomChoice};
 
 /// What the command line of `cgtap serve` and `cgtap check` holds.
 #[derive(Clone, Debug, Default, Args)]
@@ -59,6 +59,18 @@ pub struct Settings {
     /// Events to keep in memory [default: 32768]
     #[arg(long, env = "CGTAP_EVENT_MEMORY_RECORDS", value_name = "N")]
     pub event_memory_records: Option<usize>,
+    /// Size of the event log in the state directory [default: 67108864]
+    #[arg(long, env = "CGTAP_EVENT_LOG_BYTES", value_name = "BYTES")]
+    pub event_log_bytes: Option<u64>,
+    /// Keep events there for so long [default: 7days]
+    #[arg(long, env = "CGTAP_EVENT_LOG_AGE", value_name = "DURATION")]
+    pub event_log_age: Option<HumanDuration>,
+    /// Files of the event log at most [default: 16]
+    #[arg(long, env = "CGTAP_EVENT_LOG_SEGMENTS", value_name = "N")]
+    pub event_log_segments: Option<u32>,
+    /// Which events are forced to the disk before they are served; others are within a second [default: oom_kill]
+    #[arg(long, env = "CGTAP_EVENT_SYNC", value_name = "WHICH")]
+    pub event_sync: Option<EventSync>,
     /// Serve a removed cgroup's last values for so long [default: 10m]
     #[arg(long, env = "CGTAP_TOMBSTONE", value_name = "DURATION")]
     pub tombstone: Option<HumanDuration>,
@@ -86,6 +98,9 @@ pub struct Settings {
     /// Connections at once, all listeners together [default: 256]
     #[arg(long, env = "CGTAP_MAX_CONNECTIONS", value_name = "N")]
     pub max_connections: Option<usize>,
+    /// Drop a follower of the events that takes nothing for so long [default: 10m]
+    #[arg(long, env = "CGTAP_CLIENT_TIMEOUT", value_name = "DURATION")]
+    pub client_timeout: Option<HumanDuration>,
 }
 
 impl Settings {
@@ -105,6 +120,10 @@ impl Settings {
             log_level: self.log_level.or(lower.log_level),
             max_open_files: self.max_open_files.or(lower.max_open_files),
             event_memory_records: self.event_memory_records.or(lower.event_memory_records),
+            event_log_bytes: self.event_log_bytes.or(lower.event_log_bytes),
+            event_log_age: self.event_log_age.or(lower.event_log_age),
+            event_log_segments: self.event_log_segments.or(lower.event_log_segments),
+            event_sync: self.event_sync.or(lower.event_sync),
             tombstone: self.tombstone.or(lower.tombstone),
             max_tombstones: self.max_tombstones.or(lower.max_tombstones),
             walk_interval: self.walk_interval.or(lower.walk_interval),
@@ -114,6 +133,7 @@ impl Settings {
             lifecycle_ring_bytes: self.lifecycle_ring_bytes.or(lower.lifecycle_ring_bytes),
             oom_ring_bytes: self.oom_ring_bytes.or(lower.oom_ring_bytes),
             max_connections: self.max_connections.or(lower.max_connections),
+            client_timeout: self.client_timeout.or(lower.client_timeout),
         }
     }
 }

@@ -43,6 +43,10 @@ fn the_defaults_need_no_file() {
         log_level: LogLevel::Info,
         max_open_files: None,
         event_memory_records: 32_768,
+        event_log_bytes: 67_108_864,
+        event_log_age: secs(604_800),
+        event_log_segments: 16,
+        event_sync: EventSync::OomKill,
         tombstone: secs(600),
         max_tombstones: 10_000,
         walk_interval: secs(60),
@@ -52,6 +56,7 @@ fn the_defaults_need_no_file() {
         lifecycle_ring_bytes: 4_194_304,
         oom_ring_bytes: 262_144,
         max_connections: 256,
+        client_timeout: secs(600),
     };
     assert_eq!(config, wanted);
     assert_eq!(file::read_if_there("/nonexistent/cgtap.toml".as_ref()).unwrap(), Settings::default());
@@ -70,6 +75,10 @@ log_format = "json"
 log_level = "debug"
 max_open_files = 100
 event_memory_records = 10
+event_log_bytes = 65536
+event_log_age = "1day"
+event_log_segments = 4
+event_sync = "all"
 tombstone = "1h 30m"
 max_tombstones = 0
 walk_interval = "5s"
@@ -79,6 +88,7 @@ oom_source = "none"
 lifecycle_ring_bytes = 65536
 oom_ring_bytes = 131072
 max_connections = 7
+client_timeout = "5s"
 "#;
 
 #[test]
@@ -97,6 +107,10 @@ fn every_key_of_the_file_counts() {
         log_level: LogLevel::Debug,
         max_open_files: Some(100),
         event_memory_records: 10,
+        event_log_bytes: 65_536,
+        event_log_age: secs(86_400),
+        event_log_segments: 4,
+        event_sync: EventSync::All,
         tombstone: secs(5400),
         max_tombstones: 0,
         walk_interval: secs(5),
@@ -106,6 +120,7 @@ fn every_key_of_the_file_counts() {
         lifecycle_ring_bytes: 65_536,
         oom_ring_bytes: 131_072,
         max_connections: 7,
+        client_timeout: secs(5),
     };
     assert_eq!(config, wanted);
 }
@@ -126,6 +141,10 @@ fn every_flag_wins_over_the_file() {
         ("log-level", "trace"),
         ("max-open-files", "99"),
         ("event-memory-records", "9"),
+        ("event-log-bytes", "1048576"),
+        ("event-log-age", "9s"),
+        ("event-log-segments", "9"),
+        ("event-sync", "none"),
         ("tombstone", "9s"),
         ("walk-interval", "9s"),
         ("walk-source-interval", "9s"),
@@ -134,6 +153,7 @@ fn every_flag_wins_over_the_file() {
         ("lifecycle-ring-bytes", "262144"),
         ("oom-ring-bytes", "65536"),
         ("max-connections", "9"),
+        ("client-timeout", "9s"),
     ] {
         let flag = format!("--{flag}={value}");
         let (below, above) = (load(FILE, &[]).unwrap(), load(FILE, &[&flag]).unwrap());
@@ -188,6 +208,11 @@ fn a_bad_value_is_refused_by_name() {
         (&["--tombstone=8days"], &["--tombstone", "7days"]),
         (&["--enable=a,,b"], &["--enable", "empty"]),
         (&["--event-memory-records=0"], &["--event-memory-records", "1 to"]),
+        (&["--event-log-bytes=1"], &["--event-log-bytes", "65536 to"]),
+        (&["--event-log-age=0s"], &["--event-log-age", "1s to"]),
+        (&["--event-log-segments=1"], &["--event-log-segments", "2 to 4096"]),
+        (&["--event-sync=some"], &["--event-sync", "all, oom_kill, none"]),
+        (&["--client-timeout=0s"], &["--client-timeout", "1s to"]),
         (&["--max-connections=0"], &["--max-connections", "1 to 65536"]),
         (&["--max-open-files=2147483648"], &["--max-open-files", "0 to 1073741824"]),
         (&["--lifecycle-ring-bytes=5000"], &["--lifecycle-ring-bytes", "5000", "power of two"]),

@@ -118,6 +118,19 @@ pub enum LifecycleChoice {
     Walk,
 }
 
+/// Which events are forced to the disk before they are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventSync {
+    /// Each.
+    All,
+    /// OOM kills.
+    #[value(name = "oom_kill")]
+    OomKill,
+    /// None; the kernel writes them when it does.
+    None,
+}
+
 /// The rung for OOM kills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "snake_case")]

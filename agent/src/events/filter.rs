@@ -1,8 +1,10 @@
 //! Which events a subscriber wants.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
+use super::stored::Head;
 use crate::model::{CgroupPath, Event, EventKind};
 
 /// What an event must be to be delivered. Empty fields let everything through; all that are set must hold.
@@ -23,39 +25,68 @@ pub struct Filter {
     pub since: Option<SystemTime>,
 }
 
+/// What a filter looks at, of an event in memory or on disk.
+struct Facts<'a> {
+    time: SystemTime,
+    type_name: &'a str,
+    /// A cgroup that was renamed away from the wanted subtree is news there as well.
+    paths: [Option<Cow<'a, CgroupPath>>; 2],
+    pod: Option<&'a str>,
+    container: Option<&'a str>,
+}
+
 impl Filter {
     /// Whether the event is wanted.
     #[must_use]
     pub fn matches(&self, event: &Event) -> bool {
-        let in_time = self.since.is_none_or(|since| event.time >= since);
-        let lost = matches!(event.kind, EventKind::KernelLost { .. });
-        in_time
-            && (lost || (self.type_matches(event) && self.cgroup_matches(event) && self.owner_matches(event)))
-    }
-
-    fn type_matches(&self, event: &Event) -> bool {
-        self.types.as_ref().is_none_or(|types| types.contains(event.kind.type_name()))
-    }
-
-    /// A cgroup that was renamed away from the wanted subtree is news there as well.
-    fn cgroup_matches(&self, event: &Event) -> bool {
-        let Some(wanted) = &self.cgroup else { return true };
         let renamed_from = match &event.kind {
             EventKind::CgroupCreated { renamed_from } => renamed_from.as_ref(),
             _ => None,
         };
         let path = event.cgroup.as_ref().map(|cgroup| &cgroup.path);
-        path.into_iter().chain(renamed_from).any(|path| path.is_within(wanted))
+        let identity = event.identity.as_ref();
+        self.lets_through(&Facts {
+            time: event.time,
+            type_name: event.kind.type_name(),
+            paths: [path.map(Cow::Borrowed), renamed_from.map(Cow::Borrowed)],
+            pod: identity.and_then(|identity| identity.pod_uid.as_deref()),
+            container: identity.and_then(|identity| identity.container_id.as_deref()),
+        })
     }
 
-    fn owner_matches(&self, event: &Event) -> bool {
-        let identity = event.identity.as_ref();
-        let pod = identity.and_then(|identity| identity.pod_uid.as_deref());
-        let container = identity.and_then(|identity| identity.container_id.as_deref());
-        self.pod.as_deref().is_none_or(|wanted| pod == Some(wanted))
+    /// The same for a record of the disk.
+    pub(super) fn matches_stored(&self, head: &Head<'_>) -> bool {
+        let path = |text: Option<&str>| text.map(CgroupPath::from_text).map(Cow::Owned);
+        self.lets_through(&Facts {
+            time: head.time,
+            type_name: &head.type_name,
+            paths: [path(head.path()), path(head.renamed_from.as_deref())],
+            pod: head.pod_uid(),
+            container: head.container_id(),
+        })
+    }
+
+    fn lets_through(&self, facts: &Facts<'_>) -> bool {
+        let in_time = self.since.is_none_or(|since| facts.time >= since);
+        let lost = facts.type_name == EventKind::LOST;
+        in_time
+            && (lost || (self.type_matches(facts) && self.cgroup_matches(facts) && self.owner_matches(facts)))
+    }
+
+    fn type_matches(&self, facts: &Facts<'_>) -> bool {
+        self.types.as_ref().is_none_or(|types| types.contains(facts.type_name))
+    }
+
+    fn cgroup_matches(&self, facts: &Facts<'_>) -> bool {
+        let Some(wanted) = &self.cgroup else { return true };
+        facts.paths.iter().flatten().any(|path| path.is_within(wanted))
+    }
+
+    fn owner_matches(&self, facts: &Facts<'_>) -> bool {
+        self.pod.as_deref().is_none_or(|wanted| facts.pod == Some(wanted))
             && self
                 .container
                 .as_deref()
-                .is_none_or(|wanted| container.is_some_and(|id| id.starts_with(wanted)))
+                .is_none_or(|wanted| facts.container.is_some_and(|id| id.starts_with(wanted)))
     }
 }

@@ -1,14 +1,23 @@
-//! The ring of records and the numbers that they get.
+//! The ring of records, the numbers that they get, and who may see them when.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
-use super::{Filter, Start, Subscription};
-use crate::model::{CgroupRef, Event, EventKind, Identity, Source};
+use super::disk::{DiskOptions, DiskReader, Encode, Writer, look};
+use super::{Delivery, Filter, Start, Subscription};
+use crate::model::{CgroupRef, DiskHealth, Event, EventKind, Identity, Source};
+
+/// Readers of the disk at once; others wait their turn.
+const DISK_READERS: usize = 4;
+
+/// So many records more than the memory shall keep stay there while a disk that works has not taken them yet.
+const MAX_UNWRITTEN: usize = 16_384;
 
 /// An event before it has a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,15 +44,34 @@ pub struct EventLog {
 pub(super) struct Shared {
     ring: Mutex<Ring>,
     capacity: usize,
-    /// The newest number; what subscribers sleep on.
-    pub(super) newest: watch::Sender<u64>,
+    /// What the thread that writes sleeps on.
+    more: Condvar,
+    /// The newest number that subscribers may see; what they sleep on.
+    pub(super) served: watch::Sender<u64>,
     pub(super) followers: AtomicU64,
+    pub(super) disk: Option<Disk>,
+}
+
+/// The log on disk, as the memory sees it.
+#[derive(Debug)]
+pub(super) struct Disk {
+    pub(super) options: DiskOptions,
+    /// Whether records are served only when they are written.
+    is_awaited: AtomicBool,
+    health: Mutex<DiskHealth>,
+    pub(super) readers: Arc<Semaphore>,
+    writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Debug)]
 pub(super) struct Ring {
     events: VecDeque<Arc<Event>>,
     next_seq: u64,
+    /// The newest record that the disk has; without a disk, or while it fails, nothing waits for it.
+    written_seq: Option<u64>,
+    /// Since when the oldest record that may not be seen yet waits for the disk.
+    waits_since: Option<Instant>,
+    is_closed: bool,
 }
 
 impl Ring {
@@ -55,6 +83,19 @@ impl Ring {
     /// The newest number that was given; 0 before the first.
     pub(super) fn last_seq(&self) -> u64 {
         self.next_seq.saturating_sub(1)
+    }
+
+    /// Takes out what is too much when one more comes.
+    fn make_room(&mut self, capacity: usize) -> Vec<Arc<Event>> {
+        let mut out = Vec::new();
+        while self.events.len() >= capacity {
+            let is_written = self.written_seq.is_none_or(|written| self.first_seq() <= written);
+            if !is_written && self.events.len() < capacity.saturating_add(MAX_UNWRITTEN) {
+                break;
+            }
+            out.extend(self.events.pop_front());
+        }
+        out
     }
 
     /// At most `count` records from number `seq` on, which must not be older than the oldest.
@@ -70,25 +111,118 @@ impl Shared {
     pub(super) fn ring(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    pub(super) fn first_seq(&self) -> u64 {
+        self.ring().first_seq()
+    }
+
+    /// At most `count` records from number `seq` on, and the number of the first that there is of them.
+    pub(super) fn copy_from(&self, seq: u64, count: usize) -> (u64, Vec<Arc<Event>>) {
+        let ring = self.ring();
+        let from = seq.max(ring.first_seq());
+        (from, ring.copy_from(from, count))
+    }
+
+    /// Waits for a record newer than that, for the end, or for so long; whether it is the end.
+    pub(super) fn wait_for_more(&self, written: u64, at_most: Duration) -> bool {
+        let ring = self.ring();
+        let idle = |ring: &mut Ring| !ring.is_closed && ring.last_seq() <= written;
+        let waited = self.more.wait_timeout_while(ring, at_most, idle);
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_closed
+    }
+
+    /// The disk has all up to that number.
+    pub(super) fn written(&self, seq: u64) {
+        let mut ring = self.ring();
+        let all = seq >= ring.last_seq();
+        ring.written_seq = Some(seq);
+        ring.waits_since = if all { None } else { Some(Instant::now()) };
+        drop(ring);
+        if all && let Some(disk) = &self.disk {
+            disk.is_awaited.store(true, Ordering::Release);
+        }
+        self.serve(seq);
+    }
+
+    /// The disk fails or is too slow: all may be seen, and what comes too, until the disk has all again.
+    pub(super) fn serve_without_disk(&self) {
+        let Some(disk) = &self.disk else { return };
+        disk.is_awaited.store(false, Ordering::Release);
+        let mut ring = self.ring();
+        ring.waits_since = None;
+        ring.written_seq = None;
+        let last_seq = ring.last_seq();
+        drop(ring);
+        let early = last_seq.saturating_sub(*self.served.borrow());
+        self.with_health(|health| health.served_early += early);
+        self.serve(last_seq);
+    }
+
+    /// Several threads may come here in either order.
+    fn serve(&self, seq: u64) {
+        self.served.send_if_modified(|served| {
+            let newer = seq > *served;
+            *served = seq.max(*served);
+            newer
+        });
+    }
+
+    pub(super) fn with_health(&self, with: impl FnOnce(&mut DiskHealth)) {
+        if let Some(disk) = &self.disk {
+            with(&mut disk.health.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
 }
 
 impl EventLog {
-    /// An empty log that keeps the newest `capacity` records (at least one); the first is number 1.
+    /// An empty log in memory that keeps the newest `capacity` records (at least one); the first is number 1.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self::resuming(capacity, 0)
     }
 
-    /// An empty log whose first record is number `last_seq + 1`, for numbers that go on over a restart.
+    /// An empty log in memory whose first record is number `last_seq + 1`, for numbers that go on over a restart.
     #[must_use]
     pub fn resuming(capacity: usize, last_seq: u64) -> Self {
-        let ring = Ring { events: VecDeque::new(), next_seq: last_seq.saturating_add(1) };
+        Self::with(capacity, last_seq, None)
+    }
+
+    /// A log that is written to disk, and goes on where the disk ends. While the disk fails the memory serves alone.
+    ///
+    /// # Errors
+    /// The thread that writes cannot be started.
+    pub fn on_disk(capacity: usize, options: DiskOptions, encode: Encode) -> io::Result<Self> {
+        // What cannot be read cannot be gone on with; the writer finds the same and says so.
+        let last_seq = look(&options.dir).map_or(0, |found| found.last_seq);
+        let disk = Disk {
+            options: options.clone(),
+            is_awaited: AtomicBool::new(true),
+            health: Mutex::new(DiskHealth { written_seq: last_seq, ..DiskHealth::default() }),
+            readers: Arc::new(Semaphore::new(DISK_READERS)),
+            writer: Mutex::new(None),
+        };
+        let log = Self::with(capacity, last_seq, Some(disk));
+        let writer = Writer::new(Arc::clone(&log.shared), options, encode, last_seq);
+        let thread = std::thread::Builder::new().name("cgtap-log".to_owned()).spawn(|| writer.run())?;
+        if let Some(disk) = &log.shared.disk {
+            *disk.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        }
+        Ok(log)
+    }
+
+    fn with(capacity: usize, last_seq: u64, disk: Option<Disk>) -> Self {
+        let next_seq = last_seq.saturating_add(1);
+        let written_seq = disk.as_ref().map(|_| last_seq);
+        let ring =
+            Ring { events: VecDeque::new(), next_seq, written_seq, waits_since: None, is_closed: false };
         Self {
             shared: Arc::new(Shared {
                 ring: Mutex::new(ring),
                 capacity: capacity.max(1),
-                newest: watch::Sender::new(last_seq),
+                more: Condvar::new(),
+                served: watch::Sender::new(last_seq),
                 followers: AtomicU64::new(0),
+                disk,
             }),
         }
     }
@@ -97,27 +231,59 @@ impl EventLog {
     pub fn append(&self, draft: EventDraft) -> u64 {
         let EventDraft { time, source, cgroup, identity, kind } = draft;
         let mut event = Event { seq: 0, time, source, cgroup, identity, kind };
+        let awaits = self.shared.disk.as_ref().is_some_and(|disk| disk.is_awaited.load(Ordering::Acquire));
         let mut ring = self.shared.ring();
         let seq = ring.next_seq;
         event.seq = seq;
         ring.next_seq = seq.saturating_add(1);
-        let oldest = if ring.events.len() >= self.shared.capacity { ring.events.pop_front() } else { None };
+        let oldest = ring.make_room(self.shared.capacity);
         ring.events.push_back(Arc::new(event));
+        if awaits {
+            ring.waits_since.get_or_insert_with(Instant::now);
+        }
         drop(ring);
         drop(oldest);
-        // Two writers may come here in either order.
-        self.shared.newest.send_if_modified(|newest| {
-            let newer = seq > *newest;
-            *newest = seq.max(*newest);
-            newer
-        });
+        self.shared.more.notify_one();
+        if !awaits {
+            self.shared.serve(seq);
+        }
         seq
+    }
+
+    /// Lets subscribers see what has waited longer than that for the disk: a disk that hangs delays no event for ever.
+    pub fn serve_overdue(&self, patience: Duration) {
+        let overdue = self.shared.ring().waits_since.is_some_and(|since| since.elapsed() > patience);
+        if overdue {
+            tracing::warn!(
+                waited_msec = patience.as_millis(),
+                "the disk is slow; events are served before it has them"
+            );
+            self.shared.serve_without_disk();
+        }
+    }
+
+    /// Writes what is not written yet and ends the thread that writes; waits for that at most so long. Blocks.
+    pub fn close(&self, at_most: Duration) {
+        self.shared.ring().is_closed = true;
+        self.shared.more.notify_one();
+        let Some(disk) = &self.shared.disk else { return };
+        let writer = disk.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(writer) = writer else { return };
+        let until = Instant::now() + at_most;
+        while !writer.is_finished() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if !writer.is_finished() {
+            tracing::warn!("the disk is too slow for the last events");
+        } else if writer.join().is_err() {
+            tracing::error!("the thread that writes the event log panicked");
+        }
     }
 
     /// The number of the oldest record in memory; one more than [`EventLog::last_seq`] when there is none.
     #[must_use]
     pub fn first_seq(&self) -> u64 {
-        self.shared.ring().first_seq()
+        self.shared.first_seq()
     }
 
     /// The number of the newest record; 0 before the first.
@@ -126,21 +292,52 @@ impl EventLog {
         self.shared.ring().last_seq()
     }
 
-    /// The most records that are kept.
+    /// The most records that are kept in memory.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.shared.capacity
     }
 
-    /// Subscriptions that are open now.
+    /// Clients' subscriptions that are open now.
     #[must_use]
     pub fn followers(&self) -> u64 {
         self.shared.followers.load(Ordering::Relaxed)
     }
 
+    /// The state of the log on disk; `None` when there is none.
+    #[must_use]
+    pub fn disk(&self) -> Option<DiskHealth> {
+        let disk = self.shared.disk.as_ref()?;
+        Some(disk.health.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    /// Every record of the disk behind that number, as it was served; whether none of them is missing. Blocks.
+    pub fn replay(&self, since_seq: u64, mut each: impl FnMut(&[u8])) -> bool {
+        let Some(disk) = &self.shared.disk else { return since_seq >= self.last_seq() };
+        let mut reader = DiskReader::new(disk.options.dir.clone());
+        let (mut next_seq, until_seq) = (since_seq.saturating_add(1), self.first_seq().saturating_sub(1));
+        let mut whole = true;
+        while next_seq <= until_seq {
+            let Ok(found) = reader.read(&mut next_seq, until_seq, &Filter::default()) else { return false };
+            for delivery in found {
+                match delivery {
+                    Delivery::Stored(stored) => each(&stored.json),
+                    _ => whole = false,
+                }
+            }
+        }
+        whole
+    }
+
     /// A position in the log, from `start` on.
     #[must_use]
     pub fn subscribe(&self, filter: Filter, start: Start) -> Subscription {
-        Subscription::new(Arc::clone(&self.shared), filter, start)
+        Subscription::new(Arc::clone(&self.shared), filter, start, true)
+    }
+
+    /// The same for a part of the agent, which is no follower and takes nobody's place.
+    #[must_use]
+    pub fn subscribe_inside(&self, filter: Filter, start: Start) -> Subscription {
+        Subscription::new(Arc::clone(&self.shared), filter, start, false)
     }
 }

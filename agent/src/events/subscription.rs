@@ -3,15 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::task::JoinHandle;
 
 use super::Filter;
+use super::disk::DiskReader;
 use super::log::Shared;
+use super::stored::Stored;
 use crate::model::Event;
 
 /// Records copied at one holding of the lock: bounds how long a writer can wait for a reader, and what a reader that
 /// stalls keeps alive outside the ring.
 const COPIED_AT_ONCE: usize = 128;
+
+/// No record has this number: where the disk begins is looked for when it is read.
+const BEGINNING: u64 = 0;
 
 /// Where a subscription begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +29,7 @@ pub enum Start {
     /// A number that was never given comes from an earlier log; nothing it says holds for this one, so such a
     /// subscription begins with the oldest record.
     SinceSeq(u64),
-    /// With the oldest record in memory.
+    /// With the oldest record, in memory or on disk.
     Oldest,
 }
 
@@ -32,7 +38,9 @@ pub enum Start {
 pub enum Delivery {
     /// The next event that the filter lets through.
     Event(Arc<Event>),
-    /// These left the ring before this subscriber came to them, whether its filter wanted them or not.
+    /// The same, as it was served before.
+    Stored(Stored),
+    /// These left the log before this subscriber came to them, whether its filter wanted them or not.
     Lost {
         /// The first number missed.
         from_seq: u64,
@@ -41,32 +49,75 @@ pub enum Delivery {
     },
 }
 
+impl Delivery {
+    /// The number of the event, or the last of those that are lost.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        match self {
+            Self::Event(event) => event.seq,
+            Self::Stored(stored) => stored.seq,
+            Self::Lost { to_seq, .. } => *to_seq,
+        }
+    }
+}
+
 /// A reader of the log. Dropping it ends it.
 #[derive(Debug)]
 pub struct Subscription {
     shared: Arc<Shared>,
     wake: watch::Receiver<u64>,
     filter: Filter,
-    /// The next number to copy from the ring.
+    /// The next number to take from the log.
     next_seq: u64,
     /// The last number to deliver.
     until_seq: u64,
-    /// Copied, not yet delivered.
-    copied: std::vec::IntoIter<Arc<Event>>,
+    /// Taken, not yet delivered.
+    taken: std::vec::IntoIter<Delivery>,
+    disk: FromDisk,
+    /// Whether it counts as a follower.
+    is_client: bool,
+}
+
+#[derive(Debug)]
+enum FromDisk {
+    /// Not read now.
+    Idle(Option<DiskReader>),
+    /// Where to begin is looked for, or read.
+    Busy(JoinHandle<Read>),
+}
+
+/// What comes back from a thread that may block.
+#[derive(Debug)]
+struct Read {
+    reader: DiskReader,
+    next_seq: u64,
+    found: Vec<Delivery>,
 }
 
 impl Subscription {
-    pub(super) fn new(shared: Arc<Shared>, filter: Filter, start: Start) -> Self {
-        shared.followers.fetch_add(1, Ordering::Relaxed);
-        let wake = shared.newest.subscribe();
+    pub(super) fn new(shared: Arc<Shared>, filter: Filter, start: Start, is_client: bool) -> Self {
+        shared.followers.fetch_add(u64::from(is_client), Ordering::Relaxed);
+        let wake = shared.served.subscribe();
         let ring = shared.ring();
+        let oldest = if shared.disk.is_some() { BEGINNING } else { ring.first_seq() };
         let next_seq = match start {
             Start::Now => ring.last_seq().saturating_add(1),
             Start::SinceSeq(seq) if seq <= ring.last_seq() => seq.saturating_add(1),
-            Start::SinceSeq(_) | Start::Oldest => ring.first_seq(),
+            Start::SinceSeq(_) | Start::Oldest => oldest,
         };
         drop(ring);
-        Self { shared, wake, filter, next_seq, until_seq: u64::MAX, copied: Vec::new().into_iter() }
+        let reader = shared.disk.as_ref().map(|disk| DiskReader::new(disk.options.dir.clone()));
+        let taken = Vec::new().into_iter();
+        Self {
+            shared,
+            wake,
+            filter,
+            next_seq,
+            until_seq: u64::MAX,
+            taken,
+            disk: FromDisk::Idle(reader),
+            is_client,
+        }
     }
 
     /// Ends the subscription after the newest record of this moment, for a reader that does not follow.
@@ -76,30 +127,45 @@ impl Subscription {
         self
     }
 
-    /// The next delivery, if one is there now.
+    /// The next delivery, if one is there now without waiting for the disk.
     pub fn try_next(&mut self) -> Option<Delivery> {
         loop {
-            if let Some(event) = self.copied.find(|event| self.filter.matches(event)) {
-                return Some(Delivery::Event(event));
+            if let Some(delivery) = self.taken.next() {
+                return Some(delivery);
             }
-            if self.next_seq > self.until_seq {
-                return None;
-            }
-            if let Some(lost) = self.copy_more() {
-                return Some(lost);
-            }
-            if self.copied.len() == 0 {
+            if !self.take_more() {
                 return None;
             }
         }
     }
 
-    /// Waits for the next delivery. Safe to drop and to call again: nothing is taken before it is answered.
-    pub async fn next(&mut self) -> Delivery {
+    /// Whether the last delivery has been made, for a reader that does not follow.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        self.taken.len() == 0 && self.next_seq > self.until_seq
+    }
+
+    /// The number up to which all that the filter wants was delivered; `None` while something that was taken waits.
+    #[must_use]
+    pub fn position(&self) -> Option<u64> {
+        let idle = self.taken.len() == 0 && matches!(self.disk, FromDisk::Idle(_));
+        idle.then(|| self.next_seq.saturating_sub(1))
+    }
+
+    /// Waits for the next delivery; `None` at the end, for a reader that does not follow. Safe to drop and to call again:
+    /// nothing is taken before it is answered.
+    pub async fn next(&mut self) -> Option<Delivery> {
         loop {
             self.wake.borrow_and_update();
             if let Some(delivery) = self.try_next() {
-                return delivery;
+                return Some(delivery);
+            }
+            if self.is_at_end() {
+                return None;
+            }
+            if self.wants_disk() {
+                self.read_disk().await;
+                continue;
             }
             // The sender lives in `shared`, so this cannot fail while we hold it.
             if self.wake.changed().await.is_err() {
@@ -108,28 +174,100 @@ impl Subscription {
         }
     }
 
-    /// Takes the next records from the ring, or answers what of them is gone.
-    fn copy_more(&mut self) -> Option<Delivery> {
+    /// Whether the next record has left the memory.
+    fn wants_disk(&self) -> bool {
+        let busy = matches!(self.disk, FromDisk::Busy(_));
+        let has_disk = self.shared.disk.is_some();
+        busy || (has_disk && self.next_seq <= self.until_seq && self.next_seq < self.shared.first_seq())
+    }
+
+    /// Takes the next records from the ring; whether there was something to take.
+    fn take_more(&mut self) -> bool {
+        if self.next_seq > self.until_seq || self.wants_disk() {
+            return false;
+        }
+        // Before the ring is looked at: what is served is in it, or has left it.
+        let served = *self.shared.served.borrow();
         let ring = self.shared.ring();
         let first_seq = ring.first_seq();
         if self.next_seq < first_seq {
+            drop(ring);
+            if self.shared.disk.is_some() {
+                return false;
+            }
             let from_seq = std::mem::replace(&mut self.next_seq, first_seq);
-            return Some(Delivery::Lost { from_seq, to_seq: first_seq.saturating_sub(1) });
+            self.taken = vec![Delivery::Lost { from_seq, to_seq: first_seq.saturating_sub(1) }].into_iter();
+            return true;
         }
-        let wanted = self.until_seq.saturating_sub(self.next_seq).saturating_add(1);
+        let wanted = self.until_seq.min(served).saturating_add(1).saturating_sub(self.next_seq);
         let count = usize::try_from(wanted).map_or(COPIED_AT_ONCE, |wanted| wanted.min(COPIED_AT_ONCE));
         let copied = ring.copy_from(self.next_seq, count);
         drop(ring);
-        if let Some(last) = copied.last() {
-            self.next_seq = last.seq.saturating_add(1);
-        }
-        self.copied = copied.into_iter();
-        None
+        let Some(last) = copied.last() else { return false };
+        self.next_seq = last.seq.saturating_add(1);
+        let filter = &self.filter;
+        let wanted: Vec<Delivery> =
+            copied.into_iter().filter(|event| filter.matches(event)).map(Delivery::Event).collect();
+        self.taken = wanted.into_iter();
+        true
     }
+
+    /// Reads a piece of the disk. Cancel-safe: what is under way stays so.
+    async fn read_disk(&mut self) {
+        if let (FromDisk::Idle(_), Some(disk)) = (&self.disk, &self.shared.disk) {
+            // It is never closed.
+            if let Ok(place) = Arc::clone(&disk.readers).acquire_owned().await {
+                self.begin_read(place);
+            }
+        }
+        let FromDisk::Busy(task) = &mut self.disk else { return };
+        let ended = task.await;
+        self.disk = FromDisk::Idle(None);
+        match ended {
+            Ok(Read { reader, next_seq, found }) => {
+                self.disk = FromDisk::Idle(Some(reader));
+                self.next_seq = next_seq;
+                self.taken = found.into_iter();
+            }
+            Err(error) => {
+                tracing::error!(%error, "a reading of the event log failed");
+                let to_seq = self.shared.first_seq().saturating_sub(1);
+                let from_seq = std::mem::replace(&mut self.next_seq, to_seq.saturating_add(1));
+                self.taken = vec![Delivery::Lost { from_seq, to_seq }].into_iter();
+            }
+        }
+    }
+
+    fn begin_read(&mut self, place: OwnedSemaphorePermit) {
+        let FromDisk::Idle(reader) = &mut self.disk else { return };
+        let dir = self.shared.disk.as_ref().map(|disk| disk.options.dir.clone());
+        let Some(reader) = reader.take().or_else(|| dir.map(DiskReader::new)) else { return };
+        let (filter, next_seq) = (self.filter.clone(), self.next_seq);
+        let until_seq = self.until_seq.min(self.shared.first_seq().saturating_sub(1));
+        let read = move || {
+            let _place = place;
+            read(reader, next_seq, until_seq, &filter)
+        };
+        self.disk = FromDisk::Busy(tokio::task::spawn_blocking(read));
+    }
+}
+
+/// On a thread that may block.
+fn read(mut reader: DiskReader, mut next_seq: u64, until_seq: u64, filter: &Filter) -> Read {
+    if next_seq == BEGINNING {
+        let begin = filter.since.and_then(|since| reader.seq_before(since)).or_else(|| reader.first_seq());
+        next_seq = begin.unwrap_or(until_seq.saturating_add(1));
+    }
+    let found = reader.read(&mut next_seq, until_seq, filter).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the event log cannot be read");
+        let from_seq = std::mem::replace(&mut next_seq, until_seq.saturating_add(1));
+        vec![Delivery::Lost { from_seq, to_seq: until_seq }]
+    });
+    Read { reader, next_seq, found }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.shared.followers.fetch_sub(1, Ordering::Relaxed);
+        self.shared.followers.fetch_sub(u64::from(self.is_client), Ordering::Relaxed);
     }
 }

@@ -79,6 +79,8 @@ enum Detail {
     },
     Started {
         version: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'static str>,
         cgroups: u64,
     },
     Nothing {},
@@ -135,6 +137,10 @@ struct LostLine {
 pub fn write_delivery(out: &mut Vec<u8>, boot_id: &str, delivery: &Delivery) -> serde_json::Result<()> {
     match delivery {
         Delivery::Event(event) => write_event(out, boot_id, event),
+        Delivery::Stored(stored) => {
+            out.extend_from_slice(&stored.json);
+            Ok(())
+        }
         Delivery::Lost { from_seq, to_seq } => {
             serde_json::to_writer(out, &LostLine { r#type: "lost", from_seq: *from_seq, to_seq: *to_seq })
         }
@@ -191,7 +197,10 @@ fn detail(event: &Event) -> Detail {
         }
         EventKind::OomKill(report) => Detail::Oom(Box::new(oom::view(report, event.cgroup.as_ref()))),
         EventKind::KernelLost { records } => Detail::Lost { records: *records },
-        EventKind::AgentStarted { version, cgroups } => Detail::Started { version, cgroups: *cgroups },
+        EventKind::AgentStarted { version, reason, cgroups } => {
+            let reason = reason.map(|reason| reason.as_str());
+            Detail::Started { version, reason, cgroups: *cgroups }
+        }
         EventKind::ContainerExited { last_sample } => {
             Detail::Exited { last_sample: last_sample.as_deref().map(exit_json) }
         }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::model::rfc3339;
-use crate::model::{HookStatus, Ladder, Offer, OfferState, Status};
+use crate::model::{DiskHealth, HookStatus, Ladder, Offer, OfferState, Status};
 
 #[derive(Serialize)]
 struct StatusJson<'a> {
@@ -27,7 +27,7 @@ struct StatusJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     oom_kills: Option<OomKillsJson>,
     rungs: Vec<OfferJson<'a>>,
-    events: EventsJson,
+    events: EventsJson<'a>,
 }
 
 #[derive(Serialize)]
@@ -70,10 +70,29 @@ struct CountersJson {
 }
 
 #[derive(Serialize)]
-struct EventsJson {
+struct EventsJson<'a> {
     first_seq: u64,
     last_seq: u64,
     followers: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk: Option<DiskJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct DiskJson<'a> {
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
+    written_seq: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_seq: Option<u64>,
+    segments: u64,
+    bytes: u64,
+    errors: u64,
+    unsaved_records: u64,
+    served_early_records: u64,
+    cut_bytes: u64,
+    damaged_records: u64,
 }
 
 /// The status as indented JSON with a newline at its end.
@@ -113,7 +132,24 @@ fn view(status: &Status) -> StatusJson<'_> {
             first_seq: status.first_seq,
             last_seq: status.last_seq,
             followers: status.followers,
+            disk: status.event_disk.as_ref().map(disk),
         },
+    }
+}
+
+fn disk(health: &DiskHealth) -> DiskJson<'_> {
+    DiskJson {
+        state: if health.failing.is_some() { "failing" } else { "ok" },
+        why: health.failing.as_deref(),
+        written_seq: health.written_seq,
+        first_seq: health.first_seq,
+        segments: health.segments,
+        bytes: health.bytes,
+        errors: health.errors,
+        unsaved_records: health.unsaved,
+        served_early_records: health.served_early,
+        cut_bytes: health.cut_bytes,
+        damaged_records: health.damaged,
     }
 }
 
@@ -225,6 +261,7 @@ mod tests {
             }],
             last_seq: 9,
             first_seq: 4,
+            event_disk: None,
             followers: 1,
         }
     }

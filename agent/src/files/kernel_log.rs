@@ -1,4 +1,4 @@
-//! `/dev/kmsg`: the kernel log from now on.
+//! `/dev/kmsg`: the kernel log from now on, or all of it that is left.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -28,17 +28,17 @@ pub enum LogRead<'a> {
 }
 
 impl KernelLog {
-    /// Opens the log behind its last record: what was before is not of this run.
+    /// Opens the log behind its last record, as what was before is not of this run; or with `from_start` at its oldest.
     ///
     /// # Errors
     /// When there is no log or it may not be read (CAP_SYSLOG, with `kernel.dmesg_restrict`).
-    pub fn open(host: &HostRoot) -> Result<Self, FilesError> {
+    pub fn open(host: &HostRoot, from_start: bool) -> Result<Self, FilesError> {
         let below = host.join("/dev/kmsg");
         // The log is the kernel's, whichever /dev shows it.
         let path = if below.exists() { below } else { "/dev/kmsg".into() };
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let opened = openat(CWD, &path, flags, Mode::empty()).and_then(|fd| {
-            seek(&fd, SeekFrom::End(0))?;
+            seek(&fd, if from_start { SeekFrom::Start(0) } else { SeekFrom::End(0) })?;
             Ok(fd)
         });
         let fd = opened.map_err(|errno| FilesError::io(path, errno))?;

@@ -4,6 +4,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
+/// The wall time so long after the machine started, as its clock stands now.
+#[must_use]
+pub fn wall_time(since_boot: Duration) -> SystemTime {
+    Clock::now().wall(u64::try_from(since_boot.as_nanos()).unwrap_or(u64::MAX))
+}
+
 /// The distance between the clocks now. Taken once per batch of records: the wall clock may be set at any time, and
 /// a record is converted within moments of its making.
 #[derive(Clone, Copy, Debug)]

@@ -39,6 +39,7 @@ mod self_check;
 mod sequence;
 mod tracefs;
 
+pub use clock::wall_time;
 pub use counters::CounterReader;
 pub use error::KernelError;
 pub use exits::{ExitFeed, stay_on};

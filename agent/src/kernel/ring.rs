@@ -142,4 +142,10 @@ impl OomRing {
         let source = self.source;
         self.ring.next(|bytes, clock| decode::oom(bytes, clock, source)).await
     }
+
+    /// What is there now, at most one batch, without waiting.
+    pub fn drain(&mut self) -> Batch<OomKill> {
+        let source = self.source;
+        self.ring.drain(|bytes, clock| decode::oom(bytes, clock, source))
+    }
 }

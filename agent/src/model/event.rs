@@ -26,6 +26,8 @@ pub enum Source {
     Inotify,
     /// A look at the cgroup file systems.
     Walk,
+    /// What the kernel still knew of the time when no agent ran.
+    Recovered,
     /// The agent itself.
     Agent,
 }
@@ -44,6 +46,7 @@ impl Source {
             Self::Kmsg => "kmsg",
             Self::Inotify => "inotify",
             Self::Walk => "walk",
+            Self::Recovered => "recovered",
             Self::Agent => "agent",
         }
     }
@@ -139,9 +142,37 @@ pub enum EventKind {
     AgentStarted {
         /// `CARGO_PKG_VERSION`.
         version: &'static str,
+        /// Why it began, where that is known.
+        reason: Option<StartReason>,
         /// Cgroups found by the first walk.
         cgroups: u64,
     },
+}
+
+/// Why an agent begins, as the state of the one before it tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartReason {
+    /// There was none.
+    FirstStart,
+    /// It was told to end, and did.
+    Restart,
+    /// It did not end in order.
+    Crash,
+    /// The machine started anew meanwhile.
+    Reboot,
+}
+
+impl StartReason {
+    /// The name in events.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FirstStart => "first_start",
+            Self::Restart => "restart",
+            Self::Crash => "crash",
+            Self::Reboot => "reboot",
+        }
+    }
 }
 
 /// What a container used from its beginning to its end.
@@ -198,11 +229,17 @@ impl EventKind {
             Self::CgroupRemoved => "cgroup_removed",
             Self::ContainerStarted => "container_started",
             Self::ContainerExited { .. } => "container_exited",
-            Self::OomKill(_) => "oom_kill",
-            Self::KernelLost { .. } => "lost",
+            Self::OomKill(_) => Self::OOM_KILL,
+            Self::KernelLost { .. } => Self::LOST,
             Self::AgentStarted { .. } => "agent_started",
         }
     }
+
+    /// The `type` of an OOM kill.
+    pub const OOM_KILL: &'static str = "oom_kill";
+
+    /// The `type` of what was lost.
+    pub const LOST: &'static str = "lost";
 
     /// All names of [`EventKind::type_name`].
     pub const TYPE_NAMES: [&'static str; 7] = [
@@ -210,8 +247,8 @@ impl EventKind {
         "cgroup_removed",
         "container_started",
         "container_exited",
-        "oom_kill",
-        "lost",
+        Self::OOM_KILL,
+        Self::LOST,
         "agent_started",
     ];
 }

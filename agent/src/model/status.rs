@@ -131,6 +131,31 @@ pub struct OomKillCounts {
     pub unreported: u64,
 }
 
+/// The state of the event log on disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DiskHealth {
+    /// Why records are not written now.
+    pub failing: Option<String>,
+    /// The newest record that was written; 0 before the first.
+    pub written_seq: u64,
+    /// The oldest record on disk, as its segment's name tells.
+    pub first_seq: Option<u64>,
+    /// Segments there are.
+    pub segments: u64,
+    /// Their size.
+    pub bytes: u64,
+    /// Failures to write, sync or open.
+    pub errors: u64,
+    /// Records that left the memory before the disk took them.
+    pub unsaved: u64,
+    /// Records that were served before the disk had them, as it failed or was too slow.
+    pub served_early: u64,
+    /// Bytes of a record that a crash had cut, taken away at the start.
+    pub cut_bytes: u64,
+    /// Whole lines at the end of the log that were not what had been written, found at the start.
+    pub damaged: u64,
+}
+
 /// The agent's state at one moment.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -174,6 +199,8 @@ pub struct Status {
     pub last_seq: u64,
     /// The oldest event still in memory.
     pub first_seq: u64,
+    /// The log on disk; `None` where there is none.
+    pub event_disk: Option<DiskHealth>,
     /// Clients that follow `/events` now.
     pub followers: u64,
 }

@@ -78,6 +78,8 @@ fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
 pub struct LogKill {
     /// When it was written, since the machine started.
     pub time_usec: u64,
+    /// Whether it was there before the agent was.
+    pub is_old: bool,
     /// The process.
     pub victim: Victim,
     /// Its memory cgroup, where the log tells.
@@ -163,7 +165,7 @@ impl OomLines {
         let mut decision = open.decision.clone();
         decision.incident = Some(open.began_usec);
         decision.constraint = decision.constraint.or(scope.constraint());
-        LogKill { time_usec: now_usec, victim, path, decision }
+        LogKill { time_usec: now_usec, is_old: false, victim, path, decision }
     }
 }
 

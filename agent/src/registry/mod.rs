@@ -74,6 +74,17 @@ impl Cgroup {
     }
 }
 
+/// What one agent tells the next of a cgroup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownCgroup {
+    /// Its path.
+    pub path: CgroupPath,
+    /// Its directories, the one that users are told of first.
+    pub members: Vec<CgroupKey>,
+    /// Whether processes ran in it; not always known.
+    pub running: Option<bool>,
+}
+
 /// All cgroups.
 #[derive(Debug)]
 pub struct Registry {
@@ -133,6 +144,29 @@ impl Registry {
     /// Whether something was seen that only a walk can settle. Asking takes the flag back.
     pub fn take_needs_walk(&mut self) -> bool {
         std::mem::take(&mut self.needs_walk)
+    }
+
+    /// Takes over what the agent before knew, before anything else is applied. What a walk does not find of it went
+    /// meanwhile.
+    pub fn restore(&mut self, known: impl IntoIterator<Item = KnownCgroup>) {
+        for KnownCgroup { path, members, running } in known {
+            for key in members {
+                self.add(key, path.clone(), false, None, &mut Vec::new());
+            }
+            if let Some(cgroup) = self.cgroups.get_mut(&path) {
+                cgroup.running = running;
+            }
+        }
+    }
+
+    /// What an agent after this one has to know of the cgroups.
+    pub fn known(&self) -> impl Iterator<Item = KnownCgroup> {
+        let whole = |members: &[CgroupKey]| {
+            !members.iter().any(|key| self.nodes.get(key).is_some_and(|n| n.path_cut))
+        };
+        self.cgroups.iter().filter(move |(_, cgroup)| whole(&cgroup.members)).map(|(path, cgroup)| {
+            KnownCgroup { path: path.clone(), members: cgroup.members.clone(), running: cgroup.running }
+        })
     }
 
     /// Applies a kernel event.
@@ -320,7 +354,9 @@ impl Registry {
             changes.push(Change::new(kind, origin, &path, path_cut, key, &identity));
         }
         let running = origin.map(|_| false);
-        let created = origin.filter(|origin| origin.source != WALK).map(|origin| origin.time);
+        let created = origin
+            .filter(|origin| !matches!(origin.source, WALK | Source::Recovered))
+            .map(|origin| origin.time);
         let members = vec![key];
         self.cgroups.insert(
             path,

@@ -36,7 +36,8 @@ fn walked(found: &[(CgroupKey, &CgroupPath)], tell: bool) -> Walked {
         time: UNIX_EPOCH,
         hierarchies: vec![HierarchyId(1), HierarchyId(2)],
         found: found.iter().map(|(key, path)| (*key, (*path).clone())).collect(),
-        tell,
+        tell: tell.then_some(Source::Walk),
+        populated: None,
     }
 }
 

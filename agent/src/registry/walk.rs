@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::time::SystemTime;
 
 use super::change::Origin;
-use super::{Change, Registry, WALK};
-use crate::model::{CgroupKey, CgroupPath, HierarchyId};
+use super::{Change, ChangeKind, Registry, WALK};
+use crate::model::{CgroupKey, CgroupPath, HierarchyId, Source};
 
 /// The moment at which a walk began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +28,10 @@ pub struct Walked {
     pub hierarchies: Vec<HierarchyId>,
     /// Every directory that was seen.
     pub found: Vec<(CgroupKey, CgroupPath)>,
-    /// Whether what it finds new is to be told; the first walk's findings were there before the agent.
-    pub tell: bool,
+    /// The source under which what it finds new is told; the first walk's findings were there before the agent.
+    pub tell: Option<Source>,
+    /// Containers in which there are processes; `None` when nobody looked.
+    pub populated: Option<HashSet<CgroupPath>>,
 }
 
 impl Registry {
@@ -46,15 +48,40 @@ impl Registry {
         let Some(running) = self.walk.take_if(|running| running.mark == mark) else { return Vec::new() };
         self.applied += 1;
         self.cgroups.values_mut().for_each(|cgroup| cgroup.looked_empty = false);
-        let origin = Origin { time: walked.time, source: WALK };
+        let origin = Origin { time: walked.time, source: walked.tell.unwrap_or(WALK) };
         let mut changes = Vec::new();
         self.remove_unseen(&running, walked, origin, &mut changes);
         for (key, path) in &walked.found {
             if !running.removed.contains(key) {
-                self.found(*key, path, walked.tell.then_some(origin), mark, &mut changes);
+                self.found(*key, path, walked.tell.map(|_| origin), mark, &mut changes);
             }
         }
+        if let Some(populated) = &walked.populated {
+            self.looked_populated(populated, origin, &mut changes);
+        }
         changes
+    }
+
+    /// Somebody looked which containers run. What an event has said since stands.
+    fn looked_populated(
+        &mut self,
+        populated: &HashSet<CgroupPath>,
+        origin: Origin,
+        changes: &mut Vec<Change>,
+    ) {
+        for (path, cgroup) in self.cgroups.iter_mut().filter(|(_, cgroup)| cgroup.identity.is_container()) {
+            let mut nodes = cgroup.members.iter().filter_map(|member| self.nodes.get(member));
+            if nodes.any(|node| node.path_cut || node.populated.is_some()) {
+                continue;
+            }
+            let now = populated.contains(path);
+            let kind = match (cgroup.running.replace(now), now) {
+                (Some(false), true) => ChangeKind::ContainerStarted,
+                (Some(true), false) => ChangeKind::ContainerExited,
+                _ => continue,
+            };
+            changes.push(Change::new(kind, origin, path, false, cgroup.named_by, &cgroup.identity));
+        }
     }
 
     fn remove_unseen(

@@ -3,6 +3,7 @@
 //! It opens no file (but see [`super::lifecycle`]). Walks and look-ups run on threads that may block, and come back as
 //! messages.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
@@ -13,17 +14,25 @@ use super::finals::{Final, Finals};
 use super::kernel_log::LogFeed;
 use super::kills::Kills;
 use super::lifecycle::{Heard, LifecycleFeed};
+use super::saved::SavedCgroups;
+use super::saver::Saver;
 use super::state::State;
 use super::walks::{Finished, Walks};
 use crate::events::EventDraft;
 use crate::files::HostRoot;
 use crate::kernel::{Guard, OomRing};
 use crate::model::{CgroupPath, CgroupStats, EventKind, ExitSample, Hook, Source};
-use crate::registry::{Change, ChangeKind};
+use crate::registry::{Change, ChangeKind, KnownCgroup};
 use crate::serve::{Latch, Shutdown};
+use crate::snapshot::Snapshots;
 
 mod losses;
 mod oom;
+
+/// How long an event waits for a disk that does not answer.
+const DISK_PATIENCE: Duration = Duration::from_millis(250);
+/// How long the end waits for it.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// How often counters are looked at and tombstones expire.
 const TICK: Duration = Duration::from_millis(500);
@@ -45,6 +54,13 @@ pub(super) struct Core {
     pub(super) kills: Kills,
     pub(super) tombstone: Duration,
     pub(super) walk_source_interval: Duration,
+    pub(super) saver: Saver,
+    /// Kills that the kernel has counted while no agent ran, and that nobody has told of yet.
+    pub(super) recovering: u64,
+    /// The node as it was read last.
+    pub(super) snapshots: Snapshots,
+    /// Whether there was an agent before this one, whose knowledge the first walk meets.
+    pub(super) has_history: bool,
     /// Drops that were already told, per hook.
     pub(super) told_drops: [u64; Hook::ALL.len()],
     /// Keeps the programs attached.
@@ -55,7 +71,7 @@ impl Core {
     /// Walks once, then follows the kernel until shutdown.
     pub(super) async fn run(mut self, first_walk: Latch, mut shutdown: Shutdown) {
         tokio::select! {
-            () = shutdown.wait() => return,
+            () = shutdown.wait() => return self.end(false).await,
             () = self.first_walk() => {}
         }
         let took = self.state.began.elapsed();
@@ -69,7 +85,7 @@ impl Core {
             let (walk_due, patience_end) = (self.walks.next_due(), self.fill_in.next_due());
             let finals_due = self.finals.next_due();
             tokio::select! {
-                () = shutdown.wait() => return,
+                () = shutdown.wait() => return self.end(true).await,
                 batch = oom::next_kills(&mut self.oom) => self.on_kills(batch),
                 batch = next_lifecycle(&mut self.lifecycle) => self.on_lifecycle(batch),
                 kills = oom::next_counted(&mut self.counted) => self.on_counted(kills),
@@ -80,16 +96,18 @@ impl Core {
                 looked = self.kills.looked_up() => self.on_looked_up(looked),
                 finished = self.walks.finished() => self.on_walk(finished),
                 () = until(walk_due) => {}
-                _ = tick.tick() => self.on_tick(),
+                _ = tick.tick() => self.on_tick().await,
             }
-            self.start_walk(true);
+            self.start_walk();
         }
     }
 
-    /// The first walk is silent: what it finds was there before. The rings keep what happens meanwhile.
+    /// The first walk is silent, as what it finds was there before; after an agent that knew what was there, it tells what
+    /// has changed since. The rings keep what happens meanwhile.
     async fn first_walk(&mut self) {
+        let tell = self.has_history.then_some(Source::Recovered);
         let finished = loop {
-            self.start_walk(false);
+            self.walks.start_if_due(tell, true, || self.state.registry().begin_walk());
             if let Some(finished) = self.walks.finished().await {
                 break finished;
             }
@@ -99,14 +117,59 @@ impl Core {
         let mut changes = self.drain_lifecycle();
         changes.extend(self.state.registry().apply_walk(finished.mark, &finished.walked));
         let cgroups = self.state.registry().len();
-        let kind = EventKind::AgentStarted { version: env!("CARGO_PKG_VERSION"), cgroups };
+        let reason = self.state.reason;
+        let kind = EventKind::AgentStarted { version: env!("CARGO_PKG_VERSION"), reason, cgroups };
         self.append_own(SystemTime::now(), kind);
         self.count_known(false);
         self.tell(changes);
     }
 
-    fn start_walk(&mut self, tell: bool) {
-        self.walks.start_if_due(tell, || self.state.registry().begin_walk());
+    fn start_walk(&mut self) {
+        self.walks.start_if_due(Some(Source::Walk), false, || self.state.registry().begin_walk());
+    }
+
+    /// Told to end: what has happened is told, and what the next agent must know is saved.
+    async fn end(mut self, is_ready: bool) {
+        if is_ready {
+            if let Some(batch) = self.oom.as_mut().map(OomRing::drain) {
+                self.on_kills(Ok(batch));
+            }
+            let changes = self.drain_lifecycle();
+            self.tell(changes);
+            for kill in self.fill_in.release_all() {
+                self.settle(kill);
+            }
+            for change in self.finals.release_all() {
+                self.append_change(change, None);
+            }
+        }
+        let (events, cgroups) = (self.state.events.clone(), self.cgroups_to_save());
+        let saver = self.saver;
+        let saved = tokio::task::spawn_blocking(move || {
+            events.close(CLOSE_WITHIN);
+            if is_ready {
+                saver.finish(cgroups);
+            }
+        });
+        if let Err(error) = saved.await {
+            tracing::error!(%error, "the state for the next start was not saved");
+        }
+    }
+
+    /// As the log tells it: an exit that is held back has not happened for its readers.
+    fn cgroups_to_save(&self) -> SavedCgroups {
+        let mut known: BTreeMap<CgroupPath, KnownCgroup> =
+            self.state.registry().known().map(|known| (known.path.clone(), known)).collect();
+        for cgroup in self.finals.untold() {
+            let members = cgroup.key.into_iter().collect();
+            let gone = || KnownCgroup { path: cgroup.path.clone(), members, running: None };
+            known.entry(cgroup.path.clone()).or_insert_with(gone).running = Some(true);
+        }
+        SavedCgroups {
+            seq: self.state.events.last_seq(),
+            cgroups: known.into_values().map(Into::into).collect(),
+            kills: self.state.totals().clone(),
+        }
     }
 
     fn on_walk(&mut self, finished: Option<Finished>) {
@@ -185,9 +248,13 @@ impl Core {
         changes
     }
 
-    fn on_tick(&mut self) {
+    async fn on_tick(&mut self) {
         self.check_drops();
         self.cross_check();
+        self.state.events.serve_overdue(DISK_PATIENCE);
+        self.saver.check().await;
+        let cgroups = self.saver.wants_cgroups().then(|| self.cgroups_to_save());
+        self.saver.save(cgroups);
         if let Some(until) = SystemTime::now().checked_sub(self.tombstone) {
             self.state.registry().expire(until);
         }

@@ -1,6 +1,6 @@
 //! What a rung does not know of a kill, the kernel log may: kills wait for it a moment, and never longer.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::model::{Decision, OomKill, Victim};
@@ -26,6 +26,23 @@ pub(super) struct FillIn {
 }
 
 impl FillIn {
+    /// With processes of which the last agent has told.
+    pub(super) fn knowing(told: impl IntoIterator<Item = u32>) -> Self {
+        let until = Instant::now() + KEPT;
+        let told = told.into_iter().take(MAX_KEPT).map(|tgid| (tgid, 0, until)).collect();
+        Self { told, ..Self::default() }
+    }
+
+    /// Whether nothing waits for anything.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether the process of that line was told.
+    pub(super) fn knows(&self, line: &LogKill) -> bool {
+        self.told.iter().any(|(tgid, _, _)| line.is_old && line.victim.tgid == Some(*tgid))
+    }
+
     /// Takes a kill; gives it back when it lacks nothing or its lines are here.
     pub(super) fn kill(&mut self, mut kill: OomKill) -> Option<OomKill> {
         if let Some(tgid) = kill.victim.tgid.filter(|_| !lacks(&kill)) {
@@ -86,10 +103,19 @@ impl FillIn {
     }
 
     /// Kills that the log told of and nobody else, at most so many: the last ones, as they have just been missed, in their
-    /// order.
-    pub(super) fn unclaimed(&mut self, at_most: u64) -> Vec<LogKill> {
+    /// order; and how many more lines there were of the same processes.
+    pub(super) fn unclaimed(&mut self, at_most: u64) -> (Vec<LogKill>, u64) {
         let others = self.lines.len().saturating_sub(usize::try_from(at_most).unwrap_or(usize::MAX));
-        self.lines.drain(others..).map(|(line, _)| line).collect()
+        let mut found: Vec<LogKill> = self.lines.drain(others..).map(|(line, _)| line).collect();
+        let lines = found.len();
+        // The kernel has counted a process once more that it had killed already.
+        let mut seen = HashSet::new();
+        found.retain(|line| line.victim.tgid.is_none_or(|tgid| seen.insert(tgid)));
+        for line in &found {
+            self.told.extend(line.victim.tgid.map(|tgid| (tgid, 1, Instant::now() + KEPT)));
+        }
+        let repeats = (lines - found.len()) as u64;
+        (found, repeats)
     }
 
     /// When the first of those that wait has waited enough.
@@ -99,7 +125,15 @@ impl FillIn {
 
     /// Those that have waited enough.
     pub(super) fn due(&mut self) -> Vec<OomKill> {
-        let now = Instant::now();
+        self.due_at(Instant::now())
+    }
+
+    /// All that wait, at the end.
+    pub(super) fn release_all(&mut self) -> Vec<OomKill> {
+        self.due_at(Instant::now() + PATIENCE)
+    }
+
+    fn due_at(&mut self, now: Instant) -> Vec<OomKill> {
         let due = self.waiting.iter().take_while(|(_, until)| *until <= now).count();
         let due: Vec<OomKill> = self.waiting.drain(..due).map(|(kill, _)| kill).collect();
         for kill in &due {
@@ -196,7 +230,7 @@ mod tests {
         };
         let decision =
             Decision { incident: Some(3), constraint: Some(Constraint::Memcg), ..Decision::default() };
-        LogKill { time_usec: 1, victim, path: Some(CgroupPath::from("/pod/leaf")), decision }
+        LogKill { time_usec: 1, is_old: false, victim, path: Some(CgroupPath::from("/pod/leaf")), decision }
     }
 
     #[test]
@@ -252,8 +286,8 @@ mod tests {
         fill_in.line(line(7));
         fill_in.line(line(8));
         fill_in.line(line(9));
-        assert_eq!(fill_in.unclaimed(1), [line(9)], "the last is the one that was missed a moment ago");
-        assert_eq!(fill_in.unclaimed(5), [line(8)]);
+        assert_eq!(fill_in.unclaimed(1).0, [line(9)], "the last is the one that was missed a moment ago");
+        assert_eq!(fill_in.unclaimed(5), (vec![line(8)], 0));
     }
 
     /// Where the hook knows a thread alone and its process was gone before `/proc` could tell.
@@ -270,7 +304,7 @@ mod tests {
             lines.into_iter().for_each(|tgid| assert_eq!(fill_in.line(line(tgid)), None));
             std::thread::sleep(PATIENCE);
             assert_eq!(fill_in.due(), [by_thread()]);
-            assert_eq!(fill_in.unclaimed(9).len(), left);
+            assert_eq!(fill_in.unclaimed(9).0.len(), left);
         }
     }
 
@@ -289,8 +323,29 @@ mod tests {
                 assert_eq!(fill_in.line(line(7)), None);
             }
             assert_eq!((fill_in.take_repeats(), fill_in.take_repeats()), (1, 0), "{lines_first}");
-            assert_eq!(fill_in.unclaimed(9), []);
+            assert_eq!(fill_in.unclaimed(9), (vec![], 0));
         }
+    }
+
+    #[test]
+    fn a_process_that_the_log_tells_of_twice_is_told_once_where_nobody_else_tells_of_it() {
+        let mut fill_in = FillIn::default();
+        for tgid in [7, 8, 7] {
+            fill_in.line(line(tgid));
+        }
+        assert_eq!(fill_in.unclaimed(3), (vec![line(7), line(8)], 1));
+        fill_in.line(line(7));
+        assert_eq!(fill_in.unclaimed(3), (vec![], 0), "it was told");
+    }
+
+    #[test]
+    fn what_the_agent_before_has_told_is_no_news() {
+        let mut fill_in = FillIn::knowing([7]);
+        for tgid in [7, 8, 7] {
+            assert_eq!(fill_in.line(line(tgid)), None);
+        }
+        assert_eq!(fill_in.take_repeats(), 1, "counted twice");
+        assert_eq!(fill_in.unclaimed(3), (vec![line(8)], 0));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::files::HostRoot;
 use crate::kernel::ExitFeed;
-use crate::model::{CgroupKey, CgroupPath, CgroupStats, Hierarchy};
+use crate::model::{CgroupKey, CgroupPath, CgroupRef, CgroupStats, Hierarchy};
 use crate::registry::{Change, ChangeKind};
 use threads::{Request, Requests};
 use values::LastValues;
@@ -133,6 +133,16 @@ impl Finals {
         released
     }
 
+    /// Containers whose exit is not told yet, though the registry knows of it: the directory that events name each by.
+    pub(super) fn untold(&self) -> impl Iterator<Item = &CgroupRef> {
+        self.held.values().filter_map(|held| Some(&held.front()?.1.cgroup))
+    }
+
+    /// All that is held, in the order of each cgroup, at the end.
+    pub(super) fn release_all(&mut self) -> Vec<Change> {
+        self.held.drain().flat_map(|(_, held)| held).map(|(_, change)| change).collect()
+    }
+
     /// When the first of those that wait has waited enough.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.deadlines.front().map(|(until, _, _)| *until)
@@ -151,7 +161,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::model::{CgroupRef, Source};
+    use crate::model::Source;
 
     fn change(path: &str, kind: ChangeKind) -> Change {
         Change {

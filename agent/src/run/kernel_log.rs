@@ -1,10 +1,10 @@
 //! The kernel log as a source of OOM kills, and of what other sources do not know of theirs.
 
 use std::io;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::files::{HostRoot, KernelLog, LogRead};
-use crate::kernel::Readable;
+use crate::kernel::{Readable, wall_time};
 use crate::model::{OomKill, Source};
 use crate::parse::{LogKill, OomLines, log_record};
 
@@ -24,17 +24,33 @@ pub(super) struct LogFeed {
     log: KernelLog,
     readable: Readable,
     lines: OomLines,
+    /// What was there before this agent, up to the first moment with nothing to read; behind which record it is of interest.
+    old_after: Option<u64>,
+    /// The last record that was read.
+    last_sequence: Option<u64>,
+    overruns: u64,
 }
 
 impl LogFeed {
-    /// From now on.
+    /// From now on; or with `after` what is left behind that record, too, for kills of which nobody has told.
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub(super) fn open(host: &HostRoot) -> io::Result<Self> {
-        let log = KernelLog::open(host).map_err(io::Error::other)?;
+    pub(super) fn open(host: &HostRoot, after: Option<u64>) -> io::Result<Self> {
+        let log = KernelLog::open(host, after.is_some()).map_err(io::Error::other)?;
         let readable = Readable::of(&log)?;
-        Ok(Self { log, readable, lines: OomLines::default() })
+        let lines = OomLines::default();
+        Ok(Self { log, readable, lines, old_after: after, last_sequence: None, overruns: 0 })
+    }
+
+    /// The last record that was read, once all that was there before has been.
+    pub(super) fn last_sequence(&self) -> Option<u64> {
+        self.last_sequence.filter(|_| self.old_after.is_none())
+    }
+
+    /// Whether every line since it was opened was read.
+    pub(super) fn is_whole(&self) -> bool {
+        self.overruns == 0
     }
 
     /// The next kills, perhaps none. Cancel-safe: it waits only before the first record is taken.
@@ -48,11 +64,19 @@ impl LogFeed {
             match self.log.read().map_err(io::Error::other)? {
                 LogRead::Record(bytes) => {
                     // A record that has not the form is none of the kernel's.
-                    let record = log_record(bytes).ok();
-                    batch.kills.extend(record.and_then(|record| self.lines.push(&record)));
+                    let Ok(record) = log_record(bytes) else { continue };
+                    self.last_sequence = Some(record.sequence);
+                    let kill = self.lines.push(&record);
+                    let is_known = self.old_after.is_some_and(|after| record.sequence <= after);
+                    let is_old = self.old_after.is_some();
+                    batch.kills.extend(kill.filter(|_| !is_known).map(|kill| LogKill { is_old, ..kill }));
                 }
-                LogRead::Overrun => batch.overruns += 1,
+                LogRead::Overrun => {
+                    batch.overruns += 1;
+                    self.overruns += 1;
+                }
                 LogRead::Nothing => {
+                    self.old_after = None;
                     ready.clear_ready();
                     break;
                 }
@@ -62,8 +86,14 @@ impl LogFeed {
     }
 }
 
-/// A kill that the log alone tells of. Its own stamp is of another clock; it is read as it is written.
+/// A kill that the log alone tells of. Its own stamp is of another clock, which is good enough for what was before the agent;
+/// the rest is read as it is written.
 pub(super) fn kill_of(log: LogKill) -> OomKill {
-    let LogKill { victim, path, decision, .. } = log;
-    OomKill { time: SystemTime::now(), source: Source::Kmsg, cgroup: None, path, victim, decision }
+    let LogKill { time_usec, is_old, victim, path, decision } = log;
+    let (time, source) = if is_old {
+        (wall_time(Duration::from_micros(time_usec)), Source::Recovered)
+    } else {
+        (SystemTime::now(), Source::Kmsg)
+    };
+    OomKill { time, source, cgroup: None, path, victim, decision }
 }

@@ -58,6 +58,11 @@ impl Kills {
         known
     }
 
+    /// Whether no look-up runs.
+    pub(super) fn is_idle(&self) -> bool {
+        self.lookups.is_empty()
+    }
+
     /// Whether another look-up may start.
     pub(super) fn may_look_up(&self) -> bool {
         self.lookups.len() < MAX_LOOKUPS

@@ -5,18 +5,23 @@
 //! `/readyz` say what is awaited.
 
 mod assemble;
+mod attach;
 mod core;
 mod counted_kills;
 mod cross_check;
 mod fill_in;
 mod finals;
+mod history;
 mod kernel_log;
+mod kill_totals;
 mod kills;
 mod lifecycle;
 mod memory;
 mod offers;
 mod oom_fallback;
 mod own_metrics;
+mod saved;
+mod saver;
 mod settings;
 mod state;
 mod walks;

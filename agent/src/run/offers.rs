@@ -7,7 +7,7 @@ use crate::model::{CgroupVersion, Hierarchy, Hook, HookStatus, Ladder, Offer, Of
 /// The rungs that need no BPF, tried without being started.
 pub(super) fn without_bpf(config: &Config, hierarchies: &[Hierarchy]) -> Vec<(Source, Result<(), String>)> {
     let counters = |version| KillCounters::open(hierarchies, version).map(drop);
-    let log = KernelLog::open(&HostRoot::new(&config.host_root)).map(drop);
+    let log = KernelLog::open(&HostRoot::new(&config.host_root), false).map(drop);
     vec![
         (Source::MemoryEvents, counters(CgroupVersion::V2)),
         (Source::OomControl, counters(CgroupVersion::V1)),

@@ -14,6 +14,8 @@ pub(super) struct OomFallback {
     pub(super) counted: Option<CountedKills>,
     /// The log: as the rung, or to fill in what another rung lacks.
     pub(super) log: Option<LogFeed>,
+    /// The record of the log behind which there may be kills that nobody has told of.
+    log_after: Option<u64>,
     /// Why better rungs do not serve.
     pub(super) refused: Vec<String>,
 }
@@ -32,14 +34,20 @@ fn rungs(choice: OomChoice) -> &'static [Source] {
 impl OomFallback {
     /// Opens the best rung that the settings allow, unless BPF serves; and the log beside it, where there is one.
     ///
-    /// Must run inside a tokio runtime with I/O enabled.
-    pub(super) fn open(host: &HostRoot, hierarchies: &[Hierarchy], choice: OomChoice, has_bpf: bool) -> Self {
-        let mut found = Self::default();
+    /// `log_after` wants what is left of the log behind that record. Must run inside a tokio runtime with I/O enabled.
+    pub(super) fn open(
+        host: &HostRoot,
+        hierarchies: &[Hierarchy],
+        choice: OomChoice,
+        has_bpf: bool,
+        log_after: Option<u64>,
+    ) -> Self {
+        let mut found = Self { log_after, ..Self::default() };
         if !has_bpf {
             found.take_first(host, hierarchies, rungs(choice));
         }
         if (has_bpf || found.source.is_some()) && found.log.is_none() {
-            match LogFeed::open(host) {
+            match LogFeed::open(host, log_after) {
                 Ok(log) => found.log = Some(log),
                 Err(error) => tracing::info!(%error, "the kernel log fills nothing in"),
             }
@@ -52,7 +60,9 @@ impl OomFallback {
             let opened = match source {
                 Source::MemoryEvents => self.count(hierarchies, CgroupVersion::V2, *source),
                 Source::OomControl => self.count(hierarchies, CgroupVersion::V1, *source),
-                _ => LogFeed::open(host).map(|log| self.log = Some(log)).map_err(|error| error.to_string()),
+                _ => LogFeed::open(host, self.log_after)
+                    .map(|log| self.log = Some(log))
+                    .map_err(|error| error.to_string()),
             };
             match opened {
                 Ok(()) => {

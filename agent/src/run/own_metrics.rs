@@ -10,7 +10,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::state::State;
-use crate::model::{Hook, HookCounters};
+use crate::model::{DiskHealth, Hook, HookCounters};
 use crate::serve::CountersNow;
 use crate::snapshot::Progress;
 
@@ -30,6 +30,8 @@ pub(super) struct OwnMetrics {
     events: IntCounter,
     followers: IntGauge,
     events_lost: IntCounter,
+    disk: DiskMetrics,
+    kill_totals: IntCounterVec,
     snapshots: IntCounter,
     snapshot_seconds: Gauge,
     vanished: IntCounter,
@@ -39,6 +41,57 @@ pub(super) struct OwnMetrics {
     requests: IntCounter,
     bad_requests: IntCounter,
     refused: IntCounter,
+}
+
+/// The event log on disk.
+struct DiskMetrics {
+    healthy: IntGauge,
+    segments: IntGauge,
+    bytes: IntGauge,
+    errors: IntCounter,
+    unsaved: IntCounter,
+    served_early: IntCounter,
+    cut_bytes: IntCounter,
+    damaged: IntCounter,
+}
+
+impl DiskMetrics {
+    fn new(make: &Maker) -> prometheus::Result<Self> {
+        Ok(Self {
+            healthy: make.gauge(
+                "cgtap_event_log_healthy",
+                "Whether events are written to disk; 0 while they are served from memory alone.",
+            )?,
+            segments: make.gauge("cgtap_event_log_segments", "Files of the event log.")?,
+            bytes: make.gauge("cgtap_event_log_bytes", "Size of the event log on disk.")?,
+            errors: make.counter("cgtap_event_log_errors_total", "Failures to write the event log.")?,
+            unsaved: make.counter(
+                "cgtap_event_log_unsaved_events_total",
+                "Events that left the memory before the disk took them.",
+            )?,
+            served_early: make.counter(
+                "cgtap_event_log_served_early_events_total",
+                "Events served before the disk had them, as it failed or was too slow.",
+            )?,
+            cut_bytes: make
+                .counter("cgtap_event_log_cut_bytes_total", "Bytes of records that a crash had cut.")?,
+            damaged: make.counter(
+                "cgtap_event_log_damaged_events_total",
+                "Records at the end of the log that were damaged when the agent began.",
+            )?,
+        })
+    }
+
+    fn set(&self, health: &DiskHealth) {
+        self.healthy.set(i64::from(health.failing.is_none()));
+        set(&self.segments, health.segments);
+        set(&self.bytes, health.bytes);
+        raise(&self.errors, health.errors);
+        raise(&self.unsaved, health.unsaved);
+        raise(&self.served_early, health.served_early);
+        raise(&self.cut_bytes, health.cut_bytes);
+        raise(&self.damaged, health.damaged);
+    }
 }
 
 /// Registers metrics; the first failure (a name twice) is kept and reported once.
@@ -98,6 +151,14 @@ impl OwnMetrics {
                 "cgtap_events_lost_to_clients_total",
                 "Events that left the log before a client that asked for them had read them.",
             )?,
+            disk: DiskMetrics::new(&make)?,
+            kill_totals: make.keep(IntCounterVec::new(
+                Opts::new(
+                    "cgtap_oom_kills_total",
+                    "OOM kills on this node, for as long as the state directory lives, by whose they were.",
+                ),
+                &["namespace", "pod", "container", "constraint", "limit_owner"],
+            )?)?,
             snapshots: make.counter("cgtap_snapshots_total", "Readings of the node.")?,
             snapshot_seconds: make
                 .seconds("cgtap_snapshot_duration_seconds", "Wall time of the last reading.")?,
@@ -153,6 +214,15 @@ impl OwnMetrics {
         set(&self.containers, status.containers);
         set(&self.tombstones, status.tombstones);
         raise(&self.events, status.last_seq);
+        if let Some(health) = &status.event_disk {
+            self.disk.set(health);
+        }
+        for (owner, kills) in state.totals().iter() {
+            let labels =
+                [&owner.namespace, &owner.pod, &owner.container, &owner.constraint, &owner.limit_owner];
+            let labels = labels.map(|label| label.as_deref().unwrap_or_default());
+            raise(&self.kill_totals.with_label_values(&labels), kills);
+        }
         set(&self.followers, status.followers);
     }
 

@@ -1,6 +1,9 @@
 //! From the settings to what the parts want.
 
-use crate::config::{Config, ConfigError, LifecycleChoice, OomChoice};
+use std::path::PathBuf;
+
+use crate::config::{Config, ConfigError, EventSync, LifecycleChoice, OomChoice};
+use crate::events::{DiskOptions, Fsync};
 use crate::export::LabelSet;
 use crate::export::prometheus::ExpositionOptions;
 use crate::files::ReadSets;
@@ -64,6 +67,21 @@ pub(super) fn wishes(config: &Config) -> Wishes {
         OomChoice::None => Wish::None,
     };
     Wishes { lifecycle, oom }
+}
+
+/// How the event log is kept on disk.
+pub(super) fn event_log(config: &Config, dir: PathBuf) -> DiskOptions {
+    DiskOptions {
+        dir,
+        max_bytes: config.event_log_bytes,
+        max_age: config.event_log_age,
+        max_segments: config.event_log_segments,
+        fsync: match config.event_sync {
+            EventSync::All => Fsync::Always,
+            EventSync::OomKill => Fsync::OomKills,
+            EventSync::None => Fsync::Never,
+        },
+    }
 }
 
 /// Descriptors of cgroup files that may stay open.

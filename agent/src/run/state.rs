@@ -5,10 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::cross_check::CrossCheck;
+use super::kill_totals::KillTotals;
 use super::offers;
 use crate::events::EventLog;
 use crate::kernel::CounterReader;
-use crate::model::{CgroupMode, Hierarchy, Hook, HookCounters, HookStatus, OomKillCounts, Source, Status};
+use crate::model::{
+    CgroupMode, Hierarchy, Hook, HookCounters, HookStatus, OomKillCounts, Source, StartReason, Status,
+};
 use crate::registry::Registry;
 
 /// Last values of containers that were read, and that came too late.
@@ -29,6 +32,10 @@ impl FinalCounts {
 pub(super) struct State {
     pub(super) registry: Arc<Mutex<Registry>>,
     pub(super) events: EventLog,
+    /// Why this agent began, where that is known.
+    pub(super) reason: Option<StartReason>,
+    /// OOM kills by whose they were, for as long as the state directory lives.
+    pub(super) totals: Mutex<KillTotals>,
     pub(super) boot_id: Arc<str>,
     pub(super) kernel_release: String,
     pub(super) mode: CgroupMode,
@@ -77,6 +84,10 @@ impl State {
         if let Some(cross) = &self.cross {
             with(&mut cross.lock().unwrap_or_else(PoisonError::into_inner));
         }
+    }
+
+    pub(super) fn totals(&self) -> MutexGuard<'_, KillTotals> {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Kills reported and not reported.
@@ -149,6 +160,7 @@ impl State {
             ),
             last_seq: self.events.last_seq(),
             first_seq: self.events.first_seq(),
+            event_disk: self.events.disk(),
             followers: self.events.followers(),
         }
     }

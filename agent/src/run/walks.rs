@@ -1,12 +1,14 @@
 //! Walks of the tree: when, and on which thread.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::task::JoinHandle;
 
 use crate::files;
-use crate::model::Hierarchy;
+use crate::identity::identify;
+use crate::model::{CgroupKey, CgroupPath, Hierarchy, Source};
 use crate::registry::{WalkMark, Walked};
 
 /// Not sooner than this after the last one, however much is lost, so that a flood cannot make the agent walk without
@@ -50,14 +52,21 @@ impl Walks {
     }
 
     /// Starts a walk if one is due and none runs. `begin` notes its beginning in the registry.
-    pub(super) fn start_if_due(&mut self, tell: bool, begin: impl FnOnce() -> WalkMark) {
+    ///
+    /// `tell` is the source under which news is told, `look` whether to look which containers run.
+    pub(super) fn start_if_due(
+        &mut self,
+        tell: Option<Source>,
+        look: bool,
+        begin: impl FnOnce() -> WalkMark,
+    ) {
         if self.running.is_some() || Instant::now() < self.due.max(self.not_before) {
             return;
         }
         let mark = begin();
         let hierarchies = self.hierarchies.clone();
         self.due = Instant::now() + self.interval;
-        self.running = Some((mark, tokio::task::spawn_blocking(move || walk_all(&hierarchies, tell))));
+        self.running = Some((mark, tokio::task::spawn_blocking(move || walk_all(&hierarchies, tell, look))));
     }
 
     /// When to start the next one; `None` while one runs.
@@ -85,9 +94,10 @@ impl Walks {
     }
 }
 
-fn walk_all(hierarchies: &[Hierarchy], tell: bool) -> (Walked, Duration) {
+fn walk_all(hierarchies: &[Hierarchy], tell: Option<Source>, look: bool) -> (Walked, Duration) {
     let began = Instant::now();
-    let mut walked = Walked { time: SystemTime::now(), hierarchies: Vec::new(), found: Vec::new(), tell };
+    let mut walked =
+        Walked { time: SystemTime::now(), hierarchies: Vec::new(), found: Vec::new(), tell, populated: None };
     for hierarchy in hierarchies {
         let walk = files::walk(hierarchy);
         // A directory that could not be listed hides what is below it; that must not look like a removal.
@@ -99,6 +109,19 @@ fn walk_all(hierarchies: &[Hierarchy], tell: bool) -> (Walked, Duration) {
         }
         walked.found.extend(walk.cgroups);
     }
+    walked.populated = look.then(|| populated(hierarchies, &walked.found));
     walked.time = SystemTime::now();
     (walked, began.elapsed())
+}
+
+/// The containers that have processes, in them or below.
+fn populated(hierarchies: &[Hierarchy], found: &[(CgroupKey, CgroupPath)]) -> HashSet<CgroupPath> {
+    let mut populated = HashSet::new();
+    for (key, path) in found.iter().filter(|(_, path)| identify(path).is_container()) {
+        let hierarchy = hierarchies.iter().find(|hierarchy| hierarchy.id == key.hierarchy);
+        if !populated.contains(path) && hierarchy.is_some_and(|one| files::has_processes(&one.dir(path))) {
+            populated.insert(path.clone());
+        }
+    }
+    populated
 }

@@ -39,7 +39,6 @@ pub(super) fn respond(
         boot_id: Arc::clone(&services.boot_id),
         counters: Arc::clone(&services.counters),
         sse: query.sse,
-        follow: query.follow,
         left: query.limit.unwrap_or(u64::MAX),
         keep_alive,
     };
@@ -58,7 +57,6 @@ struct Feed {
     boot_id: Arc<str>,
     counters: Arc<Counters>,
     sse: bool,
-    follow: bool,
     /// Events still to deliver.
     left: u64,
     keep_alive: Interval,
@@ -75,11 +73,15 @@ impl Feed {
                 return (Some(Bytes::from(out)), self);
             }
             // What came before the order to stop has been delivered above.
-            if !self.follow || self.left == 0 || ordered {
+            if self.left == 0 || ordered || self.subscription.is_at_end() {
                 return (None, self);
             }
             tokio::select! {
-                delivery = self.subscription.next() => self.push(&mut out, &delivery),
+                delivery = self.subscription.next() => {
+                    if let Some(delivery) = delivery {
+                        self.push(&mut out, &delivery);
+                    }
+                }
                 () = self.shutdown.wait() => {}
                 _ = self.keep_alive.tick(), if self.sse => out.extend_from_slice(b": keep-alive\n\n"),
             }
@@ -95,10 +97,10 @@ impl Feed {
 
     fn push(&mut self, out: &mut Vec<u8>, delivery: &Delivery) {
         match delivery {
-            Delivery::Event(event) => {
+            Delivery::Event(_) | Delivery::Stored(_) => {
                 self.left = self.left.saturating_sub(1);
                 if self.sse {
-                    out.extend_from_slice(format!("id: {}\n", event.seq).as_bytes());
+                    out.extend_from_slice(format!("id: {}\n", delivery.seq()).as_bytes());
                 }
             }
             Delivery::Lost { from_seq, to_seq } => {

@@ -253,7 +253,8 @@ mod tests {
         let mark = registry.begin_walk();
         let found = walk(&hierarchies[0]).cgroups;
         let time = SystemTime::UNIX_EPOCH;
-        let walked = Walked { time, hierarchies: vec![hierarchies[0].id], found, tell: false };
+        let walked =
+            Walked { time, hierarchies: vec![hierarchies[0].id], found, tell: None, populated: None };
         registry.apply_walk(mark, &walked);
         let cpu = CpuStats { usage_nsec: Some(9_000), ..CpuStats::default() };
         let last = CgroupStats { cpu: Some(cpu), ..CgroupStats::default() };

@@ -13,7 +13,7 @@ struct Layer {
 const CLOCK: &str = "reads a clock; the time comes in as an argument";
 const LOCK: &str = "locks; an exporter is a function of a snapshot";
 
-const LAYERS: [Layer; 11] = [
+const LAYERS: [Layer; 12] = [
     Layer {
         name: "model",
         uses: &[],
@@ -42,6 +42,7 @@ const LAYERS: [Layer; 11] = [
         ],
     },
     Layer { name: "serve", uses: &["export", "snapshot", "events", "config"], never: &[] },
+    Layer { name: "sinks", uses: &["export", "events"], never: &[] },
     Layer { name: "config", uses: &[], never: &[] },
 ];
 

@@ -10,10 +10,12 @@ const REASON_WITHIN: usize = 8;
 const KEYWORD: &str = concat!("un", "safe");
 
 /// Who in the agent may open files, and why.
-const OPENERS: [(&str, &str); 7] = [
+const OPENERS: [(&str, &str); 9] = [
     ("agent/src/files/", "the one reader of the host's files, below the host root"),
     ("agent/src/kernel/", "BTF, tracefs and its mount"),
     ("agent/src/config", "its own file"),
+    ("agent/src/events/disk/", "the event log"),
+    ("agent/src/sinks/", "cursors, and what events are written to"),
     ("agent/src/serve/", "the files of unix sockets"),
     ("agent/src/run", "the state folder"),
     ("agent/src/main.rs", "the command line"),

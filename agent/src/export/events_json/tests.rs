@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::*;
 use crate::model::{
     CgroupKey, CgroupPath, Constraint, Decision, ExitSample, HierarchyId, LastSample, Limit, LimitOwner,
-    OomReport, OwnerKind, QosClass, Role, Runtime, Source, Trigger, Victim,
+    OomReport, OwnerKind, QosClass, Role, Runtime, Source, StartReason, Trigger, Victim,
 };
 
 fn event(kind: EventKind) -> Event {
@@ -151,8 +151,8 @@ fn what_each_type_adds() {
         ),
         (EventKind::KernelLost { records: 3 }, r#""lost","source":"tp_btf","records":3}"#),
         (
-            EventKind::AgentStarted { version: "1.2.3", cgroups: 5 },
-            r#""agent_started","source":"tp_btf","version":"1.2.3","cgroups":5}"#,
+            EventKind::AgentStarted { version: "1.2.3", reason: Some(StartReason::Crash), cgroups: 5 },
+            r#""agent_started","source":"tp_btf","version":"1.2.3","reason":"crash","cgroups":5}"#,
         ),
     ] {
         assert_eq!(text(&event(kind)), format!("{HEAD}{wanted}"));

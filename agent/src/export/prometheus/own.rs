@@ -74,7 +74,8 @@ impl OwnLines<'_> {
         self.out.extend_from_slice(self.name.as_bytes());
         self.out.extend_from_slice(suffix.as_bytes());
         let mut separator = b'{';
-        for pair in metric.get_label() {
+        // An empty label is an absent one to Prometheus; the crate wants a value for each.
+        for pair in metric.get_label().iter().filter(|pair| !pair.value().is_empty()) {
             self.label(separator, pair);
             separator = b',';
         }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::Core;
 use crate::events::EventDraft;
@@ -17,7 +17,9 @@ use crate::registry::Registry;
 use crate::run::counted_kills::CountedKills;
 use crate::run::cross_check::CrossCheck;
 use crate::run::kernel_log::{LogBatch, LogFeed, kill_of};
+use crate::run::kill_totals::Owner;
 use crate::run::kills::Looked;
+use crate::run::saved::Settled;
 
 impl Core {
     pub(super) fn on_kills(&mut self, batch: io::Result<Batch<OomKill>>) {
@@ -63,7 +65,9 @@ impl Core {
         }
         for line in batch.kills {
             if is_source {
-                self.on_kill(kill_of(line));
+                if !self.fill_in.knows(&line) {
+                    self.on_kill(kill_of(line));
+                }
             } else if let Some(kill) = self.fill_in.line(line) {
                 self.settle(kill);
             }
@@ -112,7 +116,7 @@ impl Core {
     }
 
     /// Everything is known of it that the kernel tells; now whose cgroup it was.
-    fn settle(&self, mut kill: OomKill) {
+    pub(super) fn settle(&self, mut kill: OomKill) {
         let mut registry = self.state.registry();
         let by_key = kill.cgroup.and_then(|key| registry.oom_kill(key));
         let (path, identity) = match by_key {
@@ -130,12 +134,16 @@ impl Core {
         let decision = named(kill.decision, &registry);
         drop(registry);
         let key = kill.cgroup;
+        let memory = self.snapshots.last_memory();
+        let last_sample = memory.and_then(|memory| memory.before(kill.time, path.as_ref()?));
+        let report = OomReport { victim: kill.victim, decision, last_sample };
+        self.state.totals().count(Owner::of(identity.as_deref(), &report));
         self.state.events.append(EventDraft {
             time: kill.time,
             source: kill.source,
             cgroup: path.map(|path| CgroupRef { path, key, path_cut: false }),
             identity,
-            kind: report(kill.victim, decision),
+            kind: EventKind::OomKill(Box::new(report)),
         });
     }
 
@@ -179,28 +187,49 @@ impl Core {
         });
         if missing > 0 {
             self.settle_missing(missing);
+        } else if !differs && self.fill_in.is_idle() && self.kills.is_idle() {
+            self.note_settled(kernel);
         }
         if let Some(counted) = self.counted.as_mut().filter(|_| differs) {
             counted.look_soon();
         }
     }
 
+    /// The log accounts for all that the kernel has counted.
+    fn note_settled(&mut self, kernel_kills: u64) {
+        self.recovering = 0;
+        let log_sequence = self.log.as_ref().and_then(LogFeed::last_sequence);
+        let seq = self.state.events.last_seq();
+        self.saver.settle(Settled { kernel_kills, seq, log_sequence });
+    }
+
+    /// Of kills while no agent ran only their number may be known. Where the kernel log is whole it has each of them, and
+    /// the kernel has counted a process twice.
+    fn nameless(&self, unknown: u64) -> u64 {
+        let has_all = self.log.as_ref().is_some_and(LogFeed::is_whole);
+        if has_all { 0 } else { unknown.min(self.recovering) }
+    }
+
     /// The kernel counted kills that the rung did not tell of; the log may have.
     fn settle_missing(&mut self, missing: u64) {
-        let found = self.fill_in.unclaimed(missing);
-        let lost = missing.saturating_sub(found.len() as u64);
-        self.state.cross_check(|check| check.settle(missing - lost, lost));
+        let (found, repeats) = self.fill_in.unclaimed(missing);
+        let unknown = missing.saturating_sub(found.len() as u64 + repeats);
+        let nameless = self.nameless(unknown);
+        let lost = unknown - nameless;
+        self.state.cross_check(|check| check.settle(found.len() as u64 + nameless, lost));
+        self.recovering = self.recovering.saturating_sub(found.len() as u64 + nameless);
         for line in found {
             self.settle(kill_of(line));
+        }
+        for _ in 0..nameless {
+            let (source, time) = (Source::Recovered, SystemTime::now());
+            let (victim, decision) = (Victim::default(), Decision::default());
+            self.settle(OomKill { time, source, cgroup: None, path: None, victim, decision });
         }
         if lost > 0 {
             tracing::warn!(kills = lost, "the kernel counted OOM kills that no rung told of");
         }
     }
-}
-
-fn report(victim: Victim, decision: Decision) -> EventKind {
-    EventKind::OomKill(Box::new(OomReport { victim, decision, last_sample: None }))
 }
 
 /// With the paths of the cgroups that a rung knows by their ids, and what the owner of the limit is.

@@ -55,6 +55,7 @@ pub(super) fn status() -> Status {
         offers: vec![],
         last_seq: 0,
         first_seq: 1,
+        event_disk: None,
         followers: 0,
     }
 }

@@ -3,6 +3,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::*;
 use crate::model::{CgroupPath, CgroupRef, Event, EventKind, Identity, Source};
 
+mod disk;
+
 fn draft(kind: EventKind) -> EventDraft {
     EventDraft { time: UNIX_EPOCH, source: Source::TpBtf, cgroup: None, identity: None, kind }
 }
@@ -27,7 +29,7 @@ fn drain(subscription: &mut Subscription) -> Vec<Delivery> {
 fn seqs(deliveries: &[Delivery]) -> Vec<u64> {
     let seq = |delivery: &Delivery| match delivery {
         Delivery::Event(event) => event.seq,
-        Delivery::Lost { .. } => panic!("unexpected loss: {delivery:?}"),
+        other => panic!("unexpected: {other:?}"),
     };
     deliveries.iter().map(seq).collect()
 }
@@ -104,6 +106,7 @@ fn followers_are_counted() {
     let log = EventLog::new(1);
     let first = log.subscribe(Filter::default(), Start::Now);
     let second = log.subscribe(Filter::default(), Start::Now);
+    let _inside = log.subscribe_inside(Filter::default(), Start::Now);
     assert_eq!(log.followers(), 2);
     drop(first);
     assert_eq!(log.followers(), 1);
@@ -120,7 +123,7 @@ async fn no_number_is_skipped_under_many_writers() {
     let read = |mut subscription: Subscription, pause: bool| async move {
         let (mut expected, mut lost) = (1, 0);
         while expected <= WRITERS * EACH {
-            match subscription.next().await {
+            match subscription.next().await.unwrap() {
                 Delivery::Event(event) => {
                     assert_eq!(event.seq, expected);
                     expected += 1;
@@ -131,6 +134,7 @@ async fn no_number_is_skipped_under_many_writers() {
                     lost += to_seq - from_seq + 1;
                     expected = to_seq + 1;
                 }
+                other @ Delivery::Stored(_) => panic!("there is no disk: {other:?}"),
             }
             if pause && expected % 64 == 0 {
                 tokio::time::sleep(Duration::from_micros(200)).await;
@@ -163,7 +167,7 @@ async fn a_waiting_reader_wakes_and_may_be_cancelled() {
     let mut waiting = log.subscribe(Filter::default(), Start::Now);
     assert!(tokio::time::timeout(Duration::from_millis(1), waiting.next()).await.is_err());
     let writer = log.clone();
-    let task = tokio::spawn(async move { waiting.next().await });
+    let task = tokio::spawn(async move { waiting.next().await.unwrap() });
     tokio::task::yield_now().await;
     writer.append(draft(EventKind::CgroupRemoved));
     assert_eq!(seqs(&[task.await.unwrap()]), [1]);

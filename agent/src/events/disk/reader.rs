@@ -1,0 +1,160 @@
+//! Reads the log on disk from a number on, in order.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use super::segments::{self, Segment};
+use crate::events::stored::{Head, MAX_LINE_BYTES, Stored, read_line};
+use crate::events::{Delivery, Filter};
+
+/// What is read at one call: bounds how long a reader keeps a thread, and what it holds in memory.
+const BYTES_AT_ONCE: u64 = 1 << 20;
+const RECORDS_AT_ONCE: usize = 128;
+
+/// A position in the log on disk.
+#[derive(Debug)]
+pub(in crate::events) struct DiskReader {
+    dir: PathBuf,
+    /// The segment that is read, and its first number.
+    open: Option<(u64, BufReader<File>)>,
+}
+
+impl DiskReader {
+    pub(in crate::events) fn new(dir: PathBuf) -> Self {
+        Self { dir, open: None }
+    }
+
+    /// The oldest number on disk, as its segment's name tells.
+    pub(in crate::events) fn first_seq(&self) -> Option<u64> {
+        Some(segments::list(&self.dir).ok()?.first()?.first_seq)
+    }
+
+    /// From where to read for events since that time: records are in the order in which they were learned, which is not
+    /// quite that of their times, so it begins one segment earlier than names and times say.
+    pub(in crate::events) fn seq_before(&self, since: SystemTime) -> Option<u64> {
+        let segments = segments::list(&self.dir).ok()?;
+        let later = segments.iter().position(|segment| first_time(segment).is_some_and(|time| time >= since));
+        let at = later.unwrap_or(segments.len()).saturating_sub(2);
+        Some(segments.get(at)?.first_seq)
+    }
+
+    /// Reads on from `next_seq`, which it moves, and not beyond `until_seq`, which the memory continues. What is missing of
+    /// that, or damaged, is told as lost, in its place. An empty answer with `next_seq <= until_seq` is not the end.
+    ///
+    /// # Errors
+    /// A file that is there cannot be read; the position holds.
+    pub(in crate::events) fn read(
+        &mut self,
+        next_seq: &mut u64,
+        until_seq: u64,
+        filter: &Filter,
+    ) -> io::Result<Vec<Delivery>> {
+        let mut found = Vec::new();
+        match self.fill(&mut found, next_seq, until_seq, filter) {
+            // What was read before the fault is told first; the next call meets it again.
+            Err(error) if found.is_empty() => Err(error),
+            _ => Ok(found),
+        }
+    }
+
+    fn fill(
+        &mut self,
+        found: &mut Vec<Delivery>,
+        next_seq: &mut u64,
+        until_seq: u64,
+        filter: &Filter,
+    ) -> io::Result<()> {
+        let (mut bytes, mut line) = (0, Vec::new());
+        while *next_seq <= until_seq && bytes < BYTES_AT_ONCE && found.len() < RECORDS_AT_ONCE {
+            if self.open.is_none() && !self.open_at(*next_seq)? {
+                lost(found, next_seq, until_seq.saturating_add(1));
+                break;
+            }
+            let Some((first_seq, file)) = &mut self.open else { break };
+            line.clear();
+            let read = file.by_ref().take(MAX_LINE_BYTES as u64).read_until(b'\n', &mut line)?;
+            bytes += read as u64;
+            if read == 0 {
+                let first_seq = *first_seq;
+                if !self.open_after(first_seq)? {
+                    lost(found, next_seq, until_seq.saturating_add(1));
+                }
+                continue;
+            }
+            let json = line.strip_suffix(b"\n").and_then(read_line);
+            let Some((json, head)) = json.and_then(|json| Some((json, Head::read(json)?))) else { continue };
+            if head.seq < *next_seq {
+                continue;
+            }
+            if head.seq > until_seq {
+                // Written meanwhile: the memory has it.
+                lost(found, next_seq, until_seq.saturating_add(1));
+                break;
+            }
+            lost(found, next_seq, head.seq);
+            *next_seq = head.seq.saturating_add(1);
+            if filter.matches_stored(&head) {
+                found.push(Delivery::Stored(Stored { seq: head.seq, json: Bytes::copy_from_slice(json) }));
+            }
+        }
+        if *next_seq > until_seq {
+            self.open = None;
+        }
+        Ok(())
+    }
+
+    /// The segment that should have this number, else the first one; `false` when there is none.
+    fn open_at(&mut self, seq: u64) -> io::Result<bool> {
+        let segments = self.list()?;
+        let after = segments.partition_point(|segment| segment.first_seq <= seq);
+        self.open_first(segments.get(after.saturating_sub(1)..).unwrap_or_default())
+    }
+
+    fn open_after(&mut self, first_seq: u64) -> io::Result<bool> {
+        let segments = self.list()?;
+        let after = segments.partition_point(|segment| segment.first_seq <= first_seq);
+        self.open_first(segments.get(after..).unwrap_or_default())
+    }
+
+    /// Opens the first that is there: one may be thrown away between the listing and this.
+    fn open_first(&mut self, segments: &[Segment]) -> io::Result<bool> {
+        for segment in segments {
+            match File::open(&segment.path) {
+                Ok(file) => {
+                    self.open = Some((segment.first_seq, BufReader::with_capacity(64 << 10, file)));
+                    return Ok(true);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    fn list(&self) -> io::Result<Vec<Segment>> {
+        match segments::list(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            listed => listed,
+        }
+    }
+}
+
+/// Notes what lies between the position and `seq`.
+fn lost(found: &mut Vec<Delivery>, next_seq: &mut u64, seq: u64) {
+    if *next_seq < seq {
+        found.push(Delivery::Lost { from_seq: *next_seq, to_seq: seq - 1 });
+        *next_seq = seq;
+    }
+}
+
+/// The time of a segment's first record that holds.
+fn first_time(segment: &Segment) -> Option<SystemTime> {
+    let mut file = BufReader::new(File::open(&segment.path).ok()?);
+    let mut line = Vec::new();
+    file.by_ref().take(MAX_LINE_BYTES as u64).read_until(b'\n', &mut line).ok()?;
+    Some(Head::read(read_line(line.strip_suffix(b"\n")?)?)?.time)
+}

@@ -1,0 +1,196 @@
+//! The one thread that writes the log: it follows the ring in memory as a subscriber does, so that there is no second queue,
+//! and tells it how far it has come.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::segments::Segments;
+use super::{DiskOptions, Fsync};
+use crate::events::log::Shared;
+use crate::events::stored::write_line;
+use crate::model::{DiskHealth, Event, EventKind};
+
+/// Records that are written at once, and how much of their text.
+const RECORDS_AT_ONCE: usize = 256;
+const BYTES_AT_ONCE: usize = 256 << 10;
+/// How long a record that is not forced to the disk may stay where the machine's power keeps it.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// Between tries while the disk fails.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Appends one event as JSON without a newline.
+pub type Encode = Box<dyn Fn(&mut Vec<u8>, &Event) -> serde_json::Result<()> + Send>;
+
+/// What the thread has.
+pub(in crate::events) struct Writer {
+    shared: Arc<Shared>,
+    options: DiskOptions,
+    encode: Encode,
+    /// `None` while the disk fails.
+    segments: Option<Segments>,
+    retry_at: Instant,
+    /// The newest record on disk.
+    written: u64,
+    unsynced_since: Option<Instant>,
+}
+
+impl Writer {
+    pub(in crate::events) fn new(
+        shared: Arc<Shared>,
+        options: DiskOptions,
+        encode: Encode,
+        written: u64,
+    ) -> Self {
+        let retry_at = Instant::now();
+        Self { shared, options, encode, segments: None, retry_at, written, unsynced_since: None }
+    }
+
+    /// Until the log is closed and all is written, or cannot be.
+    pub(in crate::events) fn run(mut self) {
+        loop {
+            let ends = self.shared.wait_for_more(self.written, self.pause());
+            if self.segments.is_none() && (ends || Instant::now() >= self.retry_at) {
+                self.open();
+            }
+            let done = self.write_all();
+            if let Err(error) = done.and_then(|()| self.settle(ends)) {
+                self.fail(&error);
+            }
+            if ends {
+                return;
+            }
+        }
+    }
+
+    /// How long nothing has to be done when no record comes.
+    fn pause(&self) -> Duration {
+        let until = match (&self.segments, self.unsynced_since) {
+            (None, _) => self.retry_at,
+            (_, Some(since)) => since + SYNC_EVERY,
+            _ => return SYNC_EVERY,
+        };
+        until.saturating_duration_since(Instant::now())
+    }
+
+    fn open(&mut self) {
+        match Segments::open(&self.options) {
+            Ok((mut segments, found)) => {
+                // Somebody took the files away: what the memory still has is written again.
+                if found.last_seq < self.written {
+                    let from = found.last_seq.max(self.shared.first_seq().saturating_sub(1));
+                    self.count_unsaved(from.saturating_sub(self.written));
+                    self.written = from;
+                }
+                segments.prune(SystemTime::now());
+                self.shared.with_health(|health| {
+                    health.cut_bytes += found.torn_bytes;
+                    if health.written_seq == 0 {
+                        health.damaged = found.damaged;
+                    }
+                    if let Some(error) = health.failing.take() {
+                        tracing::info!(was = error, "the event log is written to disk again");
+                    }
+                });
+                if found.torn_bytes > 0 {
+                    tracing::warn!(
+                        bytes = found.torn_bytes,
+                        "a record that a crash had cut was taken from the event log"
+                    );
+                }
+                self.segments = Some(segments);
+                self.note();
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Everything that the ring has and the disk has not.
+    fn write_all(&mut self) -> io::Result<()> {
+        while self.segments.is_some() {
+            let (first_seq, events) = self.shared.copy_from(self.written.saturating_add(1), RECORDS_AT_ONCE);
+            if events.is_empty() {
+                return Ok(());
+            }
+            self.count_unsaved(first_seq.saturating_sub(self.written.saturating_add(1)));
+            self.written = first_seq.saturating_sub(1);
+            self.write(&events)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, events: &[Arc<Event>]) -> io::Result<()> {
+        let Some(segments) = &mut self.segments else { return Ok(()) };
+        let (mut lines, mut json, mut last_seq, mut has_kill) = (Vec::new(), Vec::new(), self.written, false);
+        for event in events {
+            json.clear();
+            (self.encode)(&mut json, event)?;
+            write_line(&mut lines, &json);
+            last_seq = event.seq;
+            has_kill |= matches!(event.kind, EventKind::OomKill(_));
+            if lines.len() >= BYTES_AT_ONCE {
+                break;
+            }
+        }
+        segments.append(self.written.saturating_add(1), &lines, SystemTime::now())?;
+        match self.options.fsync {
+            Fsync::Always => segments.sync()?,
+            Fsync::OomKills if has_kill => segments.sync()?,
+            Fsync::OomKills => {
+                self.unsynced_since.get_or_insert_with(Instant::now);
+            }
+            Fsync::Never => {}
+        }
+        self.written = last_seq;
+        self.note();
+        self.shared.written(last_seq);
+        Ok(())
+    }
+
+    /// Forces to the disk what has waited long enough.
+    fn settle(&mut self, ends: bool) -> io::Result<()> {
+        let Some(segments) = &mut self.segments else { return Ok(()) };
+        segments.check()?;
+        let due = self.unsynced_since.is_some_and(|since| since.elapsed() >= SYNC_EVERY);
+        if due || (ends && self.options.fsync != Fsync::Never) {
+            segments.sync()?;
+            self.unsynced_since = None;
+            segments.prune(SystemTime::now());
+            self.note();
+        }
+        Ok(())
+    }
+
+    /// The memory serves alone until the disk does again.
+    fn fail(&mut self, error: &io::Error) {
+        self.segments = None;
+        self.unsynced_since = None;
+        self.retry_at = Instant::now() + RETRY;
+        let text = format!("{}: {error}", self.options.dir.display());
+        self.shared.with_health(|health| {
+            health.errors += 1;
+            if health.failing.is_none() {
+                tracing::error!(
+                    why = text,
+                    "events are not written to disk; they are served from memory alone"
+                );
+            }
+            health.failing = Some(text);
+        });
+        self.shared.serve_without_disk();
+    }
+
+    fn count_unsaved(&self, records: u64) {
+        self.shared.with_health(|health| health.unsaved += records);
+    }
+
+    fn note(&self) {
+        let Some(segments) = &self.segments else { return };
+        let (written_seq, first_seq) = (self.written, segments.first_seq());
+        let (count, bytes) = (segments.count(), segments.bytes());
+        self.shared.with_health(|health: &mut DiskHealth| {
+            (health.written_seq, health.first_seq) = (written_seq, first_seq);
+            (health.segments, health.bytes) = (count, bytes);
+        });
+    }
+}

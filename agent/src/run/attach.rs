@@ -1,0 +1,207 @@
+//! Finds the hierarchies, attaches the programs, and makes the core task of what that gave.
+
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Instant, SystemTime};
+
+use super::RunError;
+use super::core::Core;
+use super::cross_check::CrossCheck;
+use super::fill_in::FillIn;
+use super::finals::Finals;
+use super::history::Begun;
+use super::kills::Kills;
+use super::lifecycle::{LifecycleFeed, RingFeed, TreeFeed};
+use super::offers;
+use super::oom_fallback::OomFallback;
+use super::saver::Saver;
+use super::settings;
+use super::state::{FinalCounts, State};
+use super::walks::Walks;
+use crate::config::{Config, LifecycleChoice};
+use crate::files::{self, HostRoot};
+use crate::kernel::{self, Attached, Paths, RingSizes};
+use crate::model::{Hierarchy, Hook, Source};
+use crate::registry::Registry;
+use crate::snapshot::Snapshots;
+
+/// The rings and what keeps them filled.
+pub(super) struct CoreParts {
+    lifecycle: Option<kernel::LifecycleRing>,
+    tree: Option<TreeFeed>,
+    oom: Option<kernel::OomRing>,
+    exits: Vec<kernel::ExitFeed>,
+    guard: kernel::Guard,
+    fallback: OomFallback,
+    saver: Saver,
+    has_history: bool,
+    fill_in: FillIn,
+    recovering: u64,
+}
+
+/// Finds the hierarchies and attaches the programs. Must come before the first walk.
+pub(super) fn attach(
+    config: &Config,
+    begun: Begun,
+    began: Instant,
+) -> Result<(Arc<State>, CoreParts), RunError> {
+    let Begun { events, history, machine, saver } = begun;
+    let host = HostRoot::new(&config.host_root);
+    let cgroups = |source| RunError::Cgroups { host_root: config.host_root.display().to_string(), source };
+    let hierarchies: Arc<[_]> = files::hierarchies(&host).map_err(cgroups)?.into();
+    let facts = kernel::probe(&config.host_root);
+    let plan = kernel::plan(&facts, settings::wishes(config));
+    let sizes = RingSizes { lifecycle_bytes: config.lifecycle_ring_bytes, oom_bytes: config.oom_ring_bytes };
+    let Attached { lifecycle, oom, exits, hooks, counters, guard } =
+        kernel::load(&plan, sizes, files::own_memory_cgroup(&host, &hierarchies));
+    // After the programs are attached: what they see and the kernel counts begins together, unless it goes on.
+    let kernel_kills = files::oom_kills(&host).ok().flatten();
+    let accounted = history.kills.as_ref();
+    let expected = accounted.map(|kills| kills.kernel_kills + kills.told).or(kernel_kills);
+    let recovering =
+        kernel_kills.zip(expected).map_or(0, |(kernel, expected)| kernel.saturating_sub(expected));
+    if recovering > 0 {
+        tracing::info!(kills = recovering, "the kernel has killed processes for memory while no agent ran");
+    }
+    let cross = kernel_kills.and(expected).map(|expected| Mutex::new(CrossCheck::new(expected)));
+    let log_after = accounted.map(|kills| kills.log_sequence.unwrap_or(0));
+    let fill_in = FillIn::knowing(accounted.into_iter().flat_map(|kills| kills.tgids.iter().copied()));
+    let has_bpf = oom.is_some();
+    let (tree, tree_refused) = tree(config, &hierarchies, lifecycle.is_some());
+    let hierarchies_of_oom = hierarchies.clone();
+    let fallback = OomFallback::open(&host, &hierarchies, config.oom_source, has_bpf, log_after);
+    let mut registry = Registry::new(config.max_tombstones);
+    let has_history = history.cgroups.is_some();
+    registry.restore(history.cgroups.into_iter().flatten());
+    let state = State {
+        registry: Arc::new(Mutex::new(registry)),
+        events,
+        reason: history.reason,
+        totals: Mutex::new(history.totals),
+        boot_id: machine.boot_id.unwrap_or_default().into(),
+        kernel_release: machine.kernel_release.unwrap_or_default(),
+        mode: files::mode(&hierarchies),
+        hierarchies,
+        btf: facts.has_btf(),
+        programs_read_paths: facts.may_probe(),
+        hooks,
+        counters,
+        started: SystemTime::now(),
+        began,
+        ready_after: OnceLock::new(),
+        walks: AtomicU64::new(0),
+        walk_usec: AtomicU64::new(0),
+        lost_records: AtomicU64::new(0),
+        finals: FinalCounts::default(),
+        watches_tree: tree.is_some(),
+        tree_refused,
+        oom_fallback: fallback.source,
+        oom_refused: fallback.refused.clone(),
+        oom_without_bpf: offers::without_bpf(config, &hierarchies_of_oom),
+        cross,
+        alive: AtomicBool::new(false),
+    };
+    let parts =
+        CoreParts { lifecycle, tree, oom, exits, guard, fallback, saver, has_history, fill_in, recovering };
+    Ok((Arc::new(state), parts))
+}
+
+/// One line per ladder says which rung serves, and why no better one does.
+pub(super) fn log_rungs(state: &State) {
+    let refused = |hook: Hook| {
+        let status = state.hooks.iter().find(|status| status.hook == hook);
+        let why = status.map(|status| status.refused.join("; ")).unwrap_or_default();
+        if why.is_empty() { None } else { Some(why) }
+    };
+    let (lifecycle, why) = (state.lifecycle_source(), refused(Hook::CgroupMkdir));
+    if lifecycle == Source::Inotify {
+        tracing::warn!(
+            why,
+            "no BPF for cgroup events: the directories are watched, the shortest-lived are missed"
+        );
+    } else if lifecycle == Source::Walk {
+        tracing::warn!(
+            why,
+            watch_refused = state.tree_refused,
+            "no BPF for cgroup events: the tree is walked, short-lived cgroups are missed"
+        );
+    } else {
+        tracing::info!(source = lifecycle.as_str(), why_no_better = why, "cgroup events");
+    }
+    let by_bpf = refused(Hook::OomKillProcess).into_iter().chain(refused(Hook::MarkVictim));
+    let why = by_bpf.chain(state.oom_refused.iter().cloned()).collect::<Vec<_>>().join("; ");
+    match state.oom_source() {
+        Some(source) => tracing::info!(source = source.as_str(), why_no_better = why, "OOM kills"),
+        None => tracing::warn!(why, "OOM kills are not reported"),
+    }
+}
+
+/// The watched tree where BPF does not serve and the settings allow it; else why not.
+fn tree(config: &Config, hierarchies: &[Hierarchy], has_bpf: bool) -> (Option<TreeFeed>, Option<String>) {
+    let wanted = matches!(config.lifecycle_source, LifecycleChoice::Auto | LifecycleChoice::Inotify);
+    if !wanted {
+        return (None, Some("not wanted by the settings".to_owned()));
+    }
+    if has_bpf {
+        return (None, None);
+    }
+    match TreeFeed::open(hierarchies) {
+        Ok(tree) => (Some(tree), None),
+        Err(why) => (None, Some(why)),
+    }
+}
+
+/// What finds paths where the programs cannot read them.
+fn paths(state: &State) -> Option<Paths> {
+    if state.programs_read_paths {
+        return None;
+    }
+    let opened = Paths::open(&state.hierarchies);
+    if let Err(error) = &opened {
+        tracing::warn!(%error, "cgroups cannot be found by their ids: a walk tells the paths of new ones");
+    }
+    opened.ok()
+}
+
+/// The core task of what was attached.
+pub(super) fn core(
+    config: &Config,
+    state: &Arc<State>,
+    parts: CoreParts,
+    snapshots: Snapshots,
+) -> std::io::Result<Core> {
+    let by_walk = match &parts.tree {
+        Some(tree) => tree.is_partial(),
+        None => parts.lifecycle.is_none(),
+    };
+    let interval = if by_walk { config.walk_source_interval } else { config.walk_interval };
+    let host = HostRoot::new(&config.host_root);
+    Ok(Core {
+        state: state.clone(),
+        lifecycle: parts
+            .lifecycle
+            .map(|ring| LifecycleFeed::Ring(Box::new(RingFeed::new(ring, paths(state)))))
+            .or(parts.tree.map(LifecycleFeed::Tree)),
+        oom: parts.oom,
+        counted: parts.fallback.counted,
+        log: parts.fallback.log,
+        fill_in: parts.fill_in,
+        finals: Finals::start(
+            &host,
+            state.hierarchies.clone(),
+            parts.exits,
+            settings::max_open_files(config).exits,
+        )?,
+        host: host.clone(),
+        walks: Walks::new(state.hierarchies.clone(), interval),
+        kills: Kills::new(host, state.hierarchies.clone()),
+        tombstone: config.tombstone,
+        walk_source_interval: config.walk_source_interval,
+        saver: parts.saver,
+        recovering: parts.recovering,
+        snapshots,
+        has_history: parts.has_history,
+        told_drops: [0; Hook::ALL.len()],
+        _guard: parts.guard,
+    })
+}

@@ -1,0 +1,242 @@
+//! What was before this start: how the last agent ended, and what it knew, from its files and the end of its log.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::kill_totals::{KillTotals, Owner};
+use super::saved::{SavedAgent, Settled, StateDir};
+use super::saver::Saver;
+use super::{RunError, settings};
+use crate::config::Config;
+use crate::events::EventLog;
+use crate::export::events_json::write_event;
+use crate::files::{self, HostRoot};
+use crate::model::{CgroupKey, CgroupPath, EventKind, HierarchyId, Machine, StartReason};
+use crate::registry::KnownCgroup;
+
+/// The log and what was before, at the beginning of an agent.
+pub(super) struct Begun {
+    pub(super) events: EventLog,
+    pub(super) history: History,
+    pub(super) machine: Machine,
+    pub(super) saver: Saver,
+}
+
+/// Opens the log, reads what was before, and notes that an agent runs. Blocks.
+///
+/// # Errors
+/// When another agent writes in the state directory. One that cannot be written is no error.
+pub(super) fn begin(config: &Config) -> Result<Begun, RunError> {
+    let host = HostRoot::new(&config.host_root);
+    let machine = files::machine(&host);
+    let boot_id = machine.boot_id.clone().unwrap_or_default();
+    let dir = StateDir::lock(&config.state_dir)
+        .map_err(|_taken| RunError::StateDirTaken { dir: config.state_dir.clone() })?;
+    let events = open_log(config, &dir, &boot_id)?;
+    let history = History::read(&dir, &events, &boot_id);
+    // Kills count from here on where nobody has counted before.
+    let kernel_kills = files::oom_kills(&host).ok().flatten();
+    let settled = match &history.kills {
+        Some(_) => dir
+            .agent()
+            .filter(|agent| agent.boot_id == boot_id)
+            .and_then(|agent| agent.settled)
+            .or(Some(Settled { seq: events.last_seq(), ..Settled::default() })),
+        None => kernel_kills.map(|kernel_kills| Settled {
+            kernel_kills,
+            seq: events.last_seq(),
+            log_sequence: None,
+        }),
+    };
+    let agent = SavedAgent { boot_id, running: true, settled };
+    let mut saver = Saver::new(dir, events.clone(), agent);
+    saver.note_start();
+    Ok(Begun { events, history, machine, saver })
+}
+
+/// For an agent that leaves nothing behind and knows of none before.
+pub(super) fn nothing(config: &Config) -> Begun {
+    let events = EventLog::new(config.event_memory_records);
+    let saver = Saver::new(StateDir::unlocked(&config.state_dir), events.clone(), SavedAgent::default());
+    let machine = files::machine(&HostRoot::new(&config.host_root));
+    Begun { events, history: History::default(), machine, saver }
+}
+
+fn open_log(config: &Config, dir: &StateDir, boot_id: &str) -> io::Result<EventLog> {
+    let boot_id: Arc<str> = boot_id.into();
+    let encode = move |out: &mut Vec<u8>, event: &_| write_event(out, &boot_id, event);
+    EventLog::on_disk(
+        config.event_memory_records,
+        settings::event_log(config, dir.events()),
+        Box::new(encode),
+    )
+}
+
+/// What was before.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// Why this agent begins; `None` where nothing tells it.
+    pub(super) reason: Option<StartReason>,
+    /// The cgroups that the last agent knew; `None` when there was none, or nothing is left of what it knew.
+    pub(super) cgroups: Option<Vec<KnownCgroup>>,
+    /// Kills on this node, as long as the state directory lives.
+    pub(super) totals: KillTotals,
+    /// What the log accounts for of this boot's kills; `None` when nobody watched them before.
+    pub(super) kills: Option<Accounted>,
+}
+
+/// Kills of this boot that the log tells of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Accounted {
+    /// The kernel's count when nothing was missing.
+    pub(super) kernel_kills: u64,
+    /// Kills that were told since.
+    pub(super) told: u64,
+    /// Their processes, where those are known.
+    pub(super) tgids: HashSet<u32>,
+    /// The kernel log is of interest behind this record.
+    pub(super) log_sequence: Option<u64>,
+}
+
+impl History {
+    /// Reads the files and the end of the log. Blocks.
+    pub(super) fn read(dir: &StateDir, events: &EventLog, boot_id: &str) -> Self {
+        let agent = dir.agent();
+        let reason = reason(agent.as_ref(), events.last_seq(), boot_id);
+        let saved = dir.cgroups();
+        let settled = agent.as_ref().and_then(|agent| agent.settled).unwrap_or_default();
+        let same_boot = agent.as_ref().is_some_and(|agent| agent.boot_id == boot_id);
+        let is_known = saved.is_some();
+        let saved_seq = saved.as_ref().map_or(0, |saved| saved.seq);
+        let mut replay = Replay::new(boot_id, same_boot.then_some(settled));
+        let saved = saved.unwrap_or_default();
+        replay.totals = saved.kills;
+        replay.cgroups.extend(
+            saved.cgroups.into_iter().map(KnownCgroup::from).map(|known| (known.path.clone(), known)),
+        );
+        let from = if same_boot { saved_seq.min(settled.seq) } else { saved_seq };
+        let whole = events.replay(from, |json| replay.record(json, saved_seq));
+        if !whole {
+            tracing::warn!(
+                from_seq = from,
+                "a part of the event log is gone; what it told of is not known any more"
+            );
+        }
+        let watched = agent.is_some_and(|agent| agent.settled.is_some() || agent.boot_id != boot_id);
+        Self {
+            reason,
+            cgroups: is_known.then(|| replay.cgroups.into_values().collect()),
+            totals: replay.totals,
+            kills: watched.then_some(replay.accounted),
+        }
+    }
+}
+
+fn reason(agent: Option<&SavedAgent>, last_seq: u64, boot_id: &str) -> Option<StartReason> {
+    match agent {
+        Some(agent) if agent.boot_id != boot_id => Some(StartReason::Reboot),
+        Some(agent) if agent.running => Some(StartReason::Crash),
+        Some(_) => Some(StartReason::Restart),
+        None if last_seq == 0 => Some(StartReason::FirstStart),
+        // There is a log, and nothing that says how its agent ended.
+        None => None,
+    }
+}
+
+/// The state that the records lead to.
+struct Replay<'a> {
+    boot_id: &'a str,
+    settled_seq: Option<u64>,
+    cgroups: BTreeMap<CgroupPath, KnownCgroup>,
+    totals: KillTotals,
+    accounted: Accounted,
+}
+
+impl<'a> Replay<'a> {
+    fn new(boot_id: &'a str, settled: Option<Settled>) -> Self {
+        let accounted = settled.map_or_else(Accounted::default, |settled| Accounted {
+            kernel_kills: settled.kernel_kills,
+            log_sequence: settled.log_sequence,
+            ..Accounted::default()
+        });
+        Self {
+            boot_id,
+            settled_seq: settled.map(|settled| settled.seq),
+            cgroups: BTreeMap::new(),
+            totals: KillTotals::default(),
+            accounted,
+        }
+    }
+
+    /// Applies a record; those up to `saved_seq` are in what was saved.
+    fn record(&mut self, json: &[u8], saved_seq: u64) {
+        let Ok(record) = serde_json::from_slice::<Value>(json) else { return };
+        let seq = record.get("seq").and_then(Value::as_u64).unwrap_or_default();
+        let kind = text(&record, "/type").unwrap_or_default();
+        if kind == EventKind::OOM_KILL {
+            let of_this_boot = text(&record, "/boot_id").unwrap_or_default() == self.boot_id;
+            if of_this_boot && self.settled_seq.is_none_or(|settled| seq > settled) {
+                self.accounted.told += 1;
+                let tgid = record.pointer("/victim/tgid").and_then(Value::as_u64);
+                self.accounted.tgids.extend(tgid.and_then(|tgid| u32::try_from(tgid).ok()));
+            }
+            if seq > saved_seq {
+                self.totals.count(owner(&record));
+            }
+        } else if seq > saved_seq {
+            self.lifecycle(kind, &record);
+        }
+    }
+
+    fn lifecycle(&mut self, kind: &str, record: &Value) {
+        // The path of one that was cut is not its own.
+        let is_cut = record.pointer("/cgroup/path_cut").and_then(Value::as_bool).unwrap_or(false);
+        let Some(path) = text(record, "/cgroup/path").filter(|_| !is_cut).map(CgroupPath::from_text) else {
+            return;
+        };
+        match kind {
+            "cgroup_created" => {
+                let before = text(record, "/renamed_from").map(CgroupPath::from_text);
+                let known = before.and_then(|before| self.cgroups.remove(&before));
+                let members = known
+                    .as_ref()
+                    .map_or_else(|| key(record).into_iter().collect(), |known| known.members.clone());
+                let running = known.map_or(Some(false), |known| known.running);
+                self.cgroups.insert(path.clone(), KnownCgroup { path, members, running });
+            }
+            "cgroup_removed" => {
+                self.cgroups.remove(&path);
+            }
+            "container_started" | "container_exited" => {
+                if let Some(known) = self.cgroups.get_mut(&path) {
+                    known.running = Some(kind == "container_started");
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn key(record: &Value) -> Option<CgroupKey> {
+    let hierarchy = record.pointer("/cgroup/hierarchy")?.as_u64()?;
+    let id = record.pointer("/cgroup/id")?.as_u64()?;
+    Some(CgroupKey { hierarchy: HierarchyId(u32::try_from(hierarchy).ok()?), id })
+}
+
+fn owner(record: &Value) -> Owner {
+    let owned = |at: &str| text(record, at).map(str::to_owned);
+    Owner {
+        namespace: owned("/container/pod/namespace"),
+        pod: owned("/container/pod/uid"),
+        container: owned("/container/id"),
+        constraint: owned("/constraint"),
+        limit_owner: owned("/limit_owner/kind"),
+    }
+}
+
+fn text<'a>(record: &'a Value, at: &str) -> Option<&'a str> {
+    record.pointer(at)?.as_str()
+}

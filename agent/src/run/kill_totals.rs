@@ -1,0 +1,91 @@
+//! OOM kills on this node for as long as its state directory lives, by whose they were.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Identity, OomReport};
+
+/// More different owners than this are counted together, without labels of their own: each is a series that stays.
+const MAX_OWNERS: usize = 4096;
+
+/// Whose kills; what is not known is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Owner {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) namespace: Option<String>,
+    /// The pod's uid, until names are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pod: Option<String>,
+    /// The container's id, until names are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) container: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) constraint: Option<String>,
+    /// What the cgroup is whose limit was met.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) limit_owner: Option<String>,
+}
+
+impl Owner {
+    pub(super) fn of(identity: Option<&Identity>, report: &OomReport) -> Self {
+        let decision = &report.decision;
+        let limit_owner = decision.owner.as_ref().and_then(|owner| owner.kind);
+        Self {
+            namespace: None,
+            pod: identity.and_then(|identity| identity.pod_uid.clone()),
+            container: identity.and_then(|identity| identity.container_id.clone()),
+            constraint: decision.constraint.map(|constraint| constraint.as_str().to_owned()),
+            limit_owner: limit_owner.map(|kind| kind.as_str().to_owned()),
+        }
+    }
+}
+
+/// The totals.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<(Owner, u64)>", into = "Vec<(Owner, u64)>")]
+pub(super) struct KillTotals(BTreeMap<Owner, u64>);
+
+impl KillTotals {
+    pub(super) fn count(&mut self, owner: Owner) {
+        let owner =
+            if self.0.len() < MAX_OWNERS || self.0.contains_key(&owner) { owner } else { Owner::default() };
+        *self.0.entry(owner).or_default() += 1;
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Owner, u64)> {
+        self.0.iter().map(|(owner, kills)| (owner, *kills))
+    }
+}
+
+impl From<Vec<(Owner, u64)>> for KillTotals {
+    fn from(list: Vec<(Owner, u64)>) -> Self {
+        Self(list.into_iter().collect())
+    }
+}
+
+impl From<KillTotals> for Vec<(Owner, u64)> {
+    fn from(totals: KillTotals) -> Self {
+        totals.0.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owners_are_bounded_and_no_kill_is_missing() {
+        let mut totals = KillTotals::default();
+        for number in 0..2 * MAX_OWNERS {
+            totals.count(Owner { container: Some(number.to_string()), ..Owner::default() });
+        }
+        totals.count(Owner { container: Some("0".to_owned()), ..Owner::default() });
+        assert_eq!(totals.iter().count(), MAX_OWNERS + 1);
+        assert_eq!(totals.iter().map(|(_, kills)| kills).sum::<u64>(), 2 * MAX_OWNERS as u64 + 1);
+        assert_eq!(totals.0[&Owner { container: Some("0".to_owned()), ..Owner::default() }], 2);
+        let text = serde_json::to_string(&totals).unwrap();
+        assert_eq!(serde_json::from_str::<KillTotals>(&text).unwrap(), totals);
+    }
+}

@@ -1,0 +1,216 @@
+//! What one agent leaves for the next beside the event log: two small JSON files in the state directory.
+//!
+//! `agent.json` says how the last agent ended, and up to where the log accounts for the kernel's count of OOM kills.
+//! `cgroups.json` holds the cgroups, and the totals of OOM kills, as of one number of the log; what the log has behind
+//! it brings them up to date. Both are replaced whole, so a crash leaves the old one or the new one, and neither is
+//! written before the log has on disk what it refers to.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::kill_totals::KillTotals;
+use crate::model::{CgroupKey, CgroupPath, HierarchyId};
+use crate::registry::KnownCgroup;
+
+const AGENT: &str = "agent.json";
+const CGROUPS: &str = "cgroups.json";
+
+/// How an agent runs or ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct SavedAgent {
+    /// Of the boot in which it ran.
+    pub(super) boot_id: String,
+    /// Whether it has not ended in order.
+    pub(super) running: bool,
+    pub(super) settled: Option<Settled>,
+}
+
+/// At this point the log told of all OOM kills that the kernel had counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Settled {
+    /// `oom_kill` of `/proc/vmstat`.
+    pub(super) kernel_kills: u64,
+    /// The newest event then.
+    pub(super) seq: u64,
+    /// The last record of the kernel log that was read, where it is read.
+    pub(super) log_sequence: Option<u64>,
+}
+
+/// The cgroups and the totals at one number of the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SavedCgroups {
+    pub(super) seq: u64,
+    pub(super) cgroups: Vec<SavedCgroup>,
+    pub(super) kills: KillTotals,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SavedCgroup {
+    /// As events have it.
+    path: String,
+    /// Hierarchy and id of each directory.
+    members: Vec<(u32, u64)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    running: Option<bool>,
+}
+
+impl From<KnownCgroup> for SavedCgroup {
+    fn from(known: KnownCgroup) -> Self {
+        Self {
+            path: known.path.to_text().into_owned(),
+            members: known.members.iter().map(|key| (key.hierarchy.0, key.id)).collect(),
+            running: known.running,
+        }
+    }
+}
+
+impl From<SavedCgroup> for KnownCgroup {
+    fn from(saved: SavedCgroup) -> Self {
+        let key = |(hierarchy, id)| CgroupKey { hierarchy: HierarchyId(hierarchy), id };
+        Self {
+            path: CgroupPath::from_text(&saved.path),
+            members: saved.members.into_iter().map(key).collect(),
+            running: saved.running,
+        }
+    }
+}
+
+/// An agent that ends gives its directory back within this.
+const LOCK_WITHIN: Duration = Duration::from_secs(5);
+
+/// The state directory, and the lock that makes it one agent's.
+#[derive(Clone, Debug)]
+pub(super) struct StateDir {
+    path: PathBuf,
+    _lock: Option<Arc<File>>,
+}
+
+/// Another agent has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taken;
+
+impl StateDir {
+    /// Waits a moment for another agent to end. A directory that cannot be made or opened is not locked, as nothing can be
+    /// written there either.
+    pub(super) fn lock(path: &Path) -> Result<Self, Taken> {
+        let opened = fs::create_dir_all(path).and_then(|()| File::open(path));
+        let Ok(file) = opened else { return Ok(Self::unlocked(path)) };
+        let until = Instant::now() + LOCK_WITHIN;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::WOULDBLOCK) if Instant::now() > until => return Err(Taken),
+                Err(Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(20)),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "the state directory cannot be locked");
+                    return Ok(Self::unlocked(path));
+                }
+                Ok(()) => return Ok(Self { path: path.to_owned(), _lock: Some(Arc::new(file)) }),
+            }
+        }
+    }
+
+    pub(super) fn unlocked(path: &Path) -> Self {
+        Self { path: path.to_owned(), _lock: None }
+    }
+
+    /// Where the event log is.
+    pub(super) fn events(&self) -> PathBuf {
+        self.path.join("events")
+    }
+
+    pub(super) fn agent(&self) -> Option<SavedAgent> {
+        self.load(AGENT)
+    }
+
+    pub(super) fn cgroups(&self) -> Option<SavedCgroups> {
+        self.load(CGROUPS)
+    }
+
+    pub(super) fn save_agent(&self, agent: &SavedAgent) -> io::Result<()> {
+        self.save(AGENT, agent)
+    }
+
+    pub(super) fn save_cgroups(&self, cgroups: &SavedCgroups) -> io::Result<()> {
+        self.save(CGROUPS, cgroups)
+    }
+
+    /// `None` when there is none. One that cannot be read is as good as none, and said.
+    fn load<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        let path = self.path.join(name);
+        let text = match fs::read(&path) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return None;
+            }
+            read => read,
+        };
+        let loaded = text
+            .map_err(|error| error.to_string())
+            .and_then(|text| serde_json::from_slice(&text).map_err(|error| error.to_string()));
+        if let Err(error) = &loaded {
+            tracing::warn!(path = %path.display(), error, "what the last agent left cannot be used");
+        }
+        loaded.ok()
+    }
+
+    fn save<T: Serialize>(&self, name: &str, value: &T) -> io::Result<()> {
+        fs::create_dir_all(&self.path)?;
+        replace(&self.path.join(name), &serde_json::to_vec(value)?)
+    }
+}
+
+/// Writes a file such that whoever reads it finds the old text or the new one, whenever the machine stops.
+pub(super) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    use std::io::Write;
+    let new = path.with_extension("new");
+    let mut file = File::create(&new)?;
+    file.write_all(text)?;
+    file.sync_data()?;
+    fs::rename(&new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_saved_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = StateDir::lock(&folder.path().join("made")).unwrap();
+        assert_eq!((dir.agent(), dir.cgroups()), (None, None));
+        let settled = Some(Settled { kernel_kills: 3, seq: 9, log_sequence: Some(7) });
+        let agent = SavedAgent { boot_id: "b".to_owned(), running: true, settled };
+        dir.save_agent(&agent).unwrap();
+        let known = KnownCgroup {
+            path: CgroupPath::from_bytes(b"/a\xff"),
+            members: vec![CgroupKey { hierarchy: HierarchyId(4), id: 5 }],
+            running: Some(true),
+        };
+        let cgroups =
+            SavedCgroups { seq: 8, cgroups: vec![known.clone().into()], kills: KillTotals::default() };
+        dir.save_cgroups(&cgroups).unwrap();
+        assert_eq!((dir.agent(), dir.cgroups()), (Some(agent), Some(cgroups.clone())));
+        assert_eq!(KnownCgroup::from(cgroups.cgroups[0].clone()), known);
+    }
+
+    #[test]
+    fn what_is_damaged_is_as_good_as_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = StateDir::unlocked(folder.path());
+        for text in ["", "{", "7", "{\"running\":7}"] {
+            fs::write(folder.path().join(AGENT), text).unwrap();
+            assert_eq!(dir.agent(), None, "{text:?}");
+        }
+        // A later agent may say more.
+        fs::write(folder.path().join(AGENT), r#"{"boot_id":"x","later":1}"#).unwrap();
+        assert_eq!(dir.agent().unwrap().boot_id, "x");
+    }
+}

@@ -1,0 +1,128 @@
+//! Saves what the next agent needs to know, on threads that may block, and only what the log has on disk.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+
+use super::saved::{SavedAgent, SavedCgroups, Settled, StateDir};
+use crate::events::EventLog;
+
+/// A start reads no more of the log than about this, to know what was before it.
+const RECORDS_BEHIND: u64 = 10_000;
+/// How long the disk may take to have what is referred to; then it is tried again later.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is saved, and whether it is under way.
+pub(super) struct Saver {
+    dir: StateDir,
+    events: EventLog,
+    agent: SavedAgent,
+    is_saved: bool,
+    /// The number that the saved cgroups are of.
+    cgroups_seq: Option<u64>,
+    job: Option<JoinHandle<io::Result<Job>>>,
+    has_failed: bool,
+}
+
+/// Files to write.
+#[derive(Debug)]
+struct Job {
+    agent: Option<SavedAgent>,
+    cgroups: Option<SavedCgroups>,
+}
+
+impl Saver {
+    /// `agent` is what was saved at the start.
+    pub(super) fn new(dir: StateDir, events: EventLog, agent: SavedAgent) -> Self {
+        Self { dir, events, agent, is_saved: true, cgroups_seq: None, job: None, has_failed: false }
+    }
+
+    /// Says at once that an agent runs: one that ends before it says more has crashed.
+    pub(super) fn note_start(&mut self) {
+        if let Err(error) = self.dir.save_agent(&self.agent) {
+            self.fail(&error);
+        }
+    }
+
+    /// The log accounts for all kills that the kernel has counted.
+    pub(super) fn settle(&mut self, settled: Settled) {
+        let before = self.agent.settled;
+        if before.is_none_or(|before| before.kernel_kills != settled.kernel_kills) {
+            let log_sequence = settled.log_sequence.or(before.and_then(|before| before.log_sequence));
+            self.agent.settled = Some(Settled { log_sequence, ..settled });
+            self.is_saved = false;
+        }
+    }
+
+    /// Whether the saved cgroups are so old that a start would have much to read.
+    pub(super) fn wants_cgroups(&self) -> bool {
+        let behind = |seq: u64| self.events.last_seq().saturating_sub(seq) > RECORDS_BEHIND;
+        self.job.is_none() && self.cgroups_seq.is_none_or(behind)
+    }
+
+    /// Begins to save what is new, unless that is under way. Called now and then.
+    pub(super) fn save(&mut self, cgroups: Option<SavedCgroups>) {
+        if self.job.is_some() || self.events.disk().is_none() || (self.is_saved && cgroups.is_none()) {
+            return;
+        }
+        let job = Job { agent: (!self.is_saved).then(|| self.agent.clone()), cgroups };
+        let (dir, events) = (self.dir.clone(), self.events.clone());
+        self.is_saved = true;
+        self.job = Some(tokio::task::spawn_blocking(move || carry_out(&dir, &events, job)));
+    }
+
+    /// Whether the last saving is done; asks without waiting.
+    pub(super) async fn check(&mut self) {
+        let Some(job) = self.job.take_if(|job| job.is_finished()) else { return };
+        match job.await {
+            Ok(Ok(done)) => {
+                self.has_failed = false;
+                if let Some(cgroups) = done.cgroups {
+                    self.cgroups_seq = Some(cgroups.seq);
+                }
+            }
+            Ok(Err(error)) => self.fail(&error),
+            Err(error) => self.fail(&io::Error::other(error)),
+        }
+    }
+
+    /// Saves all and says that the agent has ended in order. Blocks; the log must be closed.
+    pub(super) fn finish(mut self, cgroups: SavedCgroups) {
+        if self.events.disk().is_none() {
+            return;
+        }
+        self.agent.running = false;
+        let job = Job { agent: Some(self.agent.clone()), cgroups: Some(cgroups) };
+        if let Err(error) = carry_out(&self.dir, &self.events, job) {
+            self.fail(&error);
+        }
+    }
+
+    fn fail(&mut self, error: &io::Error) {
+        self.is_saved = false;
+        if !std::mem::replace(&mut self.has_failed, true) {
+            tracing::warn!(%error, "the state for the next start cannot be saved; it is tried again");
+        }
+    }
+}
+
+fn carry_out(dir: &StateDir, events: &EventLog, job: Job) -> io::Result<Job> {
+    let settled = job.agent.as_ref().and_then(|agent| agent.settled).map_or(0, |settled| settled.seq);
+    let seq = settled.max(job.cgroups.as_ref().map_or(0, |cgroups| cgroups.seq));
+    let until = Instant::now() + PATIENCE;
+    while events.disk().is_some_and(|disk| disk.written_seq < seq) {
+        if Instant::now() > until {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the event log is not on disk"));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // The cgroups first: with an agent that has saved none, a start would not know what was before.
+    if let Some(cgroups) = &job.cgroups {
+        dir.save_cgroups(cgroups)?;
+    }
+    if let Some(agent) = &job.agent {
+        dir.save_agent(agent)?;
+    }
+    Ok(job)
+}
