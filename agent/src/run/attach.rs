@@ -14,6 +14,7 @@ use super::kills::Kills;
 use super::lifecycle::{LifecycleFeed, RingFeed, TreeFeed};
 use super::offers;
 use super::oom_fallback::OomFallback;
+use super::recovery::Recovery;
 use super::saver::Saver;
 use super::settings;
 use super::state::{FinalCounts, State};
@@ -35,8 +36,7 @@ pub(super) struct CoreParts {
     fallback: OomFallback,
     saver: Saver,
     has_history: bool,
-    fill_in: FillIn,
-    recovering: u64,
+    recovery: Recovery,
 }
 
 /// Finds the hierarchies and attaches the programs. Must come before the first walk.
@@ -64,8 +64,9 @@ pub(super) fn attach(
         tracing::info!(kills = recovering, "the kernel has killed processes for memory while no agent ran");
     }
     let cross = kernel_kills.and(expected).map(|expected| Mutex::new(CrossCheck::new(expected)));
-    let log_after = accounted.map(|kills| kills.log_sequence.unwrap_or(0));
-    let fill_in = FillIn::knowing(accounted.into_iter().flat_map(|kills| kills.tgids.iter().copied()));
+    let log_after = accounted.and_then(|kills| kills.log_sequence).unwrap_or(u64::MAX);
+    let told = accounted.into_iter().flat_map(|kills| kills.tgids.iter().copied());
+    let recovery = Recovery::new(recovering, told);
     let has_bpf = oom.is_some();
     let (tree, tree_refused) = tree(config, &hierarchies, lifecycle.is_some());
     let hierarchies_of_oom = hierarchies.clone();
@@ -101,8 +102,7 @@ pub(super) fn attach(
         cross,
         alive: AtomicBool::new(false),
     };
-    let parts =
-        CoreParts { lifecycle, tree, oom, exits, guard, fallback, saver, has_history, fill_in, recovering };
+    let parts = CoreParts { lifecycle, tree, oom, exits, guard, fallback, saver, has_history, recovery };
     Ok((Arc::new(state), parts))
 }
 
@@ -185,7 +185,7 @@ pub(super) fn core(
         oom: parts.oom,
         counted: parts.fallback.counted,
         log: parts.fallback.log,
-        fill_in: parts.fill_in,
+        fill_in: FillIn::default(),
         finals: Finals::start(
             &host,
             state.hierarchies.clone(),
@@ -198,7 +198,7 @@ pub(super) fn core(
         tombstone: config.tombstone,
         walk_source_interval: config.walk_source_interval,
         saver: parts.saver,
-        recovering: parts.recovering,
+        recovery: parts.recovery,
         snapshots,
         has_history: parts.has_history,
         told_drops: [0; Hook::ALL.len()],

@@ -14,6 +14,7 @@ use super::finals::{Final, Finals};
 use super::kernel_log::LogFeed;
 use super::kills::Kills;
 use super::lifecycle::{Heard, LifecycleFeed};
+use super::recovery::Recovery;
 use super::saved::SavedCgroups;
 use super::saver::Saver;
 use super::state::State;
@@ -55,8 +56,8 @@ pub(super) struct Core {
     pub(super) tombstone: Duration,
     pub(super) walk_source_interval: Duration,
     pub(super) saver: Saver,
-    /// Kills that the kernel has counted while no agent ran, and that nobody has told of yet.
-    pub(super) recovering: u64,
+    /// Kills of the time when no agent ran, until the log has told of them.
+    pub(super) recovery: Recovery,
     /// The node as it was read last.
     pub(super) snapshots: Snapshots,
     /// Whether there was an agent before this one, whose knowledge the first walk meets.
@@ -122,6 +123,9 @@ impl Core {
         self.append_own(SystemTime::now(), kind);
         self.count_known(false);
         self.tell(changes);
+        if self.log.is_none() {
+            self.recover(false);
+        }
     }
 
     fn start_walk(&mut self) {

@@ -26,21 +26,15 @@ pub(super) struct FillIn {
 }
 
 impl FillIn {
-    /// With processes of which the last agent has told.
-    pub(super) fn knowing(told: impl IntoIterator<Item = u32>) -> Self {
-        let until = Instant::now() + KEPT;
-        let told = told.into_iter().take(MAX_KEPT).map(|tgid| (tgid, 0, until)).collect();
-        Self { told, ..Self::default() }
-    }
-
-    /// Whether nothing waits for anything.
+    /// Whether no kill waits for its line.
     pub(super) fn is_idle(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Whether the process of that line was told.
-    pub(super) fn knows(&self, line: &LogKill) -> bool {
-        self.told.iter().any(|(tgid, _, _)| line.is_old && line.victim.tgid == Some(*tgid))
+    /// Whether the lines of all kills that were told have been read, as far as they are waited for.
+    pub(super) fn has_all_lines(&self) -> bool {
+        let now = Instant::now();
+        self.told.iter().all(|(_, lines, until)| *lines > 0 || *until <= now)
     }
 
     /// Takes a kill; gives it back when it lacks nothing or its lines are here.
@@ -336,16 +330,6 @@ mod tests {
         assert_eq!(fill_in.unclaimed(3), (vec![line(7), line(8)], 1));
         fill_in.line(line(7));
         assert_eq!(fill_in.unclaimed(3), (vec![], 0), "it was told");
-    }
-
-    #[test]
-    fn what_the_agent_before_has_told_is_no_news() {
-        let mut fill_in = FillIn::knowing([7]);
-        for tgid in [7, 8, 7] {
-            assert_eq!(fill_in.line(line(tgid)), None);
-        }
-        assert_eq!(fill_in.take_repeats(), 1, "counted twice");
-        assert_eq!(fill_in.unclaimed(3), (vec![line(8)], 0));
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub(super) fn begin(config: &Config) -> Result<Begun, RunError> {
             .agent()
             .filter(|agent| agent.boot_id == boot_id)
             .and_then(|agent| agent.settled)
-            .or(Some(Settled { seq: events.last_seq(), ..Settled::default() })),
+            .or(Some(Settled { seq: events.last_seq(), kernel_kills: 0, log_sequence: Some(0) })),
         None => kernel_kills.map(|kernel_kills| Settled {
             kernel_kills,
             seq: events.last_seq(),
@@ -157,7 +157,9 @@ struct Replay<'a> {
 
 impl<'a> Replay<'a> {
     fn new(boot_id: &'a str, settled: Option<Settled>) -> Self {
-        let accounted = settled.map_or_else(Accounted::default, |settled| Accounted {
+        // In a new boot the kernel counts from 0, and its log begins with it.
+        let anew = || Accounted { log_sequence: Some(0), ..Accounted::default() };
+        let accounted = settled.map_or_else(anew, |settled| Accounted {
             kernel_kills: settled.kernel_kills,
             log_sequence: settled.log_sequence,
             ..Accounted::default()

@@ -17,6 +17,8 @@ pub(super) struct LogBatch {
     pub(super) kills: Vec<LogKill>,
     /// Times that records were overwritten before they were read; how many is not told.
     pub(super) overruns: u64,
+    /// Whether all that was there before the agent has been read, with this.
+    pub(super) caught_up: bool,
 }
 
 /// The log, read as it is written.
@@ -32,15 +34,16 @@ pub(super) struct LogFeed {
 }
 
 impl LogFeed {
-    /// From now on; or with `after` what is left behind that record, too, for kills of which nobody has told.
+    /// From its oldest record on, so that it is known where the agent begins; of what was there before only that behind the
+    /// record `after` is given, for kills of which nobody has told.
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub(super) fn open(host: &HostRoot, after: Option<u64>) -> io::Result<Self> {
-        let log = KernelLog::open(host, after.is_some()).map_err(io::Error::other)?;
+    pub(super) fn open(host: &HostRoot, after: u64) -> io::Result<Self> {
+        let log = KernelLog::open(host, true).map_err(io::Error::other)?;
         let readable = Readable::of(&log)?;
         let lines = OomLines::default();
-        Ok(Self { log, readable, lines, old_after: after, last_sequence: None, overruns: 0 })
+        Ok(Self { log, readable, lines, old_after: Some(after), last_sequence: None, overruns: 0 })
     }
 
     /// The last record that was read, once all that was there before has been.
@@ -76,7 +79,7 @@ impl LogFeed {
                     self.overruns += 1;
                 }
                 LogRead::Nothing => {
-                    self.old_after = None;
+                    batch.caught_up = self.old_after.take().is_some();
                     ready.clear_ready();
                     break;
                 }

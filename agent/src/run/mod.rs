@@ -20,6 +20,7 @@ mod memory;
 mod offers;
 mod oom_fallback;
 mod own_metrics;
+mod recovery;
 mod saved;
 mod saver;
 mod settings;

@@ -15,7 +15,7 @@ pub(super) struct OomFallback {
     /// The log: as the rung, or to fill in what another rung lacks.
     pub(super) log: Option<LogFeed>,
     /// The record of the log behind which there may be kills that nobody has told of.
-    log_after: Option<u64>,
+    log_after: u64,
     /// Why better rungs do not serve.
     pub(super) refused: Vec<String>,
 }
@@ -34,13 +34,13 @@ fn rungs(choice: OomChoice) -> &'static [Source] {
 impl OomFallback {
     /// Opens the best rung that the settings allow, unless BPF serves; and the log beside it, where there is one.
     ///
-    /// `log_after` wants what is left of the log behind that record. Must run inside a tokio runtime with I/O enabled.
+    /// Of the log, what was there before is of interest behind the record `log_after`. Must run inside a tokio runtime with I/O enabled.
     pub(super) fn open(
         host: &HostRoot,
         hierarchies: &[Hierarchy],
         choice: OomChoice,
         has_bpf: bool,
-        log_after: Option<u64>,
+        log_after: u64,
     ) -> Self {
         let mut found = Self { log_after, ..Self::default() };
         if !has_bpf {

@@ -48,7 +48,11 @@ impl Saver {
     /// The log accounts for all kills that the kernel has counted.
     pub(super) fn settle(&mut self, settled: Settled) {
         let before = self.agent.settled;
-        if before.is_none_or(|before| before.kernel_kills != settled.kernel_kills) {
+        let is_news = |before: Settled| {
+            before.kernel_kills != settled.kernel_kills
+                || (before.log_sequence.is_none() && settled.log_sequence.is_some())
+        };
+        if before.is_none_or(is_news) {
             let log_sequence = settled.log_sequence.or(before.and_then(|before| before.log_sequence));
             self.agent.settled = Some(Settled { log_sequence, ..settled });
             self.is_saved = false;

@@ -13,12 +13,14 @@ use crate::model::{
     CgroupPath, CgroupRef, Constraint, Decision, EventKind, LifecycleEvent, LifecycleKind, LimitOwner,
     OomKill, OomReport, OwnerKind, Role, Source, Victim,
 };
+use crate::parse::LogKill;
 use crate::registry::Registry;
 use crate::run::counted_kills::CountedKills;
 use crate::run::cross_check::CrossCheck;
 use crate::run::kernel_log::{LogBatch, LogFeed, kill_of};
 use crate::run::kill_totals::Owner;
 use crate::run::kills::Looked;
+use crate::run::recovery::Recovered;
 use crate::run::saved::Settled;
 
 impl Core {
@@ -64,13 +66,49 @@ impl Core {
             self.lost(batch.overruns, Source::Kmsg);
         }
         for line in batch.kills {
-            if is_source {
-                if !self.fill_in.knows(&line) {
-                    self.on_kill(kill_of(line));
-                }
-            } else if let Some(kill) = self.fill_in.line(line) {
+            if line.is_old {
+                self.recovery.line(line);
+            } else {
+                self.on_line(line, is_source);
+            }
+        }
+        if batch.caught_up {
+            let is_whole = self.log.as_ref().is_some_and(LogFeed::is_whole);
+            self.recover(is_whole);
+        }
+    }
+
+    fn on_line(&mut self, line: LogKill, is_source: bool) {
+        if is_source {
+            self.on_kill(kill_of(line));
+        } else if let Some(kill) = self.fill_in.line(line) {
+            self.settle(kill);
+        }
+    }
+
+    /// Tells of the kills of the time when no agent ran, once all is known that can be.
+    pub(super) fn recover(&mut self, is_whole: bool) {
+        let Recovered { kills, repeats, nameless, rest } = self.recovery.finish(is_whole);
+        self.state.cross_check(|check| check.repeat(repeats));
+        for line in kills {
+            let kill = kill_of(line.clone());
+            // One of the moment when the programs were attached is in the ring as well.
+            if self.kills.is_repeat(&kill) {
+                self.on_line(line, false);
+            } else {
+                self.state.cross_check(CrossCheck::report);
                 self.settle(kill);
             }
+        }
+        for _ in 0..nameless {
+            self.state.cross_check(CrossCheck::report);
+            let (source, time) = (Source::Recovered, SystemTime::now());
+            let (victim, decision) = (Victim::default(), Decision::default());
+            self.settle(OomKill { time, source, cgroup: None, path: None, victim, decision });
+        }
+        let is_source = self.state.oom_source() == Some(Source::Kmsg);
+        for line in rest {
+            self.on_line(line, is_source);
         }
     }
 
@@ -187,7 +225,7 @@ impl Core {
         });
         if missing > 0 {
             self.settle_missing(missing);
-        } else if !differs && self.fill_in.is_idle() && self.kills.is_idle() {
+        } else if !differs && self.accounts_for_all() {
             self.note_settled(kernel);
         }
         if let Some(counted) = self.counted.as_mut().filter(|_| differs) {
@@ -195,36 +233,26 @@ impl Core {
         }
     }
 
+    /// Whether nothing is on its way to the log, and nothing of it on its way from the kernel log.
+    fn accounts_for_all(&self) -> bool {
+        let has_read = |log: &LogFeed| log.last_sequence().is_some() && self.fill_in.has_all_lines();
+        self.log.as_ref().is_none_or(has_read) && self.fill_in.is_idle() && self.kills.is_idle()
+    }
+
     /// The log accounts for all that the kernel has counted.
     fn note_settled(&mut self, kernel_kills: u64) {
-        self.recovering = 0;
         let log_sequence = self.log.as_ref().and_then(LogFeed::last_sequence);
         let seq = self.state.events.last_seq();
         self.saver.settle(Settled { kernel_kills, seq, log_sequence });
     }
 
-    /// Of kills while no agent ran only their number may be known. Where the kernel log is whole it has each of them, and
-    /// the kernel has counted a process twice.
-    fn nameless(&self, unknown: u64) -> u64 {
-        let has_all = self.log.as_ref().is_some_and(LogFeed::is_whole);
-        if has_all { 0 } else { unknown.min(self.recovering) }
-    }
-
     /// The kernel counted kills that the rung did not tell of; the log may have.
     fn settle_missing(&mut self, missing: u64) {
         let (found, repeats) = self.fill_in.unclaimed(missing);
-        let unknown = missing.saturating_sub(found.len() as u64 + repeats);
-        let nameless = self.nameless(unknown);
-        let lost = unknown - nameless;
-        self.state.cross_check(|check| check.settle(found.len() as u64 + nameless, lost));
-        self.recovering = self.recovering.saturating_sub(found.len() as u64 + nameless);
+        let lost = missing.saturating_sub(found.len() as u64 + repeats);
+        self.state.cross_check(|check| check.settle(found.len() as u64, lost));
         for line in found {
             self.settle(kill_of(line));
-        }
-        for _ in 0..nameless {
-            let (source, time) = (Source::Recovered, SystemTime::now());
-            let (victim, decision) = (Victim::default(), Decision::default());
-            self.settle(OomKill { time, source, cgroup: None, path: None, victim, decision });
         }
         if lost > 0 {
             tracing::warn!(kills = lost, "the kernel counted OOM kills that no rung told of");
