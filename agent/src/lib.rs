@@ -16,4 +16,5 @@ pub mod parse;
 pub mod registry;
 pub mod run;
 pub mod serve;
+pub mod sinks;
 pub mod snapshot;

@@ -10,7 +10,8 @@ use hyper::body::Body;
 
 use super::client::{self, ClientError};
 use super::url::{AgentUrl, encode};
-use super::{Failure, human, single_thread};
+use super::{Failure, single_thread};
+use crate::export::human;
 use crate::model::EventKind;
 
 /// No event comes near this; what does is no agent.

@@ -5,7 +5,6 @@
 
 mod client;
 mod events;
-mod human;
 mod logging;
 mod url;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{
     Config, ConfigError, EventSync, HumanDuration, LifecycleChoice, ListenAddr, LogFormat, LogLevel,
-    OomChoice, Settings,
+    OomChoice, Settings, sinks,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -81,6 +81,7 @@ impl Config {
                 600 * SECOND,
                 SECOND..=24 * HOUR,
             )?,
+            sinks: sinks::check(settings.sink.unwrap_or_default())?,
         })
     }
 }

@@ -8,12 +8,14 @@
 mod check;
 mod file;
 mod settings;
+mod sinks;
 mod values;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use settings::{Flags, Settings};
+pub use sinks::{OutletConfig, SinkConfig, SinkSettings};
 pub use values::{EventSync, HumanDuration, LifecycleChoice, ListenAddr, LogFormat, LogLevel, OomChoice};
 
 /// Everything that the agent is told, checked.
@@ -71,6 +73,8 @@ pub struct Config {
     pub max_connections: usize,
     /// How long a follower of the events may take nothing.
     pub client_timeout: Duration,
+    /// Ways of events out of the node, beside the listeners.
+    pub sinks: Vec<SinkConfig>,
 }
 
 /// Why there is no [`Config`]. The command line ends with status 2.
@@ -91,6 +95,18 @@ pub enum ConfigError {
         path: PathBuf,
         /// What and where, and what is allowed.
         source: Box<toml::de::Error>,
+    },
+    /// A sink's table has a value that is not allowed.
+    #[error("[[sink]] {sink}: {key} = {given:?} is not allowed; wanted: {wanted}")]
+    Sink {
+        /// The sink's name.
+        sink: String,
+        /// The key.
+        key: String,
+        /// What was given.
+        given: String,
+        /// What is allowed.
+        wanted: String,
     },
     /// A value is outside of what is allowed, wherever it came from.
     #[error("--{} (key {key}): {given:?} is not allowed; wanted: {wanted}", key.replace('_', "-"))]

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Deserialize;
 
-use super::{EventSync, HumanDuration, LifecycleChoice, ListenAddr, LogFormat, LogLevel, OomChoice};
+use super::{
+    EventSync, HumanDuration, LifecycleChoice, ListenAddr, LogFormat, LogLevel, OomChoice, SinkSettings,
+};
 
 /// What the command line of `cgtap serve` and `cgtap check` holds.
 #[derive(Clone, Debug, Default, Args)]
@@ -101,6 +103,9 @@ pub struct Settings {
     /// Drop a follower of the events that takes nothing for so long [default: 10m]
     #[arg(long, env = "CGTAP_CLIENT_TIMEOUT", value_name = "DURATION")]
     pub client_timeout: Option<HumanDuration>,
+    /// Tables `[[sink]]` of the file; there is no flag for them.
+    #[arg(skip)]
+    pub sink: Option<Vec<SinkSettings>>,
 }
 
 impl Settings {
@@ -134,6 +139,7 @@ impl Settings {
             oom_ring_bytes: self.oom_ring_bytes.or(lower.oom_ring_bytes),
             max_connections: self.max_connections.or(lower.max_connections),
             client_timeout: self.client_timeout.or(lower.client_timeout),
+            sink: self.sink.or(lower.sink),
         }
     }
 }

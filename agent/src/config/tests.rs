@@ -57,6 +57,7 @@ fn the_defaults_need_no_file() {
         oom_ring_bytes: 262_144,
         max_connections: 256,
         client_timeout: secs(600),
+        sinks: vec![],
     };
     assert_eq!(config, wanted);
     assert_eq!(file::read_if_there("/nonexistent/cgtap.toml".as_ref()).unwrap(), Settings::default());
@@ -121,6 +122,7 @@ fn every_key_of_the_file_counts() {
         oom_ring_bytes: 131_072,
         max_connections: 7,
         client_timeout: secs(5),
+        sinks: vec![],
     };
     assert_eq!(config, wanted);
 }

@@ -10,12 +10,14 @@
 
 mod disk;
 mod filter;
+mod filter_text;
 mod log;
 mod stored;
 mod subscription;
 
 pub use disk::{DiskOptions, Encode, Fsync};
 pub use filter::Filter;
+pub use filter_text::BadFilter;
 pub use log::{EventDraft, EventLog};
 pub use stored::Stored;
 pub use subscription::{Delivery, Start, Subscription};

@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod events_json;
 #[cfg(test)]
 mod fixtures;
+pub mod human;
 mod labels;
 pub mod prometheus;
 pub mod status_json;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::model::rfc3339;
-use crate::model::{DiskHealth, HookStatus, Ladder, Offer, OfferState, Status};
+use crate::model::{DiskHealth, HookStatus, Ladder, Offer, OfferState, SinkStatus, Status};
 
 #[derive(Serialize)]
 struct StatusJson<'a> {
@@ -76,6 +76,20 @@ struct EventsJson<'a> {
     followers: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     disk: Option<DiskJson<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sinks: Vec<SinkJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct SinkJson<'a> {
+    name: &'a str,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
+    sent: u64,
+    retried: u64,
+    dropped: u64,
+    seq: u64,
 }
 
 #[derive(Serialize)]
@@ -133,6 +147,7 @@ fn view(status: &Status) -> StatusJson<'_> {
             last_seq: status.last_seq,
             followers: status.followers,
             disk: status.event_disk.as_ref().map(disk),
+            sinks: status.sinks.iter().map(sink).collect(),
         },
     }
 }
@@ -150,6 +165,18 @@ fn disk(health: &DiskHealth) -> DiskJson<'_> {
         served_early_records: health.served_early,
         cut_bytes: health.cut_bytes,
         damaged_records: health.damaged,
+    }
+}
+
+fn sink(status: &SinkStatus) -> SinkJson<'_> {
+    SinkJson {
+        name: &status.name,
+        state: if status.failing.is_some() { "failing" } else { "ok" },
+        why: status.failing.as_deref(),
+        sent: status.sent,
+        retried: status.retried,
+        dropped: status.dropped,
+        seq: status.seq,
     }
 }
 
@@ -262,6 +289,7 @@ mod tests {
             last_seq: 9,
             first_seq: 4,
             event_disk: None,
+            sinks: Vec::new(),
             followers: 1,
         }
     }

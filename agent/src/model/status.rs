@@ -156,6 +156,23 @@ pub struct DiskHealth {
     pub damaged: u64,
 }
 
+/// A way of events out of the node, and how far it has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SinkStatus {
+    /// Its name.
+    pub name: String,
+    /// Events that were delivered since the agent began.
+    pub sent: u64,
+    /// Deliveries that failed and were tried again.
+    pub retried: u64,
+    /// Events that left the log before they could be delivered, wanted or not.
+    pub dropped: u64,
+    /// The place in the log up to which all is delivered.
+    pub seq: u64,
+    /// Why the last delivery failed.
+    pub failing: Option<String>,
+}
+
 /// The agent's state at one moment.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -201,6 +218,8 @@ pub struct Status {
     pub first_seq: u64,
     /// The log on disk; `None` where there is none.
     pub event_disk: Option<DiskHealth>,
+    /// Other ways of events out of the node.
+    pub sinks: Vec<SinkStatus>,
     /// Clients that follow `/events` now.
     pub followers: u64,
 }

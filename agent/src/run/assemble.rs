@@ -13,6 +13,7 @@ use super::history;
 use super::memory;
 use super::own_metrics::OwnMetrics;
 use super::settings;
+use super::sinks;
 use super::state::State;
 use super::walks::Walks;
 use crate::config::{Config, ConfigError};
@@ -82,9 +83,14 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     let options = settings::exposition(&config)?;
     let shutdown = serve::shutdown_on_signals()?;
     let listeners = serve::bind(&config.listen).await?;
+    let sinks = sinks::make(&config)?;
     let begun = history::begin(&config)?;
+    let first_seq = begun.events.last_seq();
     let (state, core_parts) = attach(&config, begun, began)?;
     log_rungs(&state);
+    let running = sinks::start(sinks, &state.events, &state.boot_id, first_seq, &shutdown);
+    // Only this task sets it, once.
+    let _ = state.sinks.set(running);
     let readiness = Readiness::new();
     let first_walk = readiness.latch("first walk of the cgroup tree");
     let counters = Arc::new(Counters::default());

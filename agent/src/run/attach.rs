@@ -77,6 +77,7 @@ pub(super) fn attach(
     let state = State {
         registry: Arc::new(Mutex::new(registry)),
         events,
+        sinks: OnceLock::new(),
         reason: history.reason,
         totals: Mutex::new(history.totals),
         boot_id: machine.boot_id.unwrap_or_default().into(),

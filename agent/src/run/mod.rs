@@ -24,6 +24,7 @@ mod recovery;
 mod saved;
 mod saver;
 mod settings;
+mod sinks;
 mod state;
 mod walks;
 

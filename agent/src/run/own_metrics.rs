@@ -31,6 +31,9 @@ pub(super) struct OwnMetrics {
     followers: IntGauge,
     events_lost: IntCounter,
     disk: DiskMetrics,
+    sink_events: IntCounterVec,
+    sink_retries: IntCounterVec,
+    sink_position: IntGaugeVec,
     kill_totals: IntCounterVec,
     snapshots: IntCounter,
     snapshot_seconds: Gauge,
@@ -152,6 +155,21 @@ impl OwnMetrics {
                 "Events that left the log before a client that asked for them had read them.",
             )?,
             disk: DiskMetrics::new(&make)?,
+            sink_events: make.keep(IntCounterVec::new(
+                Opts::new(
+                    "cgtap_sink_events_total",
+                    "Events that a sink has delivered, and that left the log before it could.",
+                ),
+                &["sink", "outcome"],
+            )?)?,
+            sink_retries: make.keep(IntCounterVec::new(
+                Opts::new("cgtap_sink_retries_total", "Deliveries of a sink that failed and were tried again."),
+                &["sink"],
+            )?)?,
+            sink_position: make.keep(IntGaugeVec::new(
+                Opts::new("cgtap_sink_position", "The number of the event up to which a sink has delivered all."),
+                &["sink"],
+            )?)?,
             kill_totals: make.keep(IntCounterVec::new(
                 Opts::new(
                     "cgtap_oom_kills_total",
@@ -216,6 +234,13 @@ impl OwnMetrics {
         raise(&self.events, status.last_seq);
         if let Some(health) = &status.event_disk {
             self.disk.set(health);
+        }
+        for sink in &status.sinks {
+            let events = |outcome| self.sink_events.with_label_values(&[sink.name.as_str(), outcome]);
+            raise(&events("sent"), sink.sent);
+            raise(&events("dropped"), sink.dropped);
+            raise(&self.sink_retries.with_label_values(&[&sink.name]), sink.retried);
+            set(&self.sink_position.with_label_values(&[&sink.name]), sink.seq);
         }
         for (owner, kills) in state.totals().iter() {
             let labels =

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::cross_check::CrossCheck;
 use super::kill_totals::KillTotals;
 use super::offers;
+use super::sinks::Sinks;
 use crate::events::EventLog;
 use crate::kernel::CounterReader;
 use crate::model::{
@@ -32,6 +33,8 @@ impl FinalCounts {
 pub(super) struct State {
     pub(super) registry: Arc<Mutex<Registry>>,
     pub(super) events: EventLog,
+    /// Other ways of events out of the node.
+    pub(super) sinks: OnceLock<Sinks>,
     /// Why this agent began, where that is known.
     pub(super) reason: Option<StartReason>,
     /// OOM kills by whose they were, for as long as the state directory lives.
@@ -161,6 +164,7 @@ impl State {
             last_seq: self.events.last_seq(),
             first_seq: self.events.first_seq(),
             event_disk: self.events.disk(),
+            sinks: self.sinks.get().map(Sinks::status).unwrap_or_default(),
             followers: self.events.followers(),
         }
     }

@@ -1,14 +1,11 @@
 //! What a request to `/events` asks for.
 
-use std::collections::BTreeSet;
-
 use axum::http::{HeaderMap, header};
 
 use super::params::{Params, text};
 use super::refusal::Refusal;
-use crate::events::{Filter, Start};
+use crate::events::{BadFilter, Filter, Start};
 use crate::model::rfc3339;
-use crate::model::{CgroupPath, EventKind};
 
 const PARAMETERS: &[&str] =
     &["follow", "types", "since_seq", "since", "limit", "cgroup", "pod", "container", "namespace"];
@@ -31,14 +28,10 @@ impl EventsQuery {
             let value = || text(&name, &bytes);
             match name.as_str() {
                 "follow" => follow = boolean(value()?)?,
-                "types" => filter.types = Some(types(value()?)?),
                 "since_seq" => since_seq = Some(number(&name, value()?)?),
                 "since" => filter.since = Some(since(value()?)?),
                 "limit" => limit = Some(positive(&name, value()?)?),
-                "cgroup" => filter.cgroup = Some(cgroup(&bytes)?),
-                "pod" => filter.pod = Some(uid(value()?)?),
-                "container" => filter.container = Some(container(value()?)?),
-                _ => return Err(Refusal::parameter(&name, format!("{name:?} is not available yet"))),
+                _ => set(&mut filter, &name, &bytes)?,
             }
         }
         // A client that reconnects repeats its first request, so its header is the newer word.
@@ -52,6 +45,15 @@ impl EventsQuery {
     }
 }
 
+fn set(filter: &mut Filter, name: &str, value: &[u8]) -> Result<(), Refusal> {
+    // Names of pods and namespaces are not known from paths.
+    match filter.set(name, value) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Refusal::parameter(name, format!("{name:?} is not available yet"))),
+        Err(BadFilter { text, allowed }) => Err(Refusal::parameter(name, text).allowing(allowed)),
+    }
+}
+
 /// A bare `follow` is a yes.
 fn boolean(value: &str) -> Result<bool, Refusal> {
     match value {
@@ -60,15 +62,6 @@ fn boolean(value: &str) -> Result<bool, Refusal> {
         _ => Err(Refusal::parameter("follow", format!("{value:?} is neither true nor false"))
             .allowing(&["1", "true", "0", "false"])),
     }
-}
-
-fn types(value: &str) -> Result<BTreeSet<String>, Refusal> {
-    let known = |name: &&str| EventKind::TYPE_NAMES.contains(name);
-    if let Some(unknown) = value.split(',').find(|name| !known(name)) {
-        let refusal = Refusal::parameter("types", format!("unknown type {unknown:?}"));
-        return Err(refusal.allowing(&EventKind::TYPE_NAMES));
-    }
-    Ok(value.split(',').map(str::to_owned).collect())
 }
 
 fn number(name: &str, value: &str) -> Result<u64, Refusal> {
@@ -89,32 +82,6 @@ fn positive(name: &str, value: &str) -> Result<u64, Refusal> {
 
 fn since(value: &str) -> Result<std::time::SystemTime, Refusal> {
     rfc3339::parse(value).map_err(|err| Refusal::parameter("since", err))
-}
-
-fn cgroup(value: &[u8]) -> Result<CgroupPath, Refusal> {
-    if value.starts_with(b"/") {
-        return Ok(CgroupPath::from_bytes(value));
-    }
-    let shown = String::from_utf8_lossy(value);
-    Err(Refusal::parameter("cgroup", format!("{shown:?} is no path from the hierarchy's root, as /a/b")))
-}
-
-/// With dashes, as the kubelet has it; a static pod's is 32 hexadecimal digits.
-fn uid(value: &str) -> Result<String, Refusal> {
-    let well_formed = !value.is_empty() && value.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
-    if well_formed {
-        return Ok(value.to_ascii_lowercase());
-    }
-    Err(Refusal::parameter("pod", format!("{value:?} is no pod's uid: hexadecimal digits and dashes")))
-}
-
-fn container(value: &str) -> Result<String, Refusal> {
-    let well_formed = (12..=64).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_hexdigit());
-    if well_formed {
-        return Ok(value.to_ascii_lowercase());
-    }
-    let wanted = "is no container's id: its first 12 to all 64 hexadecimal digits";
-    Err(Refusal::parameter("container", format!("{value:?} {wanted}")))
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {

@@ -3,6 +3,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use axum::http::HeaderValue;
 
 use super::*;
+use crate::model::{CgroupPath, EventKind};
 
 fn with(name: &'static str, value: &'static str) -> HeaderMap {
     HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))])

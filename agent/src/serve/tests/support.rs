@@ -56,6 +56,7 @@ pub(super) fn status() -> Status {
         last_seq: 0,
         first_seq: 1,
         event_disk: None,
+        sinks: Vec::new(),
         followers: 0,
     }
 }

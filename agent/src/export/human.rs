@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 /// The line without its end. What cannot be read as an event is shown as it came.
-pub(super) fn line(json: &str) -> String {
+#[must_use]
+pub fn line(json: &str) -> String {
     let Ok(event) = serde_json::from_str::<Value>(json) else { return printable(json) };
     let kind = text(&event, "/type").unwrap_or("?");
     let mut words = vec![format!("{:<20} {kind:<17}", text(&event, "/time").map_or("-", to_second))];

@@ -1,0 +1,75 @@
+//! Filters as people write them: the parameters of `/events`, the keys of a sink.
+
+use std::collections::BTreeSet;
+
+use super::Filter;
+use crate::model::{CgroupPath, EventKind};
+
+/// A value that no filter can have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct BadFilter {
+    /// What was given and what was wanted.
+    pub text: String,
+    /// What is allowed, where that is a list.
+    pub allowed: &'static [&'static str],
+}
+
+impl Filter {
+    /// The parameters that [`Filter::set`] knows.
+    pub const PARAMETERS: [&'static str; 4] = ["types", "cgroup", "pod", "container"];
+
+    /// Sets what the parameter of that name says; `false` for one that is none of a filter.
+    ///
+    /// # Errors
+    /// The value has not the form.
+    pub fn set(&mut self, name: &str, value: &[u8]) -> Result<bool, BadFilter> {
+        let text = || std::str::from_utf8(value).map_err(|_not| refused(value, "is not UTF-8"));
+        match name {
+            "types" => self.types = Some(types(text()?)?),
+            "cgroup" => self.cgroup = Some(cgroup(value)?),
+            "pod" => self.pod = Some(uid(text()?)?),
+            "container" => self.container = Some(container(text()?)?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+fn refused(value: &[u8], wanted: &str) -> BadFilter {
+    BadFilter { text: format!("{:?} {wanted}", String::from_utf8_lossy(value)), allowed: &[] }
+}
+
+fn types(value: &str) -> Result<BTreeSet<String>, BadFilter> {
+    let known = |name: &&str| EventKind::TYPE_NAMES.contains(name);
+    match value.split(',').find(|name| !known(name)) {
+        Some(unknown) => {
+            Err(BadFilter { text: format!("unknown type {unknown:?}"), allowed: &EventKind::TYPE_NAMES })
+        }
+        None => Ok(value.split(',').map(str::to_owned).collect()),
+    }
+}
+
+fn cgroup(value: &[u8]) -> Result<CgroupPath, BadFilter> {
+    if value.starts_with(b"/") {
+        return Ok(CgroupPath::from_bytes(value));
+    }
+    Err(refused(value, "is no path from the hierarchy's root, as /a/b"))
+}
+
+/// With dashes, as the kubelet has it; a static pod's is 32 hexadecimal digits.
+fn uid(value: &str) -> Result<String, BadFilter> {
+    let well_formed = !value.is_empty() && value.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    if well_formed {
+        return Ok(value.to_ascii_lowercase());
+    }
+    Err(refused(value.as_bytes(), "is no pod's uid: hexadecimal digits and dashes"))
+}
+
+fn container(value: &str) -> Result<String, BadFilter> {
+    let well_formed = (12..=64).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_hexdigit());
+    if well_formed {
+        return Ok(value.to_ascii_lowercase());
+    }
+    Err(refused(value.as_bytes(), "is no container's id: its first 12 to all 64 hexadecimal digits"))
+}

@@ -1,0 +1,175 @@
+//! journald, by its native protocol: a datagram of `NAME=value` lines, or `NAME`, a length and bytes where the value has
+//! newlines (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>).
+
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::{Line, Outlet};
+use crate::export::human;
+use crate::model::EventKind;
+
+/// Fields of an event that are fields of the journal as well.
+const FIELDS: [(&str, &str); 14] = [
+    ("CGTAP_SEQ", "/seq"),
+    ("CGTAP_TYPE", "/type"),
+    ("CGTAP_SOURCE", "/source"),
+    ("CGTAP_TIME", "/time"),
+    ("CGTAP_CGROUP", "/cgroup/path"),
+    ("CGTAP_CONTAINER_ID", "/container/id"),
+    ("CGTAP_POD_UID", "/container/pod/uid"),
+    ("CGTAP_POD_NAME", "/container/pod/name"),
+    ("CGTAP_POD_NAMESPACE", "/container/pod/namespace"),
+    ("CGTAP_CONSTRAINT", "/constraint"),
+    ("CGTAP_LIMIT_OWNER", "/limit_owner/path"),
+    ("CGTAP_VICTIM_PID", "/victim/tgid"),
+    ("CGTAP_VICTIM_COMM", "/victim/comm"),
+    ("CGTAP_INCIDENT", "/incident"),
+];
+
+/// The journal's socket.
+#[derive(Debug)]
+pub struct JournaldOutlet {
+    path: PathBuf,
+    socket: Option<UnixDatagram>,
+    /// The last event that the journal took: of a batch that failed only the rest is sent again.
+    last: Option<(u64, usize)>,
+}
+
+impl JournaldOutlet {
+    /// The socket at that path, opened when it is needed.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, socket: None, last: None }
+    }
+
+    fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
+        let socket = match self.socket.take() {
+            Some(socket) => socket,
+            None => {
+                let socket = UnixDatagram::unbound()?;
+                socket.connect(&self.path).map_err(|error| {
+                    io::Error::new(error.kind(), format!("{}: {error}", self.path.display()))
+                })?;
+                socket
+            }
+        };
+        socket.send(datagram)?;
+        // One that failed is not kept: the journal may have begun anew.
+        self.socket = Some(socket);
+        Ok(())
+    }
+}
+
+impl Outlet for JournaldOutlet {
+    fn deliver(&mut self, lines: &[Line]) -> io::Result<()> {
+        let first = lines.first().map_or(0, |line| line.seq);
+        let done = self.last.take().filter(|(seq, _)| *seq == first).map_or(0, |(_, done)| done);
+        for (at, line) in lines.iter().enumerate().skip(done) {
+            if let Err(error) = self.send(&datagram(line)) {
+                self.last = Some((first, at));
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn datagram(line: &Line) -> Vec<u8> {
+    let text = String::from_utf8_lossy(&line.json);
+    let event: Value = serde_json::from_str(&text).unwrap_or_default();
+    let mut out = Vec::new();
+    field(&mut out, "MESSAGE", &human::line(&text));
+    field(&mut out, "PRIORITY", priority(line, &event));
+    field(&mut out, "SYSLOG_IDENTIFIER", "cgtap");
+    for (name, at) in FIELDS {
+        match event.pointer(at) {
+            Some(Value::String(value)) => field(&mut out, name, value),
+            Some(value) => field(&mut out, name, &value.to_string()),
+            None => {}
+        }
+    }
+    field(&mut out, "CGTAP_JSON", &text);
+    out
+}
+
+/// As syslog has them: a kill is an error, what is missing or went wrong a warning, the rest a notice of what happens.
+fn priority(line: &Line, event: &Value) -> &'static str {
+    let kind = event.get("type").and_then(Value::as_str).unwrap_or_default();
+    let crashed = event.get("reason").is_some_and(|reason| reason == "crash");
+    match kind {
+        EventKind::OOM_KILL => "3",
+        EventKind::LOST => "4",
+        _ if line.is_lost || crashed => "4",
+        _ => "6",
+    }
+}
+
+fn field(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.extend_from_slice(name.as_bytes());
+    if value.contains('\n') {
+        out.push(b'\n');
+        out.extend_from_slice(&(value.len() as u64).to_le_bytes());
+    } else {
+        out.push(b'=');
+    }
+    out.extend_from_slice(value.as_bytes());
+    out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(json: &str) -> Line {
+        Line { seq: 7, is_lost: false, json: json.to_owned().into() }
+    }
+
+    #[test]
+    fn an_event_is_fields() {
+        let kill =
+            line(r#"{"seq":7,"type":"oom_kill","cgroup":{"path":"/a\nb"},"victim":{"tgid":9,"comm":"hog"}}"#);
+        let sent = datagram(&kill);
+        let text = String::from_utf8_lossy(&sent);
+        for wanted in [
+            "PRIORITY=3\n",
+            "SYSLOG_IDENTIFIER=cgtap\n",
+            "CGTAP_SEQ=7\n",
+            "CGTAP_VICTIM_PID=9\n",
+            "CGTAP_VICTIM_COMM=hog\n",
+        ] {
+            assert!(text.contains(wanted), "{wanted:?} is not in {text}");
+        }
+        let cgroup = b"CGTAP_CGROUP\n\x04\0\0\0\0\0\0\0/a\nb\n";
+        assert!(sent.windows(cgroup.len()).any(|part| part == cgroup), "{text}");
+        for (json, wanted) in [
+            (r#"{"type":"lost"}"#, "4"),
+            (r#"{"type":"agent_started","reason":"crash"}"#, "4"),
+            (r#"{"type":"agent_started","reason":"restart"}"#, "6"),
+        ] {
+            let line = line(json);
+            assert_eq!(priority(&line, &serde_json::from_str(json).unwrap()), wanted);
+        }
+    }
+
+    #[test]
+    fn of_a_batch_that_failed_only_the_rest_is_sent_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let mut outlet = JournaldOutlet::new(path.clone());
+        let batch: Vec<Line> =
+            (1..=3).map(|seq| Line { seq, ..line(&format!(r#"{{"seq":{seq}}}"#)) }).collect();
+        let refused = outlet.deliver(&batch).unwrap_err().to_string();
+        assert!(refused.contains("socket"), "{refused}");
+        let journal = UnixDatagram::bind(&path).unwrap();
+        outlet.last = Some((1, 2));
+        outlet.deliver(&batch).unwrap();
+        let mut buffer = [0; 4096];
+        let bytes = journal.recv(&mut buffer).unwrap();
+        assert!(String::from_utf8_lossy(&buffer[..bytes]).contains("CGTAP_SEQ=3"));
+        journal.set_nonblocking(true).unwrap();
+        assert!(journal.recv(&mut buffer).is_err(), "nothing else");
+    }
+}
