@@ -32,6 +32,9 @@ const MAX_REFUSALS: usize = 64;
 /// After a failure to accept, most often for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
+/// What the kernel holds of an answer that its client does not take: left to itself it takes 4 MiB and more of each.
+const SEND_BUFFER_BYTES: usize = 128 << 10;
+
 const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
     content-length: 32\r\nconnection: close\r\nretry-after: 1\r\n\r\n{\"error\":\"too many connections\"}";
 
@@ -86,7 +89,7 @@ impl Accept for TcpListener {
         let (stream, _) = self.accept().await?;
         // An event must not wait for the next one to fill a packet; a peer that vanished must not hold its place.
         // A socket that refuses either is served all the same.
-        let options = stream.set_nodelay(true).and_then(|()| keep_alive(&stream));
+        let options = stream.set_nodelay(true).and_then(|()| set_options(&stream));
         if let Err(err) = options {
             tracing::debug!(%err, "a client's socket refuses an option");
         }
@@ -94,12 +97,13 @@ impl Accept for TcpListener {
     }
 }
 
-fn keep_alive(stream: &tokio::net::TcpStream) -> io::Result<()> {
+fn set_options(stream: &tokio::net::TcpStream) -> io::Result<()> {
     use rustix::net::sockopt;
     sockopt::set_socket_keepalive(stream, true)?;
     sockopt::set_tcp_keepidle(stream, Duration::from_secs(60))?;
     sockopt::set_tcp_keepintvl(stream, Duration::from_secs(15))?;
     sockopt::set_tcp_keepcnt(stream, 4)?;
+    sockopt::set_socket_send_buffer_size(stream, SEND_BUFFER_BYTES)?;
     Ok(())
 }
 
