@@ -2,26 +2,65 @@
 
 use serde_json::Value;
 
+use crate::model::EventKind;
+
+/// Whether a line has colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// For a file or a pipe.
+    Plain,
+    /// For a terminal.
+    Coloured,
+}
+
 /// The line without its end. What cannot be read as an event is shown as it came.
 #[must_use]
-pub fn line(json: &str) -> String {
+pub fn line(json: &str, style: Style) -> String {
     let Ok(event) = serde_json::from_str::<Value>(json) else { return printable(json) };
-    let kind = text(&event, "/type").unwrap_or("?");
-    let mut words = vec![format!("{:<20} {kind:<17}", text(&event, "/time").map_or("-", to_second))];
-    let path = event.pointer("/cgroup/path").and_then(Value::as_str);
-    words.extend(path.map(str::to_owned));
-    words.extend(text(&event, "/renamed_from").map(|from| format!("(was {from})")));
-    words.extend(victim(&event));
-    words.extend(short(&event, "container", "/container/id"));
-    words.extend(text(&event, "/container/pod/uid").map(|uid| format!("pod={uid}")));
+    let kind = printable(text(&event, "/type").unwrap_or("?"));
+    let time = printable(text(&event, "/time").map_or("-", to_second));
+    let rest = details(&event);
+    match style {
+        Style::Plain => format!("{time:<20} {kind:<17} {rest}"),
+        Style::Coloured => {
+            format!("\x1b[2m{time:<20}\x1b[0m \x1b[{}m{kind:<17}\x1b[0m {rest}", colour(&event, &kind))
+        }
+    }
+}
+
+/// SGR: what needs somebody is red or yellow, what begins green, what ends dim.
+fn colour(event: &Value, kind: &str) -> &'static str {
+    match kind {
+        EventKind::OOM_KILL => "1;31",
+        EventKind::LOST => "33",
+        "agent_started" if text(event, "/reason") == Some("crash") => "33",
+        "agent_started" => "36",
+        "cgroup_created" | "container_started" => "32",
+        _ => "2",
+    }
+}
+
+/// What it is about, in words that name themselves.
+#[must_use]
+pub fn details(event: &Value) -> String {
+    let mut words = Vec::new();
+    words.extend(text(event, "/cgroup/path").map(str::to_owned));
+    words.extend(text(event, "/renamed_from").map(|from| format!("(was {from})")));
+    words.extend(victim(event));
+    words.extend(short(event, "container", "/container/id"));
+    words.extend(text(event, "/container/pod/uid").map(|uid| format!("pod={uid}")));
     for (name, at) in [
         ("version", "/version"),
+        ("reason", "/reason"),
         ("cgroups", "/cgroups"),
         ("records", "/records"),
         ("from_seq", "/from_seq"),
         ("to_seq", "/to_seq"),
     ] {
         words.extend(event.pointer(at).map(|value| format!("{name}={}", bare(value))));
+    }
+    if text(event, "/source") == Some("recovered") {
+        words.push("recovered".to_owned());
     }
     printable(&words.join(" "))
 }
@@ -58,7 +97,7 @@ fn to_second(time: &str) -> &str {
 }
 
 /// Names come from inside containers: none may move the cursor.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let one = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(one).collect()
 }
@@ -90,13 +129,23 @@ mod tests {
             ),
             ("no json", "no json"),
         ] {
-            assert_eq!(line(json), wanted);
+            assert_eq!(line(json, Style::Plain), wanted);
         }
     }
 
     #[test]
+    fn on_a_terminal_the_type_has_a_colour() {
+        let shown = line(r#"{"time":"t","type":"oom_kill","cgroup":{"path":"/\u001b[1m"}}"#, Style::Coloured);
+        assert_eq!(
+            shown,
+            "\x1b[2mt                   \x1b[0m \x1b[1;31moom_kill         \x1b[0m /\\u{1b}[1m"
+        );
+    }
+
+    #[test]
     fn a_name_cannot_drive_the_terminal() {
-        let shown = line(r#"{"type":"oom_kill","victim":{"pid":1,"comm":"\u001b[2J\u009b\n"}}"#);
+        let shown =
+            line(r#"{"type":"oom_kill","victim":{"pid":1,"comm":"\u001b[2J\u009b\n"}}"#, Style::Plain);
         assert!(!shown.contains(char::is_control), "{shown:?}");
         assert!(shown.ends_with(r"comm=\u{1b}[2J\u{9b}\n"), "{shown:?}");
     }

@@ -5,6 +5,7 @@
 
 pub mod catalog;
 pub mod events_json;
+mod explain;
 #[cfg(test)]
 mod fixtures;
 pub mod human;
@@ -12,4 +13,5 @@ mod labels;
 pub mod prometheus;
 pub mod status_json;
 
+pub use explain::explain;
 pub use labels::{LabelSet, LabelSetError, SampleLabel};

@@ -88,7 +88,7 @@ fn one(config: &Config, sink: &SinkConfig) -> Result<Sink, ConfigError> {
         outlet,
         batch_events: sink.batch_events,
         retry: Retry { first: FIRST_PAUSE.min(sink.longest_pause), longest: sink.longest_pause },
-        cursor: Cursor::new(cursors(&config.state_dir), &sink.name),
+        cursor: Cursor::new(&cursors(&config.state_dir), &sink.name),
     })
 }
 

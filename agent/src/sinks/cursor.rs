@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The file: one number, the last event that was delivered.
 #[derive(Clone, Debug)]
@@ -13,7 +13,7 @@ pub struct Cursor {
 impl Cursor {
     /// The cursor of that name below `dir`.
     #[must_use]
-    pub fn new(dir: PathBuf, name: &str) -> Self {
+    pub fn new(dir: &Path, name: &str) -> Self {
         Self { path: dir.join(format!("{name}.seq")) }
     }
 
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn a_number_comes_back_and_nonsense_does_not() {
         let folder = tempfile::tempdir().unwrap();
-        let cursor = Cursor::new(folder.path().join("sinks"), "pager");
+        let cursor = Cursor::new(&folder.path().join("sinks"), "pager");
         assert_eq!(cursor.load(), None);
         for seq in [0, 7, u64::MAX] {
             cursor.save(seq).unwrap();

@@ -81,7 +81,7 @@ fn datagram(line: &Line) -> Vec<u8> {
     let text = String::from_utf8_lossy(&line.json);
     let event: Value = serde_json::from_str(&text).unwrap_or_default();
     let mut out = Vec::new();
-    field(&mut out, "MESSAGE", &human::line(&text));
+    field(&mut out, "MESSAGE", &message(&event));
     field(&mut out, "PRIORITY", priority(line, &event));
     field(&mut out, "SYSLOG_IDENTIFIER", "cgtap");
     for (name, at) in FIELDS {
@@ -93,6 +93,12 @@ fn datagram(line: &Line) -> Vec<u8> {
     }
     field(&mut out, "CGTAP_JSON", &text);
     out
+}
+
+/// The journal has the time.
+fn message(event: &Value) -> String {
+    let kind = event.get("type").and_then(Value::as_str).unwrap_or("event");
+    format!("{} {}", kind.replace('_', " "), human::details(event))
 }
 
 /// As syslog has them: a kill is an error, what is missing or went wrong a warning, the rest a notice of what happens.
