@@ -24,6 +24,7 @@ impl Config {
     /// # Errors
     /// Names the first setting whose value is not allowed, and what is.
     pub fn check(settings: Settings) -> Result<Self, ConfigError> {
+        let (event_log_bytes, event_log_age, event_log_segments) = event_log(&settings)?;
         Ok(Self {
             listen: listen(settings.listen)?,
             host_root: absolute("host_root", settings.host_root, "/")?,
@@ -44,17 +45,9 @@ impl Config {
                 settings.event_memory_records.unwrap_or(32_768),
                 1..=1 << 24,
             )?,
-            event_log_bytes: number(
-                "event_log_bytes",
-                settings.event_log_bytes.unwrap_or(64 << 20),
-                1 << 16..=1 << 40,
-            )?,
-            event_log_age: duration("event_log_age", settings.event_log_age, WEEK, SECOND..=520 * WEEK)?,
-            event_log_segments: number(
-                "event_log_segments",
-                settings.event_log_segments.unwrap_or(16),
-                2..=4096,
-            )?,
+            event_log_bytes,
+            event_log_age,
+            event_log_segments,
             event_sync: settings.event_sync.unwrap_or(EventSync::OomKill),
             tombstone: duration("tombstone", settings.tombstone, 600 * SECOND, Duration::ZERO..=WEEK)?,
             max_tombstones: number("max_tombstones", settings.max_tombstones.unwrap_or(10_000), 0..=1 << 24)?,
@@ -74,6 +67,11 @@ impl Config {
             oom_source: settings.oom_source.unwrap_or(OomChoice::Auto),
             lifecycle_ring_bytes: ring("lifecycle_ring_bytes", settings.lifecycle_ring_bytes, 4 << 20)?,
             oom_ring_bytes: ring("oom_ring_bytes", settings.oom_ring_bytes, 256 << 10)?,
+            pin: match settings.pin {
+                None => None,
+                Some(place) => Some(absolute("pin", Some(place), "")?),
+            },
+            pin_replace: settings.pin_replace.unwrap_or(false),
             max_connections: number("max_connections", settings.max_connections.unwrap_or(256), 1..=65_536)?,
             client_timeout: duration(
                 "client_timeout",
@@ -84,6 +82,17 @@ impl Config {
             sinks: sinks::check(settings.sink.unwrap_or_default())?,
         })
     }
+}
+
+/// How much of the event log is kept on disk: bytes, age, segments.
+fn event_log(settings: &Settings) -> Result<(u64, Duration, u32), ConfigError> {
+    let bytes = settings.event_log_bytes.unwrap_or(64 << 20);
+    let segments = settings.event_log_segments.unwrap_or(16);
+    Ok((
+        number("event_log_bytes", bytes, 1 << 16..=1 << 40)?,
+        duration("event_log_age", settings.event_log_age, WEEK, SECOND..=520 * WEEK)?,
+        number("event_log_segments", segments, 2..=4096)?,
+    ))
 }
 
 fn refused(key: &'static str, given: impl Into<String>, wanted: impl Into<String>) -> ConfigError {

@@ -69,6 +69,10 @@ pub struct Config {
     pub lifecycle_ring_bytes: u32,
     /// The BPF ring for OOM kills: a power of two and whole pages.
     pub oom_ring_bytes: u32,
+    /// Where programs and rings are pinned; absolute.
+    pub pin: Option<PathBuf>,
+    /// Whether what is pinned there and is not this agent's is replaced.
+    pub pin_replace: bool,
     /// Connections at once, all listeners together.
     pub max_connections: usize,
     /// How long a follower of the events may take nothing.

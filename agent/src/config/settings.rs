@@ -97,6 +97,13 @@ pub struct Settings {
     /// Size of the BPF ring for OOM kills [default: 262144]
     #[arg(long, env = "CGTAP_OOM_RING_BYTES", value_name = "BYTES")]
     pub oom_ring_bytes: Option<u32>,
+    /// Keep programs and rings here, on a BPF file system, so that nothing is missed while the agent is replaced
+    #[arg(long, env = "CGTAP_PIN", value_name = "DIR")]
+    pub pin: Option<PathBuf>,
+    /// Replace what is pinned there by another version, with other settings or by others [default: false]
+    #[arg(long, env = "CGTAP_PIN_REPLACE", value_name = "BOOL",
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub pin_replace: Option<bool>,
     /// Connections at once, all listeners together [default: 256]
     #[arg(long, env = "CGTAP_MAX_CONNECTIONS", value_name = "N")]
     pub max_connections: Option<usize>,
@@ -137,6 +144,8 @@ impl Settings {
             oom_source: self.oom_source.or(lower.oom_source),
             lifecycle_ring_bytes: self.lifecycle_ring_bytes.or(lower.lifecycle_ring_bytes),
             oom_ring_bytes: self.oom_ring_bytes.or(lower.oom_ring_bytes),
+            pin: self.pin.or(lower.pin),
+            pin_replace: self.pin_replace.or(lower.pin_replace),
             max_connections: self.max_connections.or(lower.max_connections),
             client_timeout: self.client_timeout.or(lower.client_timeout),
             sink: self.sink.or(lower.sink),

@@ -55,6 +55,8 @@ fn the_defaults_need_no_file() {
         oom_source: OomChoice::Auto,
         lifecycle_ring_bytes: 4_194_304,
         oom_ring_bytes: 262_144,
+        pin: None,
+        pin_replace: false,
         max_connections: 256,
         client_timeout: secs(600),
         sinks: vec![],
@@ -88,6 +90,8 @@ lifecycle_source = "tp_btf"
 oom_source = "none"
 lifecycle_ring_bytes = 65536
 oom_ring_bytes = 131072
+pin = "/sys/fs/bpf/c"
+pin_replace = true
 max_connections = 7
 client_timeout = "5s"
 "#;
@@ -120,6 +124,8 @@ fn every_key_of_the_file_counts() {
         oom_source: OomChoice::None,
         lifecycle_ring_bytes: 65_536,
         oom_ring_bytes: 131_072,
+        pin: Some("/sys/fs/bpf/c".into()),
+        pin_replace: true,
         max_connections: 7,
         client_timeout: secs(5),
         sinks: vec![],
@@ -154,6 +160,8 @@ fn every_flag_wins_over_the_file() {
         ("oom-source", "tp_btf"),
         ("lifecycle-ring-bytes", "262144"),
         ("oom-ring-bytes", "65536"),
+        ("pin", "/p"),
+        ("pin-replace", "false"),
         ("max-connections", "9"),
         ("client-timeout", "9s"),
     ] {
@@ -215,6 +223,7 @@ fn a_bad_value_is_refused_by_name() {
         (&["--event-log-segments=1"], &["--event-log-segments", "2 to 4096"]),
         (&["--event-sync=some"], &["--event-sync", "all, oom_kill, none"]),
         (&["--client-timeout=0s"], &["--client-timeout", "1s to"]),
+        (&["--pin=x"], &["--pin", "absolute"]),
         (&["--max-connections=0"], &["--max-connections", "1 to 65536"]),
         (&["--max-open-files=2147483648"], &["--max-open-files", "0 to 1073741824"]),
         (&["--lifecycle-ring-bytes=5000"], &["--lifecycle-ring-bytes", "5000", "power of two"]),

@@ -1,7 +1,6 @@
 //! What the programs count, read from their per-CPU map.
 
-use aya::Ebpf;
-use aya::maps::{MapData, PerCpuArray};
+use aya::maps::{Map, MapData, PerCpuArray};
 use cgtap_abi::Counters;
 
 use super::KernelError;
@@ -14,8 +13,7 @@ pub struct CounterReader {
 }
 
 impl CounterReader {
-    pub(super) fn new(programs: &mut Ebpf) -> Result<Self, KernelError> {
-        let map = programs.take_map("COUNTERS").ok_or_else(|| KernelError::Bpf("no map COUNTERS".into()))?;
+    pub(super) fn new(map: Map) -> Result<Self, KernelError> {
         Ok(Self { map: PerCpuArray::try_from(map).map_err(bpf)? })
     }
 

@@ -9,14 +9,11 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use aya::Ebpf;
 use aya::maps::perf::{PerfEvent, PerfEventArrayBuffer};
-use aya::maps::{Map, MapData, PerfEventArray, RingBuf};
+use aya::maps::{MapData, PerfEventArray, RingBuf};
 use aya::util::online_cpus;
 
-use super::KernelError;
 use super::decode;
-use super::error::bpf;
 use crate::model::CgroupKey;
 
 /// Room for some seventy exits on one CPU while its thread does not get to run.
@@ -69,10 +66,8 @@ impl AsFd for ExitFeed {
     }
 }
 
-/// Takes the maps from the programs. A CPU whose buffer cannot be had is served by the ring.
-pub(super) fn feeds(programs: &mut Ebpf) -> Result<Vec<ExitFeed>, KernelError> {
-    let ring = RingBuf::try_from(take(programs, "EXITS")?).map_err(bpf)?;
-    let mut buffers = PerfEventArray::try_from(take(programs, "CPU_EXITS")?).map_err(bpf)?;
+/// The feeds of these maps. A CPU whose buffer cannot be had is served by the ring.
+pub(super) fn feeds(ring: RingBuf<MapData>, mut buffers: PerfEventArray<MapData>) -> Vec<ExitFeed> {
     let mut feeds = vec![ExitFeed { cpu: None, records: Records::Ring(ring) }];
     let cpus = online_cpus().unwrap_or_else(|(path, error)| {
         tracing::debug!(path, %error, "the CPUs are not known; the ring serves");
@@ -87,11 +82,7 @@ pub(super) fn feeds(programs: &mut Ebpf) -> Result<Vec<ExitFeed>, KernelError> {
             }
         }
     }
-    Ok(feeds)
-}
-
-fn take(programs: &mut Ebpf, name: &str) -> Result<Map, KernelError> {
-    programs.take_map(name).ok_or_else(|| KernelError::Bpf(format!("the object has no map {name}")))
+    feeds
 }
 
 /// Lets the calling thread run on this CPU alone.

@@ -1,21 +1,21 @@
 //! Tries the plan and keeps what the kernel accepts.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use aya::maps::{MapData, RingBuf};
-use aya::programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, ProgramError, TracePoint};
+use aya::maps::{Map, MapData, PerfEventArray, RingBuf};
 use aya::{Btf, Ebpf, EbpfLoader, Endianness};
-use cgtap_abi::{ABSENT, Layout, StructLayout};
+use cgtap_abi::{ABSENT, Layout};
 
+use super::attach::{Held, attach_first_accepted, pin};
 use super::counters::CounterReader;
 use super::error::bpf;
 use super::exits::{self, ExitFeed};
-use super::plan::{self, Attempt, HookPlan, Plan};
-use super::probe::{EXIT_ENTRY, VMLINUX};
+use super::pin::{self, PinError, Pins};
+use super::plan::{Attempt, HookPlan, Plan, Wishes};
+use super::probe::VMLINUX;
 use super::ring::{LifecycleRing, OomRing};
-use super::{KernelError, heap, perf, program_log, self_check};
+use super::{KernelError, heap, program_log, self_check};
 use crate::model::{CgroupKey, Hook, HookCounters, HookStatus, Source};
 
 /// The object that `cargo xtask ebpf` builds; the test command proves that it is what the source builds to.
@@ -56,20 +56,60 @@ impl Attached {
 #[derive(Default)]
 pub struct Guard {
     _programs: Option<Ebpf>,
-    _events: Vec<OwnedFd>,
+    _held: Vec<Held>,
+    /// Another agent must not read what is pinned before this one ends.
+    _pins: Option<Pins>,
 }
 
-/// Loads and attaches what the plan says. Never fails: what the kernel refuses is in `hooks`.
+/// Takes over what an agent before has left pinned: rings with what has happened since, and programs that go on.
+///
+/// Must run inside a tokio runtime with I/O enabled.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn adopt(pins: Pins) -> Result<Attached, KernelError> {
+    let pinned = pins.pinned()?;
+    let ring = |name: &str| RingBuf::try_from(pinned.map(name)?).map_err(bpf);
+    let (lifecycle, oom) = (ring("LIFECYCLE")?, ring("OOM")?);
+    let exits =
+        exits::feeds(ring("EXITS")?, PerfEventArray::try_from(pinned.map("CPU_EXITS")?).map_err(bpf)?);
+    let counters = CounterReader::new(pinned.map("COUNTERS")?)?;
+    let rung = |hook: Hook| pinned.links.iter().find(|(known, _)| *known == hook).map(|(_, source)| *source);
+    let hooks: Vec<HookStatus> = Hook::ALL
+        .into_iter()
+        .map(|hook| HookStatus {
+            hook,
+            rung: rung(hook),
+            refused: Vec::new(),
+            counters: HookCounters::default(),
+        })
+        .collect();
+    let guard = Guard { _programs: None, _held: Vec::new(), _pins: Some(pins) };
+    let attached = assemble(&hooks, (lifecycle, oom, exits), counters, guard)?;
+    Ok(Attached { hooks, ..attached })
+}
+
+/// The place of pins for what these wishes lead to.
+///
+/// # Errors
+/// It cannot be used: see [`Pins::open`].
+pub fn pins(place: &Path, wishes: Wishes, replace: bool) -> Result<Pins, PinError> {
+    // A debug build has programs that speak.
+    let attached = format!("{wishes:?} {}", cfg!(debug_assertions));
+    Pins::open(place, &attached, OBJECT, replace)
+}
+
+/// Loads and attaches what the plan says, and pins it where that is wanted. Never fails: what the kernel refuses is in `hooks`.
 ///
 /// Must run inside a tokio runtime with I/O enabled. `own_cgroup` is the memory cgroup of the agent itself, where it is
 /// known: the layout of tasks is tried on it.
 #[must_use]
-pub fn load(plan: &Plan, sizes: RingSizes, own_cgroup: Option<CgroupKey>) -> Attached {
+pub fn load(plan: &Plan, sizes: RingSizes, own_cgroup: Option<CgroupKey>, pins: Option<Pins>) -> Attached {
     let mut hooks: Vec<HookStatus> = plan.hooks.iter().map(initial_status).collect();
     if plan.hooks.iter().all(|hook| hook.attempts.is_empty()) {
         return Attached::nothing(hooks);
     }
-    let loaded = try_load(plan, sizes, own_cgroup, &mut hooks);
+    let loaded = try_load(plan, sizes, own_cgroup, pins, &mut hooks);
     heap::give_back();
     match loaded {
         Ok(attached) => Attached { hooks, ..attached },
@@ -96,6 +136,7 @@ fn try_load(
     plan: &Plan,
     sizes: RingSizes,
     own_cgroup: Option<CgroupKey>,
+    pins: Option<Pins>,
     hooks: &mut [HookStatus],
 ) -> Result<Attached, KernelError> {
     let btf = kernel_btf(plan);
@@ -117,29 +158,48 @@ fn try_load(
     if cfg!(debug_assertions) {
         program_log::follow(&mut programs);
     }
+    if let Some(pins) = &pins {
+        pin_maps(pins, &programs);
+    }
     // The rings exist before the first program runs, so nothing that it says is missed.
     let lifecycle = ring(&mut programs, "LIFECYCLE")?;
     let oom = ring(&mut programs, "OOM")?;
-    let exits = exits::feeds(&mut programs)?;
-    let counters = CounterReader::new(&mut programs)?;
-    let mut events = Vec::new();
+    let exits = RingBuf::try_from(take_map(&mut programs, "EXITS")?).map_err(bpf)?;
+    let buffers = PerfEventArray::try_from(take_map(&mut programs, "CPU_EXITS")?).map_err(bpf)?;
+    let exits = exits::feeds(exits, buffers);
+    let counters = CounterReader::new(take_map(&mut programs, "COUNTERS")?)?;
+    let mut held = Vec::new();
     // Decisions first: a mark that comes without one is of a process that was dying already.
     let (entries, marks): (Vec<_>, Vec<_>) =
         plan.hooks.iter().zip(hooks.iter_mut()).partition(|(plan, _)| !plan.hook.is_tracepoint());
     let mut decided = !plan.needs_decisions;
     for (hook, status) in entries {
-        attach_first_accepted(&mut programs, (&btf, &layout.structs), hook, status, &mut events);
+        attach_first_accepted(&mut programs, (&btf, &layout.structs), hook, status, &mut held);
         decided |= status.rung.is_some();
     }
     for (hook, status) in marks {
         if hook.hook == Hook::MarkVictim && !decided {
             status.refused.push("its decisions are wanted, and they cannot be had".into());
         } else {
-            attach_first_accepted(&mut programs, (&btf, &layout.structs), hook, status, &mut events);
+            attach_first_accepted(&mut programs, (&btf, &layout.structs), hook, status, &mut held);
         }
     }
-    let guard = Guard { _programs: Some(programs), _events: events };
+    let held = match &pins {
+        Some(pins) => pin(pins, held),
+        None => held.into_iter().map(|(_, _, held)| held).collect(),
+    };
+    let guard = Guard { _programs: Some(programs), _held: held, _pins: pins };
     assemble(hooks, (lifecycle, oom, exits), counters, guard)
+}
+
+fn pin_maps(pins: &Pins, programs: &Ebpf) {
+    for name in pin::MAPS {
+        let Some(map) = programs.map(name) else { continue };
+        if let Err(error) = pins.pin_map(name, map) {
+            tracing::error!(%error, "nothing is pinned");
+            return pins.give_up();
+        }
+    }
 }
 
 fn parse_object(
@@ -195,95 +255,12 @@ fn assemble(
     Ok(Attached { lifecycle, oom, exits, hooks: Vec::new(), counters: Some(counters), guard })
 }
 
-fn attach_first_accepted(
-    programs: &mut Ebpf,
-    (btf, layout): (&Result<Btf, KernelError>, &StructLayout),
-    plan: &HookPlan,
-    status: &mut HookStatus,
-    events: &mut Vec<OwnedFd>,
-) {
-    for attempt in &plan.attempts {
-        // The plan was made before the layout was tried.
-        let holds = match attempt {
-            Attempt::TpBtf | Attempt::Fentry if plan.hook.is_tracepoint() => {
-                plan::typed_needs(plan.hook, layout)
-            }
-            Attempt::TpBtf | Attempt::Fentry | Attempt::Kprobe => plan::decisions_need(layout),
-            Attempt::Tracepoint { .. } => Ok(()),
-        };
-        let holds = holds.map_err(KernelError::Bpf);
-        match holds.and_then(|()| attach(programs, btf, plan.hook, *attempt)) {
-            Ok(event) => {
-                events.extend(event);
-                status.rung = Some(attempt.source());
-                return;
-            }
-            Err(error) => status.refused.push(format!("{}: {error}", attempt.source().as_str())),
-        }
-    }
-}
-
-fn attach(
-    programs: &mut Ebpf,
-    btf: &Result<Btf, KernelError>,
-    hook: Hook,
-    attempt: Attempt,
-) -> Result<Option<OwnedFd>, KernelError> {
-    let name = hook.tracepoint();
-    let btf = || btf.as_ref().map_err(|error| KernelError::Bpf(error.to_string()));
-    match attempt {
-        Attempt::TpBtf => {
-            let program: &mut BtfTracePoint = find(programs, &format!("{name}_btf"))?;
-            program.load(name, btf()?).map_err(bpf)?;
-            program.attach().map_err(bpf)?;
-            Ok(None)
-        }
-        Attempt::Fentry if hook == Hook::SchedProcessExit => {
-            let entry: &mut FEntry = find(programs, &format!("{name}_fentry"))?;
-            entry.load(EXIT_ENTRY, btf()?).map_err(bpf)?;
-            entry.attach().map_err(bpf)?;
-            Ok(None)
-        }
-        Attempt::Fentry => {
-            let exit: &mut FExit = find(programs, &format!("{name}_fexit"))?;
-            exit.load(name, btf()?).map_err(bpf)?;
-            exit.attach().map_err(bpf)?;
-            let entry: &mut FEntry = find(programs, &format!("{name}_fentry"))?;
-            entry.load(name, btf()?).map_err(bpf)?;
-            entry.attach().map_err(bpf)?;
-            Ok(None)
-        }
-        Attempt::Kprobe => {
-            for form in ["kretprobe", "kprobe"] {
-                let program: &mut KProbe = find(programs, &format!("{name}_{form}"))?;
-                program.load().map_err(bpf)?;
-                program.attach(name, 0).map_err(bpf)?;
-            }
-            Ok(None)
-        }
-        Attempt::Tracepoint { id } => {
-            let program: &mut TracePoint = find(programs, name)?;
-            program.load().map_err(bpf)?;
-            let fd = program.fd().map_err(bpf)?;
-            let event = perf::attach(id, fd.as_fd());
-            Ok(Some(event.map_err(|source| KernelError::Io { path: "perf event".into(), source })?))
-        }
-    }
-}
-
-/// A program of the object, as the kind that it is.
-fn find<'a, P>(programs: &'a mut Ebpf, name: &str) -> Result<&'a mut P, KernelError>
-where
-    &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
-{
-    let missing = || KernelError::Bpf(format!("the object has no program {name}"));
-    programs.program_mut(name).ok_or_else(missing)?.try_into().map_err(bpf)
-}
-
 fn ring(programs: &mut Ebpf, name: &str) -> Result<RingBuf<MapData>, KernelError> {
-    let map =
-        programs.take_map(name).ok_or_else(|| KernelError::Bpf(format!("the object has no map {name}")))?;
-    RingBuf::try_from(map).map_err(bpf)
+    RingBuf::try_from(take_map(programs, name)?).map_err(bpf)
+}
+
+fn take_map(programs: &mut Ebpf, name: &str) -> Result<Map, KernelError> {
+    programs.take_map(name).ok_or_else(|| KernelError::Bpf(format!("the object has no map {name}")))
 }
 
 #[cfg(test)]
@@ -293,6 +270,7 @@ mod tests {
     use cgtap_abi::{StructLayout, TraceLayout};
 
     use super::*;
+    use crate::kernel::plan;
 
     /// With every member that a lifecycle program needs.
     fn known() -> StructLayout {

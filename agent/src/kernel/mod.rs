@@ -8,6 +8,7 @@
 //! - `ring` reads, `decode` turns records into the model, `sequence` notices gaps.
 //! - `exits` reads where a cgroup's last task begins to exit, CPU by CPU.
 //! - `handle` finds a cgroup's path by its id.
+//! - `pin` lets programs and rings outlive the agent.
 //! - `priority` lets a thread go first.
 //! - `heap` gives back the memory that all this took.
 //!
@@ -17,6 +18,7 @@
     reason = "the sole home of unsafe in the agent: perf events, mapped kernel memory by aya, and the C library's heap"
 )]
 
+mod attach;
 pub(crate) mod btf;
 pub(crate) mod clock;
 mod counters;
@@ -29,6 +31,7 @@ mod heap;
 mod load;
 pub(crate) mod offsets;
 mod perf;
+mod pin;
 mod plan;
 mod priority;
 pub(crate) mod probe;
@@ -45,7 +48,8 @@ pub use error::KernelError;
 pub use exits::{ExitFeed, stay_on};
 pub use handle::Paths;
 pub use heap::{give_back, limit_heaps};
-pub use load::{Attached, Guard, RingSizes, load};
+pub use load::{Attached, Guard, RingSizes, adopt, load, pins};
+pub use pin::{PinError, Pins};
 pub use plan::{HookPlan, Plan, Wish, Wishes, plan};
 pub use priority::go_first;
 pub use probe::{Facts, probe};

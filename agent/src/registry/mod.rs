@@ -13,6 +13,7 @@
 //! exactly once, whichever way it came.
 
 mod change;
+mod known;
 mod rename;
 mod tombstones;
 mod walk;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use change::{Change, ChangeKind};
+pub use known::KnownCgroup;
 pub use tombstones::Tombstone;
 pub use walk::{WalkMark, Walked};
 
@@ -72,17 +74,6 @@ impl Cgroup {
     pub fn may_run(&self) -> bool {
         self.running != Some(false) && !self.looked_empty
     }
-}
-
-/// What one agent tells the next of a cgroup.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KnownCgroup {
-    /// Its path.
-    pub path: CgroupPath,
-    /// Its directories, the one that users are told of first.
-    pub members: Vec<CgroupKey>,
-    /// Whether processes ran in it; not always known.
-    pub running: Option<bool>,
 }
 
 /// All cgroups.
@@ -144,29 +135,6 @@ impl Registry {
     /// Whether something was seen that only a walk can settle. Asking takes the flag back.
     pub fn take_needs_walk(&mut self) -> bool {
         std::mem::take(&mut self.needs_walk)
-    }
-
-    /// Takes over what the agent before knew, before anything else is applied. What a walk does not find of it went
-    /// meanwhile.
-    pub fn restore(&mut self, known: impl IntoIterator<Item = KnownCgroup>) {
-        for KnownCgroup { path, members, running } in known {
-            for key in members {
-                self.add(key, path.clone(), false, None, &mut Vec::new());
-            }
-            if let Some(cgroup) = self.cgroups.get_mut(&path) {
-                cgroup.running = running;
-            }
-        }
-    }
-
-    /// What an agent after this one has to know of the cgroups.
-    pub fn known(&self) -> impl Iterator<Item = KnownCgroup> {
-        let whole = |members: &[CgroupKey]| {
-            !members.iter().any(|key| self.nodes.get(key).is_some_and(|n| n.path_cut))
-        };
-        self.cgroups.iter().filter(move |(_, cgroup)| whole(&cgroup.members)).map(|(path, cgroup)| {
-            KnownCgroup { path: path.clone(), members: cgroup.members.clone(), running: cgroup.running }
-        })
     }
 
     /// Applies a kernel event.

@@ -19,6 +19,7 @@ use super::walks::Walks;
 use crate::config::{Config, ConfigError};
 use crate::export::prometheus::{ExpositionOptions, exposition_in_chunks, negotiate};
 use crate::files::{CgroupReader, FilesError, HostRoot};
+use crate::kernel::{KernelError, PinError};
 use crate::model::{MetricSets, Status};
 use crate::serve::{self, BindError, BoxFuture, Counters, Exposition, Limits, Readiness, Services, Shutdown};
 use crate::snapshot::{Collector, Snapshots};
@@ -35,6 +36,12 @@ pub enum RunError {
     /// An address that is taken.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A place for pins that cannot be used.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// What an agent before has pinned cannot be opened.
+    #[error("what is pinned cannot be taken over: {0}; wanted: --pin-replace to begin anew")]
+    Adopt(#[from] KernelError),
     /// Another agent writes there.
     #[error("--state-dir {}: another cgtap writes there; wanted: a directory of its own for each", dir.display())]
     StateDirTaken {
@@ -68,7 +75,7 @@ impl RunError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Bind(_) | Self::StateDirTaken { .. } => 2,
+            Self::Config(_) | Self::Bind(_) | Self::StateDirTaken { .. } | Self::Pin(_) => 2,
             _ => 1,
         }
     }

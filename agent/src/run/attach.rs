@@ -9,7 +9,7 @@ use super::core::Core;
 use super::cross_check::CrossCheck;
 use super::fill_in::FillIn;
 use super::finals::Finals;
-use super::history::Begun;
+use super::history::{Accounted, Begun};
 use super::kills::Kills;
 use super::lifecycle::{LifecycleFeed, RingFeed, TreeFeed};
 use super::offers;
@@ -21,7 +21,7 @@ use super::state::{FinalCounts, State};
 use super::walks::Walks;
 use crate::config::{Config, LifecycleChoice};
 use crate::files::{self, HostRoot};
-use crate::kernel::{self, Attached, Paths, RingSizes};
+use crate::kernel::{self, Attached, Facts, Paths, Pins, RingSizes};
 use crate::model::{Hierarchy, Hook, Source};
 use crate::registry::Registry;
 use crate::snapshot::Snapshots;
@@ -37,6 +37,8 @@ pub(super) struct CoreParts {
     saver: Saver,
     has_history: bool,
     recovery: Recovery,
+    /// What an agent before has told of drops that the programs have counted.
+    told_drops: [u64; Hook::ALL.len()],
 }
 
 /// Finds the hierarchies and attaches the programs. Must come before the first walk.
@@ -49,24 +51,11 @@ pub(super) fn attach(
     let host = HostRoot::new(&config.host_root);
     let cgroups = |source| RunError::Cgroups { host_root: config.host_root.display().to_string(), source };
     let hierarchies: Arc<[_]> = files::hierarchies(&host).map_err(cgroups)?.into();
-    let facts = kernel::probe(&config.host_root);
-    let plan = kernel::plan(&facts, settings::wishes(config));
-    let sizes = RingSizes { lifecycle_bytes: config.lifecycle_ring_bytes, oom_bytes: config.oom_ring_bytes };
-    let Attached { lifecycle, oom, exits, hooks, counters, guard } =
-        kernel::load(&plan, sizes, files::own_memory_cgroup(&host, &hierarchies));
+    let Programs { attached, facts, adopts } = programs(config, &host, &hierarchies)?;
+    let Attached { lifecycle, oom, exits, hooks, counters, guard } = attached;
     // After the programs are attached: what they see and the kernel counts begins together, unless it goes on.
-    let kernel_kills = files::oom_kills(&host).ok().flatten();
-    let accounted = history.kills.as_ref();
-    let expected = accounted.map(|kills| kills.kernel_kills + kills.told).or(kernel_kills);
-    let recovering =
-        kernel_kills.zip(expected).map_or(0, |(kernel, expected)| kernel.saturating_sub(expected));
-    if recovering > 0 {
-        tracing::info!(kills = recovering, "the kernel has killed processes for memory while no agent ran");
-    }
-    let cross = kernel_kills.and(expected).map(|expected| Mutex::new(CrossCheck::new(expected)));
-    let log_after = accounted.and_then(|kills| kills.log_sequence).unwrap_or(u64::MAX);
-    let told = accounted.into_iter().flat_map(|kills| kills.tgids.iter().copied());
-    let recovery = Recovery::new(recovering, told);
+    let KillsBefore { cross, recovery, log_after } = kills_before(&host, history.kills.as_ref(), adopts);
+    let told_drops = if adopts { history.told_drops } else { Default::default() };
     let has_bpf = oom.is_some();
     let (tree, tree_refused) = tree(config, &hierarchies, lifecycle.is_some());
     let hierarchies_of_oom = hierarchies.clone();
@@ -103,8 +92,63 @@ pub(super) fn attach(
         cross,
         alive: AtomicBool::new(false),
     };
-    let parts = CoreParts { lifecycle, tree, oom, exits, guard, fallback, saver, has_history, recovery };
+    let parts =
+        CoreParts { lifecycle, tree, oom, exits, guard, fallback, saver, has_history, recovery, told_drops };
     Ok((Arc::new(state), parts))
+}
+
+/// What was attached, and by which facts.
+struct Programs {
+    attached: Attached,
+    facts: Facts,
+    /// Whether it is an agent's before.
+    adopts: bool,
+}
+
+fn programs(config: &Config, host: &HostRoot, hierarchies: &[Hierarchy]) -> Result<Programs, RunError> {
+    let wishes = settings::wishes(config);
+    let place = config.pin.as_ref();
+    let pins = place.map(|place| kernel::pins(place, wishes, config.pin_replace)).transpose()?;
+    let adopts = pins.as_ref().is_some_and(Pins::is_whole);
+    let facts = kernel::probe(&config.host_root);
+    let attached = match pins {
+        Some(pins) if adopts => {
+            tracing::info!("programs and rings of the agent before are taken over");
+            kernel::adopt(pins)?
+        }
+        pins => {
+            let plan = kernel::plan(&facts, wishes);
+            let sizes =
+                RingSizes { lifecycle_bytes: config.lifecycle_ring_bytes, oom_bytes: config.oom_ring_bytes };
+            kernel::load(&plan, sizes, files::own_memory_cgroup(host, hierarchies), pins)
+        }
+    };
+    Ok(Programs { attached, facts, adopts })
+}
+
+/// Kills of the time before this agent.
+struct KillsBefore {
+    cross: Option<Mutex<CrossCheck>>,
+    recovery: Recovery,
+    /// Where the kernel log begins to be of interest.
+    log_after: u64,
+}
+
+fn kills_before(host: &HostRoot, accounted: Option<&Accounted>, adopts: bool) -> KillsBefore {
+    let counted = files::oom_kills(host).ok().flatten();
+    let expected = accounted.map(|kills| kills.kernel_kills + kills.told).or(counted);
+    // Rings of an agent before have theirs.
+    let missing = counted.zip(expected).filter(|_| !adopts);
+    let missing = missing.map_or(0, |(counted, expected)| counted.saturating_sub(expected));
+    if missing > 0 {
+        tracing::info!(kills = missing, "the kernel has killed processes for memory while no agent ran");
+    }
+    let told = accounted.into_iter().flat_map(|kills| kills.tgids.iter().copied());
+    KillsBefore {
+        cross: counted.and(expected).map(|expected| Mutex::new(CrossCheck::new(expected))),
+        recovery: Recovery::new(missing, told),
+        log_after: accounted.and_then(|kills| kills.log_sequence).unwrap_or(u64::MAX),
+    }
 }
 
 /// One line per ladder says which rung serves, and why no better one does.
@@ -202,7 +246,7 @@ pub(super) fn core(
         recovery: parts.recovery,
         snapshots,
         has_history: parts.has_history,
-        told_drops: [0; Hook::ALL.len()],
+        told_drops: parts.told_drops,
         _guard: parts.guard,
     })
 }

@@ -147,6 +147,7 @@ impl Core {
                 self.append_change(change, None);
             }
         }
+        self.saver.told_drops(&self.told_drops);
         let (events, cgroups) = (self.state.events.clone(), self.cgroups_to_save());
         let saver = self.saver;
         let saved = tokio::task::spawn_blocking(move || {
@@ -256,6 +257,7 @@ impl Core {
         self.check_drops();
         self.cross_check();
         self.state.events.serve_overdue(DISK_PATIENCE);
+        self.saver.told_drops(&self.told_drops);
         self.saver.check().await;
         let cgroups = self.saver.wants_cgroups().then(|| self.cgroups_to_save());
         self.saver.save(cgroups);

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::events::EventLog;
 use crate::export::events_json::write_event;
 use crate::files::{self, HostRoot};
-use crate::model::{CgroupKey, CgroupPath, EventKind, HierarchyId, Machine, StartReason};
+use crate::model::{CgroupKey, CgroupPath, EventKind, HierarchyId, Hook, Machine, StartReason};
 use crate::registry::KnownCgroup;
 
 /// The log and what was before, at the beginning of an agent.
@@ -51,7 +51,8 @@ pub(super) fn begin(config: &Config) -> Result<Begun, RunError> {
             log_sequence: None,
         }),
     };
-    let agent = SavedAgent { boot_id, running: true, settled };
+    let told_drops = history.told_drops.to_vec();
+    let agent = SavedAgent { boot_id, running: true, settled, told_drops };
     let mut saver = Saver::new(dir, events.clone(), agent);
     saver.note_start();
     Ok(Begun { events, history, machine, saver })
@@ -86,6 +87,8 @@ pub(super) struct History {
     pub(super) totals: KillTotals,
     /// What the log accounts for of this boot's kills; `None` when nobody watched them before.
     pub(super) kills: Option<Accounted>,
+    /// What was told as lost of what programs have dropped that are still attached.
+    pub(super) told_drops: [u64; Hook::ALL.len()],
 }
 
 /// Kills of this boot that the log tells of.
@@ -125,12 +128,18 @@ impl History {
                 "a part of the event log is gone; what it told of is not known any more"
             );
         }
-        let watched = agent.is_some_and(|agent| agent.settled.is_some() || agent.boot_id != boot_id);
+        let watched = agent.as_ref().is_some_and(|agent| agent.settled.is_some() || agent.boot_id != boot_id);
+        let mut told_drops = [0; Hook::ALL.len()];
+        let saved = agent.as_ref().map(|agent| agent.told_drops.as_slice()).unwrap_or_default();
+        for (told, saved) in told_drops.iter_mut().zip(saved) {
+            *told = *saved;
+        }
         Self {
             reason,
             cgroups: is_known.then(|| replay.cgroups.into_values().collect()),
             totals: replay.totals,
             kills: watched.then_some(replay.accounted),
+            told_drops,
         }
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct SavedAgent {
     /// Whether it has not ended in order.
     pub(super) running: bool,
     pub(super) settled: Option<Settled>,
+    /// Of what the programs have dropped so many were told as lost, per hook.
+    pub(super) told_drops: Vec<u64>,
 }
 
 /// At this point the log told of all OOM kills that the kernel had counted.
@@ -187,7 +189,7 @@ mod tests {
         let dir = StateDir::lock(&folder.path().join("made")).unwrap();
         assert_eq!((dir.agent(), dir.cgroups()), (None, None));
         let settled = Some(Settled { kernel_kills: 3, seq: 9, log_sequence: Some(7) });
-        let agent = SavedAgent { boot_id: "b".to_owned(), running: true, settled };
+        let agent = SavedAgent { boot_id: "b".to_owned(), running: true, settled, told_drops: vec![1, 2] };
         dir.save_agent(&agent).unwrap();
         let known = KnownCgroup {
             path: CgroupPath::from_bytes(b"/a\xff"),

@@ -59,6 +59,14 @@ impl Saver {
         }
     }
 
+    /// So much of what the programs have dropped was told.
+    pub(super) fn told_drops(&mut self, told: &[u64]) {
+        if self.agent.told_drops != told {
+            self.agent.told_drops = told.to_vec();
+            self.is_saved = false;
+        }
+    }
+
     /// Whether the saved cgroups are so old that a start would have much to read.
     pub(super) fn wants_cgroups(&self) -> bool {
         let behind = |seq: u64| self.events.last_seq().saturating_sub(seq) > RECORDS_BEHIND;

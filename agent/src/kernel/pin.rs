@@ -1,0 +1,262 @@
+//! Programs and rings that outlive the agent, pinned in bpffs, so that nothing is missed while it is replaced.
+//!
+//! ```text
+//! PIN/cgtap-<key>/LIFECYCLE ...       the maps that the agent reads
+//! PIN/cgtap-<key>/link-<hook>-<rung>-<n>   what keeps a program attached
+//! PIN/cgtap-<key>/whole               a directory, made last: without it a crash came between
+//! ```
+//! The key is a hash of the object and of the settings that decide what is attached: an agent adopts what it would have
+//! made itself, and nothing else. Names in bpffs may not have a dot.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use aya::maps::{Map, MapData};
+use aya::programs::links::{FdLink, PinnedLink};
+use rustix::fs::{FlockOperation, flock, statfs};
+use rustix::io::Errno;
+use sha2::{Digest, Sha256};
+
+use super::KernelError;
+use super::error::bpf;
+use crate::model::{Hook, Source};
+
+/// `BPF_FS_MAGIC` (`include/uapi/linux/magic.h`).
+const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
+const PREFIX: &str = "cgtap-";
+const WHOLE: &str = "whole";
+/// An agent that ends gives the pins back within this.
+const LOCK_WITHIN: Duration = Duration::from_secs(5);
+
+/// The maps that the agent reads, by their names in the object.
+pub(super) const MAPS: [&str; 5] = ["LIFECYCLE", "OOM", "EXITS", "CPU_EXITS", "COUNTERS"];
+
+/// Why a place for pins is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum PinError {
+    /// It is not what it must be.
+    #[error("--pin {}: {why}", path.display())]
+    Refused {
+        /// The place.
+        path: PathBuf,
+        /// What it is and what was wanted.
+        why: String,
+    },
+    /// The system refused.
+    #[error("--pin {}: {source}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A place for pins that is ours alone.
+#[derive(Debug)]
+pub struct Pins {
+    /// Where this agent's own are, or will be.
+    dir: PathBuf,
+    /// Whether they are there, from an agent before.
+    is_whole: bool,
+    _lock: File,
+}
+
+/// What is pinned there.
+pub(super) struct Pinned {
+    maps: Vec<(&'static str, PathBuf)>,
+    /// Hook and rung of each link.
+    pub(super) links: Vec<(Hook, Source)>,
+}
+
+impl Pins {
+    /// Takes the place: makes the directory, waits for an agent that is about to end, and looks at what is there.
+    ///
+    /// `attached` says what decides what is attached, beside the object itself. With `replace` what is there and is not this
+    /// agent's goes.
+    ///
+    /// # Errors
+    /// It is not on bpffs, another agent uses it, or there is something else and `replace` is not set.
+    pub fn open(place: &Path, attached: &str, object: &[u8], replace: bool) -> Result<Self, PinError> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source: io::Error| PinError::Io { path, source }
+        };
+        let refused = |why: String| PinError::Refused { path: place.to_owned(), why };
+        let made = fs::create_dir_all(place).map_err(io(place));
+        let file = made.and_then(|()| File::open(place).map_err(io(place)))?;
+        let kind = statfs(place).map_err(|errno| io(place)(errno.into()))?.f_type;
+        if u64::try_from(kind).ok().map(|kind| kind & 0xffff_ffff) != Some(BPF_FS_MAGIC) {
+            return Err(refused("is not on a BPF file system; wanted: mount -t bpf bpf /sys/fs/bpf".into()));
+        }
+        if is_mount(place).map_err(io(place))? {
+            return Err(refused(
+                "is a whole file system; wanted: a directory of cgtap's own below it".into(),
+            ));
+        }
+        lock(&file, place)?;
+        let dir = place.join(format!("{PREFIX}{}", key(attached, object)));
+        let mut others = Vec::new();
+        for entry in fs::read_dir(place).map_err(io(place))? {
+            let path = entry.map_err(io(place))?.path();
+            if path != dir {
+                others.push(path);
+            }
+        }
+        if let Some(first) = others.first().filter(|_| !replace) {
+            let name = first.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let whose = if name.starts_with(PREFIX) {
+                "pinned by another version of cgtap, or with other settings"
+            } else {
+                "not pinned by cgtap"
+            };
+            return Err(refused(format!(
+                "{name} is {whose}; wanted: --pin-replace to replace it, or another place"
+            )));
+        }
+        for other in others {
+            tracing::warn!(path = %other.display(), "what was pinned there is replaced");
+            remove(&other).map_err(io(&other))?;
+        }
+        let is_whole = dir.join(WHOLE).exists();
+        if !is_whole && dir.exists() {
+            remove(&dir).map_err(io(&dir))?;
+        }
+        Ok(Self { dir, is_whole, _lock: file })
+    }
+
+    /// Whether an agent before has left its programs and rings.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// What an agent before has left.
+    pub(super) fn pinned(&self) -> Result<Pinned, KernelError> {
+        let listed = fs::read_dir(&self.dir).map_err(|source| told(&self.dir, source))?;
+        let names = listed.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let links = names.filter_map(|name| link_of(&name)).collect();
+        Ok(Pinned { maps: MAPS.map(|name| (name, self.dir.join(name))).into(), links })
+    }
+
+    /// Begins: the directory, and the maps while they are still the object's.
+    pub(super) fn pin_map(&self, name: &str, map: &Map) -> Result<(), KernelError> {
+        fs::create_dir_all(&self.dir).map_err(|source| told(&self.dir, source))?;
+        map.pin(self.dir.join(name)).map_err(bpf)
+    }
+
+    /// Pins the links and says that all is there. The programs stay attached whoever goes.
+    pub(super) fn pin_links(
+        &self,
+        links: Vec<(Hook, Source, FdLink)>,
+    ) -> Result<Vec<PinnedLink>, KernelError> {
+        let mut pinned = Vec::new();
+        for (number, (hook, source, link)) in links.into_iter().enumerate() {
+            let name = format!("link-{}-{}-{number}", hook.tracepoint(), source.as_str());
+            pinned.push(link.pin(self.dir.join(name)).map_err(bpf)?);
+        }
+        let whole = self.dir.join(WHOLE);
+        fs::create_dir(&whole).map_err(|source| told(&whole, source))?;
+        Ok(pinned)
+    }
+
+    /// Takes away what was pinned of a set that cannot be whole.
+    pub(super) fn give_up(&self) {
+        if let Err(error) = remove(&self.dir) {
+            tracing::warn!(path = %self.dir.display(), %error, "a part of what was pinned stays");
+        }
+    }
+}
+
+impl Pinned {
+    /// The map of that name.
+    pub(super) fn map(&self, name: &str) -> Result<Map, KernelError> {
+        let missing = || KernelError::Bpf(format!("no map {name} is pinned"));
+        let (_, path) = self.maps.iter().find(|(known, _)| *known == name).ok_or_else(missing)?;
+        Map::from_map_data(MapData::from_pin(path).map_err(bpf)?).map_err(bpf)
+    }
+}
+
+fn told(path: &Path, source: io::Error) -> KernelError {
+    KernelError::Io { path: path.display().to_string(), source }
+}
+
+/// From a link's name.
+fn link_of(name: &str) -> Option<(Hook, Source)> {
+    let mut parts = name.strip_prefix("link-")?.split('-');
+    let (hook, rung) = (parts.next()?, parts.next()?);
+    let hook = Hook::ALL.into_iter().find(|known| known.tracepoint() == hook)?;
+    let rungs = [Source::Fentry, Source::Kprobe, Source::TpBtf, Source::Tracepoint];
+    Some((hook, rungs.into_iter().find(|known| known.as_str() == rung)?))
+}
+
+fn key(attached: &str, object: &[u8]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(object);
+    hash.update(attached.as_bytes());
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn lock(file: &File, place: &Path) -> Result<(), PinError> {
+    let until = Instant::now() + LOCK_WITHIN;
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(Errno::WOULDBLOCK) if Instant::now() < until => std::thread::sleep(Duration::from_millis(20)),
+            Err(Errno::WOULDBLOCK) => {
+                let why = "another cgtap reads what is pinned there; wanted: a place of its own for each"
+                    .to_owned();
+                return Err(PinError::Refused { path: place.to_owned(), why });
+            }
+            Err(errno) => return Err(PinError::Io { path: place.to_owned(), source: errno.into() }),
+        }
+    }
+}
+
+/// The root of a mount is another file system than the directory that it covers.
+fn is_mount(dir: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let Some(above) = dir.parent() else { return Ok(true) };
+    Ok(fs::metadata(dir)?.dev() != fs::metadata(above)?.dev())
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_known_by_its_name() {
+        for (name, wanted) in [
+            ("link-cgroup_mkdir-tp_btf-0", Some((Hook::CgroupMkdir, Source::TpBtf))),
+            ("link-oom_kill_process-fentry-12", Some((Hook::OomKillProcess, Source::Fentry))),
+            ("link-cgroup_mkdir-walk-0", None),
+            ("link-other-tp_btf-0", None),
+            ("LIFECYCLE", None),
+            ("whole", None),
+        ] {
+            assert_eq!(link_of(name), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn another_object_or_other_settings_have_another_key() {
+        assert_eq!(key("a", b"o"), key("a", b"o"));
+        assert_ne!(key("a", b"o"), key("b", b"o"));
+        assert_ne!(key("a", b"o"), key("a", b"p"));
+        assert_eq!(key("", b"").len(), 16);
+    }
+
+    #[test]
+    fn a_place_that_is_no_bpf_file_system_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("pins");
+        let refused = Pins::open(&place, "", b"", false).unwrap_err().to_string();
+        assert!(refused.contains("pins") && refused.contains("mount -t bpf"), "{refused}");
+    }
+}
