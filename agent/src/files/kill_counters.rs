@@ -60,6 +60,34 @@ pub struct Woken {
     pub all: bool,
 }
 
+/// How many processes of that cgroup itself the kernel has killed; `None` when it is gone, or its kernel does not count
+/// them. The hierarchy is that of the memory controller.
+///
+/// # Errors
+/// When its file cannot be read or understood.
+pub fn kill_count(hierarchy: &Hierarchy, path: &CgroupPath) -> Result<Option<u64>, FilesError> {
+    let file = count_file(hierarchy, path);
+    let text = match std::fs::read(&file) {
+        Ok(text) => text,
+        Err(error) => {
+            let error = FilesError::io(file, error);
+            return if error.is_gone() { Ok(None) } else { Err(error) };
+        }
+    };
+    let found = match hierarchy.version {
+        CgroupVersion::V2 => parse::memory_events(&text).map(|events| events.oom_kill),
+        CgroupVersion::V1 => parse::oom_control(&text).map(|control| control.oom_kill),
+    };
+    found.map_err(|error| FilesError::parse(file, error))
+}
+
+fn count_file(hierarchy: &Hierarchy, path: &CgroupPath) -> PathBuf {
+    hierarchy.dir(path).join(match hierarchy.version {
+        CgroupVersion::V2 => "memory.events.local",
+        CgroupVersion::V1 => "memory.oom_control",
+    })
+}
+
 impl KillCounters {
     /// The counters of the memory hierarchy, where it has that interface.
     ///
@@ -141,10 +169,7 @@ impl KillCounters {
     }
 
     fn file(&self, path: &CgroupPath) -> PathBuf {
-        self.hierarchy.dir(path).join(match self.waker {
-            Waker::Inotify { .. } => "memory.events.local",
-            Waker::Eventfd(_) => "memory.oom_control",
-        })
+        count_file(&self.hierarchy, path)
     }
 
     fn watch(&mut self, path: &CgroupPath) -> Result<Option<i32>, Errno> {
@@ -167,19 +192,7 @@ impl KillCounters {
 
     /// The count; `None` when the cgroup is gone.
     fn read(&self, path: &CgroupPath) -> Result<Option<u64>, FilesError> {
-        let file = self.file(path);
-        let text = match std::fs::read(&file) {
-            Ok(text) => text,
-            Err(error) => {
-                let error = FilesError::io(file, error);
-                return if error.is_gone() { Ok(None) } else { Err(error) };
-            }
-        };
-        let found = match self.waker {
-            Waker::Inotify { .. } => parse::memory_events(&text).map(|events| events.oom_kill),
-            Waker::Eventfd(_) => parse::oom_control(&text).map(|control| control.oom_kill),
-        };
-        found.map_err(|error| FilesError::parse(file, error))
+        kill_count(&self.hierarchy, path)
     }
 
     /// What has woken this since the last call.

@@ -22,7 +22,7 @@ pub use error::FilesError;
 pub use hierarchies::{hierarchies, mode};
 pub use host::HostRoot;
 pub use kernel_log::{KernelLog, LogRead};
-pub use kill_counters::{KillCounters, Rise, Woken};
+pub use kill_counters::{KillCounters, Rise, Woken, kill_count};
 pub use machine::machine;
 pub use network::{read_host_network, read_network};
 pub use populated::has_processes;

@@ -1,5 +1,7 @@
 //! What one agent leaves for the next.
 
+use std::collections::HashMap;
+
 use super::Registry;
 use crate::model::{CgroupKey, CgroupPath};
 
@@ -12,18 +14,23 @@ pub struct KnownCgroup {
     pub members: Vec<CgroupKey>,
     /// Whether processes ran in it; not always known.
     pub running: Option<bool>,
+    /// OOM kills of its own processes that were told.
+    pub oom_kills: u64,
+    /// What the kernel had counted of them before anybody told of any.
+    pub kills_before: u64,
 }
 
 impl Registry {
     /// Takes over what the agent before knew, before anything else is applied. What a walk does not find of it went
     /// meanwhile.
     pub fn restore(&mut self, known: impl IntoIterator<Item = KnownCgroup>) {
-        for KnownCgroup { path, members, running } in known {
+        for KnownCgroup { path, members, running, oom_kills, kills_before } in known {
             for key in members {
                 self.add(key, path.clone(), false, None, &mut Vec::new());
             }
             if let Some(cgroup) = self.cgroups.get_mut(&path) {
                 cgroup.running = running;
+                (cgroup.oom_kills, cgroup.kills_before) = (oom_kills, kills_before);
             }
         }
     }
@@ -34,7 +41,35 @@ impl Registry {
             !members.iter().any(|key| self.nodes.get(key).is_some_and(|n| n.path_cut))
         };
         self.cgroups.iter().filter(move |(_, cgroup)| whole(&cgroup.members)).map(|(path, cgroup)| {
-            KnownCgroup { path: path.clone(), members: cgroup.members.clone(), running: cgroup.running }
+            KnownCgroup {
+                path: path.clone(),
+                members: cgroup.members.clone(),
+                running: cgroup.running,
+                oom_kills: cgroup.oom_kills,
+                kills_before: cgroup.kills_before,
+            }
         })
+    }
+
+    /// Takes the kernel's counts of OOM kills for what was before any agent.
+    pub fn kills_before(&mut self, counts: &HashMap<CgroupPath, u64>) {
+        for (path, count) in counts {
+            if let Some(cgroup) = self.cgroups.get_mut(path) {
+                cgroup.kills_before = count.saturating_sub(cgroup.oom_kills);
+            }
+        }
+    }
+
+    /// Cgroups of which fewer kills were told than the kernel has counted, and by how many.
+    #[must_use]
+    pub fn kills_untold(&self, counts: &HashMap<CgroupPath, u64>) -> Vec<(CgroupPath, u64)> {
+        let untold = |(path, count): (&CgroupPath, &u64)| {
+            let cgroup = self.cgroups.get(path)?;
+            let missing = count.saturating_sub(cgroup.oom_kills + cgroup.kills_before);
+            (missing > 0).then(|| (path.clone(), missing))
+        };
+        let mut untold: Vec<(CgroupPath, u64)> = counts.iter().filter_map(untold).collect();
+        untold.sort_unstable();
+        untold
     }
 }

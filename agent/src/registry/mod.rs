@@ -55,8 +55,10 @@ pub struct Cgroup {
     pub members: Vec<CgroupKey>,
     /// The directory that users are told of, the same in every event about it: the first one.
     named_by: CgroupKey,
-    /// OOM kills of its own processes.
+    /// OOM kills of its own processes that were told.
     pub oom_kills: u64,
+    /// What the kernel had counted of them before anybody told of any.
+    kills_before: u64,
     /// When the kernel made it, where an event told; a directory's own time changes when its inode is made anew.
     pub created: Option<SystemTime>,
     /// Whether processes run in it; not known for what a walk found until the first event.
@@ -333,6 +335,7 @@ impl Registry {
                 members,
                 named_by: key,
                 oom_kills,
+                kills_before: 0,
                 created,
                 running,
                 last: None,

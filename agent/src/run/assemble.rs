@@ -15,7 +15,7 @@ use super::own_metrics::OwnMetrics;
 use super::settings;
 use super::sinks;
 use super::state::State;
-use super::walks::Walks;
+use super::walks::{Look, Walks};
 use crate::config::{Config, ConfigError};
 use crate::export::prometheus::{ExpositionOptions, exposition_in_chunks, negotiate};
 use crate::files::{CgroupReader, FilesError, HostRoot};
@@ -148,7 +148,7 @@ pub async fn check(config: Config) -> Result<Status, RunError> {
     settings::exposition(&config)?;
     let (state, parts) = attach(&config, history::nothing(&config), Instant::now())?;
     let mut walks = Walks::new(state.hierarchies.clone(), config.walk_interval);
-    walks.start_if_due(None, false, || state.registry().begin_walk());
+    walks.start_if_due(None, Look::default(), || state.registry().begin_walk());
     if let Some(finished) = walks.finished().await {
         state.registry().apply_walk(finished.mark, &finished.walked);
         state.walks.fetch_add(1, Ordering::Relaxed);

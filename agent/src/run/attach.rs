@@ -1,5 +1,6 @@
 //! Finds the hierarchies, attaches the programs, and makes the core task of what that gave.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Instant, SystemTime};
@@ -244,6 +245,7 @@ pub(super) fn core(
         walk_source_interval: config.walk_source_interval,
         saver: parts.saver,
         recovery: parts.recovery,
+        kill_counts: HashMap::new(),
         snapshots,
         has_history: parts.has_history,
         told_drops: parts.told_drops,

@@ -3,7 +3,7 @@
 //! It opens no file (but see [`super::lifecycle`]). Walks and look-ups run on threads that may block, and come back as
 //! messages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
@@ -18,7 +18,7 @@ use super::recovery::Recovery;
 use super::saved::SavedCgroups;
 use super::saver::Saver;
 use super::state::State;
-use super::walks::{Finished, Walks};
+use super::walks::{Finished, Look, Walks};
 use crate::events::EventDraft;
 use crate::files::HostRoot;
 use crate::kernel::{Guard, OomRing};
@@ -29,6 +29,7 @@ use crate::snapshot::Snapshots;
 
 mod losses;
 mod oom;
+mod recover;
 
 /// How long an event waits for a disk that does not answer.
 const DISK_PATIENCE: Duration = Duration::from_millis(250);
@@ -58,6 +59,8 @@ pub(super) struct Core {
     pub(super) saver: Saver,
     /// Kills of the time when no agent ran, until the log has told of them.
     pub(super) recovery: Recovery,
+    /// The kernel's counts of OOM kills at the first walk, where they were wanted.
+    pub(super) kill_counts: HashMap<CgroupPath, u64>,
     /// The node as it was read last.
     pub(super) snapshots: Snapshots,
     /// Whether there was an agent before this one, whose knowledge the first walk meets.
@@ -108,7 +111,8 @@ impl Core {
     async fn first_walk(&mut self) {
         let tell = self.has_history.then_some(Source::Recovered);
         let finished = loop {
-            self.walks.start_if_due(tell, true, || self.state.registry().begin_walk());
+            let look = Look { populated: true, kills: !self.has_history || self.recovery.is_wanted() };
+            self.walks.start_if_due(tell, look, || self.state.registry().begin_walk());
             if let Some(finished) = self.walks.finished().await {
                 break finished;
             }
@@ -117,6 +121,10 @@ impl Core {
         self.note_walk(finished.duration);
         let mut changes = self.drain_lifecycle();
         changes.extend(self.state.registry().apply_walk(finished.mark, &finished.walked));
+        self.kill_counts = finished.kills;
+        if !self.has_history {
+            self.state.registry().kills_before(&self.kill_counts);
+        }
         let cgroups = self.state.registry().len();
         let reason = self.state.reason;
         let kind = EventKind::AgentStarted { version: env!("CARGO_PKG_VERSION"), reason, cgroups };
@@ -129,7 +137,7 @@ impl Core {
     }
 
     fn start_walk(&mut self) {
-        self.walks.start_if_due(Some(Source::Walk), false, || self.state.registry().begin_walk());
+        self.walks.start_if_due(Some(Source::Walk), Look::default(), || self.state.registry().begin_walk());
     }
 
     /// Told to end: what has happened is told, and what the next agent must know is saved.
@@ -167,7 +175,13 @@ impl Core {
             self.state.registry().known().map(|known| (known.path.clone(), known)).collect();
         for cgroup in self.finals.untold() {
             let members = cgroup.key.into_iter().collect();
-            let gone = || KnownCgroup { path: cgroup.path.clone(), members, running: None };
+            let gone = || KnownCgroup {
+                path: cgroup.path.clone(),
+                members,
+                running: None,
+                oom_kills: 0,
+                kills_before: 0,
+            };
             known.entry(cgroup.path.clone()).or_insert_with(gone).running = Some(true);
         }
         SavedCgroups {

@@ -1,12 +1,12 @@
 //! What was before this start: how the last agent ended, and what it knew, from its files and the end of its log.
 
-use std::collections::{BTreeMap, HashSet};
+mod replay;
+
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
-use serde_json::Value;
-
-use super::kill_totals::{KillTotals, Owner};
+use super::kill_totals::KillTotals;
 use super::saved::{SavedAgent, Settled, StateDir};
 use super::saver::Saver;
 use super::{RunError, settings};
@@ -14,8 +14,9 @@ use crate::config::Config;
 use crate::events::EventLog;
 use crate::export::events_json::write_event;
 use crate::files::{self, HostRoot};
-use crate::model::{CgroupKey, CgroupPath, EventKind, HierarchyId, Hook, Machine, StartReason};
+use crate::model::{Hook, Machine, StartReason};
 use crate::registry::KnownCgroup;
+use replay::Replay;
 
 /// The log and what was before, at the beginning of an agent.
 pub(super) struct Begun {
@@ -155,99 +156,5 @@ fn reason(agent: Option<&SavedAgent>, last_seq: u64, boot_id: &str) -> Option<St
     }
 }
 
-/// The state that the records lead to.
-struct Replay<'a> {
-    boot_id: &'a str,
-    settled_seq: Option<u64>,
-    cgroups: BTreeMap<CgroupPath, KnownCgroup>,
-    totals: KillTotals,
-    accounted: Accounted,
-}
-
-impl<'a> Replay<'a> {
-    fn new(boot_id: &'a str, settled: Option<Settled>) -> Self {
-        // In a new boot the kernel counts from 0, and its log begins with it.
-        let anew = || Accounted { log_sequence: Some(0), ..Accounted::default() };
-        let accounted = settled.map_or_else(anew, |settled| Accounted {
-            kernel_kills: settled.kernel_kills,
-            log_sequence: settled.log_sequence,
-            ..Accounted::default()
-        });
-        Self {
-            boot_id,
-            settled_seq: settled.map(|settled| settled.seq),
-            cgroups: BTreeMap::new(),
-            totals: KillTotals::default(),
-            accounted,
-        }
-    }
-
-    /// Applies a record; those up to `saved_seq` are in what was saved.
-    fn record(&mut self, json: &[u8], saved_seq: u64) {
-        let Ok(record) = serde_json::from_slice::<Value>(json) else { return };
-        let seq = record.get("seq").and_then(Value::as_u64).unwrap_or_default();
-        let kind = text(&record, "/type").unwrap_or_default();
-        if kind == EventKind::OOM_KILL {
-            let of_this_boot = text(&record, "/boot_id").unwrap_or_default() == self.boot_id;
-            if of_this_boot && self.settled_seq.is_none_or(|settled| seq > settled) {
-                self.accounted.told += 1;
-                let tgid = record.pointer("/victim/tgid").and_then(Value::as_u64);
-                self.accounted.tgids.extend(tgid.and_then(|tgid| u32::try_from(tgid).ok()));
-            }
-            if seq > saved_seq {
-                self.totals.count(owner(&record));
-            }
-        } else if seq > saved_seq {
-            self.lifecycle(kind, &record);
-        }
-    }
-
-    fn lifecycle(&mut self, kind: &str, record: &Value) {
-        // The path of one that was cut is not its own.
-        let is_cut = record.pointer("/cgroup/path_cut").and_then(Value::as_bool).unwrap_or(false);
-        let Some(path) = text(record, "/cgroup/path").filter(|_| !is_cut).map(CgroupPath::from_text) else {
-            return;
-        };
-        match kind {
-            "cgroup_created" => {
-                let before = text(record, "/renamed_from").map(CgroupPath::from_text);
-                let known = before.and_then(|before| self.cgroups.remove(&before));
-                let members = known
-                    .as_ref()
-                    .map_or_else(|| key(record).into_iter().collect(), |known| known.members.clone());
-                let running = known.map_or(Some(false), |known| known.running);
-                self.cgroups.insert(path.clone(), KnownCgroup { path, members, running });
-            }
-            "cgroup_removed" => {
-                self.cgroups.remove(&path);
-            }
-            "container_started" | "container_exited" => {
-                if let Some(known) = self.cgroups.get_mut(&path) {
-                    known.running = Some(kind == "container_started");
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-fn key(record: &Value) -> Option<CgroupKey> {
-    let hierarchy = record.pointer("/cgroup/hierarchy")?.as_u64()?;
-    let id = record.pointer("/cgroup/id")?.as_u64()?;
-    Some(CgroupKey { hierarchy: HierarchyId(u32::try_from(hierarchy).ok()?), id })
-}
-
-fn owner(record: &Value) -> Owner {
-    let owned = |at: &str| text(record, at).map(str::to_owned);
-    Owner {
-        namespace: owned("/container/pod/namespace"),
-        pod: owned("/container/pod/uid"),
-        container: owned("/container/id"),
-        constraint: owned("/constraint"),
-        limit_owner: owned("/limit_owner/kind"),
-    }
-}
-
-fn text<'a>(record: &'a Value, at: &str) -> Option<&'a str> {
-    record.pointer(at)?.as_str()
-}
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,11 @@ impl Recovery {
         Self { missing, told: told.into_iter().map(|tgid| (tgid, 0)).collect(), lines: Vec::new() }
     }
 
+    /// Whether anything is missing.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.missing > 0
+    }
+
     /// Takes a line that was there before the agent.
     pub(super) fn line(&mut self, line: LogKill) {
         match line.victim.tgid.and_then(|tgid| self.told.get_mut(&tgid)) {

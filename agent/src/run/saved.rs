@@ -63,6 +63,15 @@ pub(super) struct SavedCgroup {
     members: Vec<(u32, u64)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     running: Option<bool>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    oom_kills: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    kills_before: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde wants")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl From<KnownCgroup> for SavedCgroup {
@@ -71,6 +80,8 @@ impl From<KnownCgroup> for SavedCgroup {
             path: known.path.to_text().into_owned(),
             members: known.members.iter().map(|key| (key.hierarchy.0, key.id)).collect(),
             running: known.running,
+            oom_kills: known.oom_kills,
+            kills_before: known.kills_before,
         }
     }
 }
@@ -82,6 +93,8 @@ impl From<SavedCgroup> for KnownCgroup {
             path: CgroupPath::from_text(&saved.path),
             members: saved.members.into_iter().map(key).collect(),
             running: saved.running,
+            oom_kills: saved.oom_kills,
+            kills_before: saved.kills_before,
         }
     }
 }
@@ -195,6 +208,8 @@ mod tests {
             path: CgroupPath::from_bytes(b"/a\xff"),
             members: vec![CgroupKey { hierarchy: HierarchyId(4), id: 5 }],
             running: Some(true),
+            oom_kills: 3,
+            kills_before: 0,
         };
         let cgroups =
             SavedCgroups { seq: 8, cgroups: vec![known.clone().into()], kills: KillTotals::default() };

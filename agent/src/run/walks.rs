@@ -1,6 +1,6 @@
 //! Walks of the tree: when, and on which thread.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -22,13 +22,31 @@ pub(super) struct Finished {
     pub(super) mark: WalkMark,
     pub(super) walked: Walked,
     pub(super) duration: Duration,
+    /// The kernel's counts of OOM kills, where they were looked at.
+    pub(super) kills: HashMap<CgroupPath, u64>,
+}
+
+/// What a walk looks at beside the tree.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Look {
+    /// Which containers run.
+    pub(super) populated: bool,
+    /// How many processes of each cgroup the kernel has killed for memory.
+    pub(super) kills: bool,
+}
+
+/// What a walk brings back.
+struct Found {
+    walked: Walked,
+    duration: Duration,
+    kills: HashMap<CgroupPath, u64>,
 }
 
 /// Decides when to walk. The caller starts and applies.
 pub(super) struct Walks {
     hierarchies: Arc<[Hierarchy]>,
     interval: Duration,
-    running: Option<(WalkMark, JoinHandle<(Walked, Duration)>)>,
+    running: Option<(WalkMark, JoinHandle<Found>)>,
     due: Instant,
     not_before: Instant,
 }
@@ -53,11 +71,11 @@ impl Walks {
 
     /// Starts a walk if one is due and none runs. `begin` notes its beginning in the registry.
     ///
-    /// `tell` is the source under which news is told, `look` whether to look which containers run.
+    /// `tell` is the source under which news is told, `look` what else to look at.
     pub(super) fn start_if_due(
         &mut self,
         tell: Option<Source>,
-        look: bool,
+        look: Look,
         begin: impl FnOnce() -> WalkMark,
     ) {
         if self.running.is_some() || Instant::now() < self.due.max(self.not_before) {
@@ -80,9 +98,9 @@ impl Walks {
         let (mark, done) = (*mark, task.await);
         self.running = None;
         match done {
-            Ok((walked, duration)) => {
+            Ok(Found { walked, duration, kills }) => {
                 self.not_before = Instant::now() + MIN_PAUSE.max(duration * PAUSE_PER_WALK);
-                Some(Finished { mark, walked, duration })
+                Some(Finished { mark, walked, duration, kills })
             }
             Err(error) => {
                 tracing::error!(%error, "a walk of the cgroup tree failed; it is tried again");
@@ -94,7 +112,7 @@ impl Walks {
     }
 }
 
-fn walk_all(hierarchies: &[Hierarchy], tell: Option<Source>, look: bool) -> (Walked, Duration) {
+fn walk_all(hierarchies: &[Hierarchy], tell: Option<Source>, look: Look) -> Found {
     let began = Instant::now();
     let mut walked =
         Walked { time: SystemTime::now(), hierarchies: Vec::new(), found: Vec::new(), tell, populated: None };
@@ -109,9 +127,10 @@ fn walk_all(hierarchies: &[Hierarchy], tell: Option<Source>, look: bool) -> (Wal
         }
         walked.found.extend(walk.cgroups);
     }
-    walked.populated = look.then(|| populated(hierarchies, &walked.found));
+    walked.populated = look.populated.then(|| populated(hierarchies, &walked.found));
     walked.time = SystemTime::now();
-    (walked, began.elapsed())
+    let kills = if look.kills { kill_counts(hierarchies, &walked.found) } else { HashMap::new() };
+    Found { walked, duration: began.elapsed(), kills }
 }
 
 /// The containers that have processes, in them or below.
@@ -124,4 +143,14 @@ fn populated(hierarchies: &[Hierarchy], found: &[(CgroupKey, CgroupPath)]) -> Ha
         }
     }
     populated
+}
+
+/// The counts of all cgroups of the memory hierarchy in which there was a kill.
+fn kill_counts(hierarchies: &[Hierarchy], found: &[(CgroupKey, CgroupPath)]) -> HashMap<CgroupPath, u64> {
+    let Some(memory) = hierarchies.iter().find(|hierarchy| hierarchy.has("memory")) else {
+        return HashMap::new();
+    };
+    let of_memory = found.iter().filter(|(key, path)| key.hierarchy == memory.id && !path.is_root());
+    let count = |path: &CgroupPath| files::kill_count(memory, path).ok().flatten().filter(|kills| *kills > 0);
+    of_memory.filter_map(|(_, path)| Some((path.clone(), count(path)?))).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use super::Core;
 use crate::events::EventDraft;
@@ -11,7 +11,7 @@ use crate::identity::identify;
 use crate::kernel::{Batch, OomRing};
 use crate::model::{
     CgroupPath, CgroupRef, Constraint, Decision, EventKind, LifecycleEvent, LifecycleKind, LimitOwner,
-    OomKill, OomReport, OwnerKind, Role, Source, Victim,
+    OomKill, OomReport, OwnerKind, Role, Source,
 };
 use crate::parse::LogKill;
 use crate::registry::Registry;
@@ -20,7 +20,6 @@ use crate::run::cross_check::CrossCheck;
 use crate::run::kernel_log::{LogBatch, LogFeed, kill_of};
 use crate::run::kill_totals::Owner;
 use crate::run::kills::Looked;
-use crate::run::recovery::Recovered;
 use crate::run::saved::Settled;
 
 impl Core {
@@ -78,37 +77,11 @@ impl Core {
         }
     }
 
-    fn on_line(&mut self, line: LogKill, is_source: bool) {
+    pub(super) fn on_line(&mut self, line: LogKill, is_source: bool) {
         if is_source {
             self.on_kill(kill_of(line));
         } else if let Some(kill) = self.fill_in.line(line) {
             self.settle(kill);
-        }
-    }
-
-    /// Tells of the kills of the time when no agent ran, once all is known that can be.
-    pub(super) fn recover(&mut self, is_whole: bool) {
-        let Recovered { kills, repeats, nameless, rest } = self.recovery.finish(is_whole);
-        self.state.cross_check(|check| check.repeat(repeats));
-        for line in kills {
-            let kill = kill_of(line.clone());
-            // One of the moment when the programs were attached is in the ring as well.
-            if self.kills.is_repeat(&kill) {
-                self.on_line(line, false);
-            } else {
-                self.state.cross_check(CrossCheck::report);
-                self.settle(kill);
-            }
-        }
-        for _ in 0..nameless {
-            self.state.cross_check(CrossCheck::report);
-            let (source, time) = (Source::Recovered, SystemTime::now());
-            let (victim, decision) = (Victim::default(), Decision::default());
-            self.settle(OomKill { time, source, cgroup: None, path: None, victim, decision });
-        }
-        let is_source = self.state.oom_source() == Some(Source::Kmsg);
-        for line in rest {
-            self.on_line(line, is_source);
         }
     }
 
