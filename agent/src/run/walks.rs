@@ -17,6 +17,9 @@ const MIN_PAUSE: Duration = Duration::from_millis(200);
 /// Nor sooner than this many times as long as the last one took: a walk costs at most a fifth of a core.
 const PAUSE_PER_WALK: u32 = 4;
 
+/// What the kernel has begun to tell when a walk ends is in the ring after this.
+const IN_FLIGHT: Duration = Duration::from_millis(50);
+
 /// A finished walk and the mark at which it began.
 pub(super) struct Finished {
     pub(super) mark: WalkMark,
@@ -126,6 +129,10 @@ fn walk_all(hierarchies: &[Hierarchy], tell: Option<Source>, look: Look) -> Foun
             tracing::warn!(%error, "a cgroup directory cannot be listed");
         }
         walked.found.extend(walk.cgroups);
+    }
+    if tell == Some(Source::Walk) {
+        // A directory can be gone before its record is in the ring, for as long as who removes it does not get to run.
+        std::thread::sleep(IN_FLIGHT);
     }
     walked.populated = look.populated.then(|| populated(hierarchies, &walked.found));
     walked.time = SystemTime::now();
