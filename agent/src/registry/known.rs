@@ -1,9 +1,13 @@
 //! What one agent leaves for the next.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
 
-use super::Registry;
-use crate::model::{CgroupKey, CgroupPath};
+use super::change::Origin;
+use super::{Change, ChangeKind, Registry};
+use crate::identity::identify;
+use crate::model::{CgroupKey, CgroupPath, Source};
 
 /// What one agent tells the next of a cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +22,26 @@ pub struct KnownCgroup {
     pub oom_kills: u64,
     /// What the kernel had counted of them before anybody told of any.
     pub kills_before: u64,
+}
+
+impl KnownCgroup {
+    /// What is told of cgroups that went with the boot in which they were: children before their parents.
+    #[must_use]
+    pub fn all_gone(mut known: Vec<Self>, time: SystemTime) -> Vec<Change> {
+        known.sort_unstable_by(|a, b| b.path.cmp(&a.path));
+        let origin = Origin { time, source: Source::Recovered };
+        let mut changes = Vec::new();
+        for Self { path, members, running, .. } in known {
+            let Some(key) = members.first().filter(|_| !path.is_root()) else { continue };
+            let identity = Arc::new(identify(&path));
+            let change = |kind| Change::new(kind, origin, &path, false, *key, &identity);
+            if identity.is_container() && running == Some(true) {
+                changes.push(change(ChangeKind::ContainerExited));
+            }
+            changes.push(change(ChangeKind::CgroupRemoved));
+        }
+        changes
+    }
 }
 
 impl Registry {

@@ -23,8 +23,8 @@ use super::walks::Walks;
 use crate::config::{Config, LifecycleChoice};
 use crate::files::{self, HostRoot};
 use crate::kernel::{self, Attached, Facts, Paths, Pins, RingSizes};
-use crate::model::{Hierarchy, Hook, Source};
-use crate::registry::Registry;
+use crate::model::{Hierarchy, Hook, Source, StartReason};
+use crate::registry::{KnownCgroup, Registry};
 use crate::snapshot::Snapshots;
 
 /// The rings and what keeps them filled.
@@ -35,8 +35,15 @@ pub(super) struct CoreParts {
     exits: Vec<kernel::ExitFeed>,
     guard: kernel::Guard,
     fallback: OomFallback,
+    before: Before,
+}
+
+/// What was before this agent, and what is left for the next.
+struct Before {
     saver: Saver,
     has_history: bool,
+    /// What an agent before knew, in another boot.
+    gone: Vec<KnownCgroup>,
     recovery: Recovery,
     /// What an agent before has told of drops that the programs have counted.
     told_drops: [u64; Hook::ALL.len()],
@@ -61,9 +68,8 @@ pub(super) fn attach(
     let (tree, tree_refused) = tree(config, &hierarchies, lifecycle.is_some());
     let hierarchies_of_oom = hierarchies.clone();
     let fallback = OomFallback::open(&host, &hierarchies, config.oom_source, has_bpf, log_after);
-    let mut registry = Registry::new(config.max_tombstones);
     let has_history = history.cgroups.is_some();
-    registry.restore(history.cgroups.into_iter().flatten());
+    let (registry, gone) = registry(config, history.reason, history.cgroups.unwrap_or_default());
     let state = State {
         registry: Arc::new(Mutex::new(registry)),
         events,
@@ -93,9 +99,23 @@ pub(super) fn attach(
         cross,
         alive: AtomicBool::new(false),
     };
-    let parts =
-        CoreParts { lifecycle, tree, oom, exits, guard, fallback, saver, has_history, recovery, told_drops };
+    let before = Before { saver, has_history, gone, recovery, told_drops };
+    let parts = CoreParts { lifecycle, tree, oom, exits, guard, fallback, before };
     Ok((Arc::new(state), parts))
+}
+
+/// With what an agent before knew; in another boot that is gone, as the same numbers may be other directories.
+fn registry(
+    config: &Config,
+    reason: Option<StartReason>,
+    known: Vec<KnownCgroup>,
+) -> (Registry, Vec<KnownCgroup>) {
+    let mut registry = Registry::new(config.max_tombstones);
+    if reason == Some(StartReason::Reboot) {
+        return (registry, known);
+    }
+    registry.restore(known);
+    (registry, Vec::new())
 }
 
 /// What was attached, and by which facts.
@@ -243,12 +263,13 @@ pub(super) fn core(
         kills: Kills::new(host, state.hierarchies.clone()),
         tombstone: config.tombstone,
         walk_source_interval: config.walk_source_interval,
-        saver: parts.saver,
-        recovery: parts.recovery,
+        saver: parts.before.saver,
+        recovery: parts.before.recovery,
         kill_counts: HashMap::new(),
         snapshots,
-        has_history: parts.has_history,
-        told_drops: parts.told_drops,
+        has_history: parts.before.has_history,
+        gone: parts.before.gone,
+        told_drops: parts.before.told_drops,
         _guard: parts.guard,
     })
 }

@@ -65,6 +65,8 @@ pub(super) struct Core {
     pub(super) snapshots: Snapshots,
     /// Whether there was an agent before this one, whose knowledge the first walk meets.
     pub(super) has_history: bool,
+    /// Cgroups that it knew, where the machine has started anew since.
+    pub(super) gone: Vec<KnownCgroup>,
     /// Drops that were already told, per hook.
     pub(super) told_drops: [u64; Hook::ALL.len()],
     /// Keeps the programs attached.
@@ -130,7 +132,9 @@ impl Core {
         let kind = EventKind::AgentStarted { version: env!("CARGO_PKG_VERSION"), reason, cgroups };
         self.append_own(SystemTime::now(), kind);
         self.count_known(false);
-        self.tell(changes);
+        let mut all = KnownCgroup::all_gone(std::mem::take(&mut self.gone), finished.walked.time);
+        all.extend(changes);
+        self.tell(all);
         if self.log.is_none() {
             self.recover(false);
         }

@@ -111,17 +111,17 @@ impl History {
         let agent = dir.agent();
         let reason = reason(agent.as_ref(), events.last_seq(), boot_id);
         let saved = dir.cgroups();
-        let settled = agent.as_ref().and_then(|agent| agent.settled).unwrap_or_default();
         let same_boot = agent.as_ref().is_some_and(|agent| agent.boot_id == boot_id);
+        let settled = agent.as_ref().and_then(|agent| agent.settled).filter(|_| same_boot);
         let is_known = saved.is_some();
         let saved_seq = saved.as_ref().map_or(0, |saved| saved.seq);
-        let mut replay = Replay::new(boot_id, same_boot.then_some(settled));
+        let mut replay = Replay::new(boot_id, settled);
         let saved = saved.unwrap_or_default();
         replay.totals = saved.kills;
         replay.cgroups.extend(
             saved.cgroups.into_iter().map(KnownCgroup::from).map(|known| (known.path.clone(), known)),
         );
-        let from = if same_boot { saved_seq.min(settled.seq) } else { saved_seq };
+        let from = settled.map_or(saved_seq, |settled| saved_seq.min(settled.seq));
         let whole = events.replay(from, |json| replay.record(json, saved_seq));
         if !whole {
             tracing::warn!(

@@ -30,7 +30,8 @@ pub(super) struct LogFeed {
     old_after: Option<u64>,
     /// The last record that was read.
     last_sequence: Option<u64>,
-    overruns: u64,
+    /// Whether nothing was overwritten between the record behind which the log is of interest and what was read.
+    is_whole: bool,
 }
 
 impl LogFeed {
@@ -43,7 +44,7 @@ impl LogFeed {
         let log = KernelLog::open(host, true).map_err(io::Error::other)?;
         let readable = Readable::of(&log)?;
         let lines = OomLines::default();
-        Ok(Self { log, readable, lines, old_after: Some(after), last_sequence: None, overruns: 0 })
+        Ok(Self { log, readable, lines, old_after: Some(after), last_sequence: None, is_whole: true })
     }
 
     /// The last record that was read, once all that was there before has been.
@@ -51,9 +52,9 @@ impl LogFeed {
         self.last_sequence.filter(|_| self.old_after.is_none())
     }
 
-    /// Whether every line since it was opened was read.
+    /// Whether every line of interest was read.
     pub(super) fn is_whole(&self) -> bool {
-        self.overruns == 0
+        self.is_whole
     }
 
     /// The next kills, perhaps none. Cancel-safe: it waits only before the first record is taken.
@@ -68,6 +69,11 @@ impl LogFeed {
                 LogRead::Record(bytes) => {
                     // A record that has not the form is none of the kernel's.
                     let Ok(record) = log_record(bytes) else { continue };
+                    if self.last_sequence.is_none() {
+                        // What is older than the oldest that is left.
+                        self.is_whole &=
+                            self.old_after.is_none_or(|after| record.sequence <= after.saturating_add(1));
+                    }
                     self.last_sequence = Some(record.sequence);
                     let kill = self.lines.push(&record);
                     let is_known = self.old_after.is_some_and(|after| record.sequence <= after);
@@ -76,7 +82,7 @@ impl LogFeed {
                 }
                 LogRead::Overrun => {
                     batch.overruns += 1;
-                    self.overruns += 1;
+                    self.is_whole = false;
                 }
                 LogRead::Nothing => {
                     batch.caught_up = self.old_after.take().is_some();

@@ -10,6 +10,9 @@ use crate::parse::LogKill;
 /// Lines that are kept until all that is left of the log has been read.
 const MAX_LINES: usize = 16_384;
 
+/// Kills of which nothing is known are told one by one up to here; more are counted alone.
+const MAX_NAMELESS: u64 = 1000;
+
 /// What is missing, and what the log tells.
 #[derive(Debug, Default)]
 pub(super) struct Recovery {
@@ -64,7 +67,7 @@ impl Recovery {
         let wanted = usize::try_from(missing - repeats).unwrap_or(usize::MAX);
         let rest = lines.split_off(wanted.min(lines.len()));
         // A log that is whole has a line for each kill.
-        let nameless = if is_whole { 0 } else { (wanted - lines.len()) as u64 };
+        let nameless = if is_whole { 0 } else { ((wanted - lines.len()) as u64).min(MAX_NAMELESS) };
         Recovered { kills: lines, repeats, nameless, rest }
     }
 }
@@ -104,6 +107,7 @@ mod tests {
             // What the log has lost.
             (3, &[], &[9], false, (vec![9], 0, 2, vec![])),
             (3, &[], &[9], true, (vec![9], 0, 0, vec![])),
+            (1 << 20, &[], &[9], false, (vec![9], 0, MAX_NAMELESS, vec![])),
             // Nothing is missing: the ring has it.
             (0, &[], &[9], true, (vec![], 0, 0, vec![9])),
         ] {

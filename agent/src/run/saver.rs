@@ -23,6 +23,8 @@ pub(super) struct Saver {
     cgroups_seq: Option<u64>,
     job: Option<JoinHandle<io::Result<Job>>>,
     has_failed: bool,
+    /// Failures of the log that were seen.
+    disk_errors: u64,
 }
 
 /// Files to write.
@@ -35,7 +37,16 @@ struct Job {
 impl Saver {
     /// `agent` is what was saved at the start.
     pub(super) fn new(dir: StateDir, events: EventLog, agent: SavedAgent) -> Self {
-        Self { dir, events, agent, is_saved: true, cgroups_seq: None, job: None, has_failed: false }
+        Self {
+            dir,
+            events,
+            agent,
+            is_saved: true,
+            cgroups_seq: None,
+            job: None,
+            has_failed: false,
+            disk_errors: 0,
+        }
     }
 
     /// Says at once that an agent runs: one that ends before it says more has crashed.
@@ -48,15 +59,16 @@ impl Saver {
     /// The log accounts for all kills that the kernel has counted.
     pub(super) fn settle(&mut self, settled: Settled) {
         let before = self.agent.settled;
-        let is_news = |before: Settled| {
-            before.kernel_kills != settled.kernel_kills
-                || (before.log_sequence.is_none() && settled.log_sequence.is_some())
+        let log_sequence = settled.log_sequence.or(before.and_then(|before| before.log_sequence));
+        let known = |before: Settled| {
+            before.kernel_kills == settled.kernel_kills
+                && before.log_sequence.is_some() == log_sequence.is_some()
         };
-        if before.is_none_or(is_news) {
-            let log_sequence = settled.log_sequence.or(before.and_then(|before| before.log_sequence));
-            self.agent.settled = Some(Settled { log_sequence, ..settled });
+        if !before.is_some_and(known) {
             self.is_saved = false;
         }
+        // The newer, the less of the log a start has to read; but that alone is no reason to write.
+        self.agent.settled = Some(Settled { log_sequence, ..settled });
     }
 
     /// So much of what the programs have dropped was told.
@@ -69,8 +81,9 @@ impl Saver {
 
     /// Whether the saved cgroups are so old that a start would have much to read.
     pub(super) fn wants_cgroups(&self) -> bool {
+        let works = self.events.disk().is_some_and(|disk| disk.failing.is_none());
         let behind = |seq: u64| self.events.last_seq().saturating_sub(seq) > RECORDS_BEHIND;
-        self.job.is_none() && self.cgroups_seq.is_none_or(behind)
+        works && self.job.is_none() && self.cgroups_seq.is_none_or(behind)
     }
 
     /// Begins to save what is new, unless that is under way. Called now and then.
@@ -78,7 +91,8 @@ impl Saver {
         if self.job.is_some() || self.events.disk().is_none() || (self.is_saved && cgroups.is_none()) {
             return;
         }
-        let job = Job { agent: (!self.is_saved).then(|| self.agent.clone()), cgroups };
+        let agent = (!self.is_saved || cgroups.is_some()).then(|| self.agent.clone());
+        let job = Job { agent, cgroups };
         let (dir, events) = (self.dir.clone(), self.events.clone());
         self.is_saved = true;
         self.job = Some(tokio::task::spawn_blocking(move || carry_out(&dir, &events, job)));
@@ -86,6 +100,11 @@ impl Saver {
 
     /// Whether the last saving is done; asks without waiting.
     pub(super) async fn check(&mut self) {
+        let errors = self.events.disk().map_or(0, |disk| disk.errors);
+        if errors != std::mem::replace(&mut self.disk_errors, errors) {
+            // The files may have gone with the log's.
+            (self.is_saved, self.cgroups_seq) = (false, None);
+        }
         let Some(job) = self.job.take_if(|job| job.is_finished()) else { return };
         match job.await {
             Ok(Ok(done)) => {
