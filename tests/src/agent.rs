@@ -59,6 +59,10 @@ pub struct Options {
     pub wrapper: Vec<String>,
     /// Further flags of `cgtap serve`.
     pub args: Vec<String>,
+    /// The state directory, where one agent goes on after another; else one of its own.
+    pub state_dir: Option<PathBuf>,
+    /// Where its standard output is appended to; else nowhere.
+    pub stdout: Option<PathBuf>,
 }
 
 impl Options {
@@ -68,7 +72,14 @@ impl Options {
     /// It does not build.
     pub fn new(args: &[&str]) -> Result<Self> {
         let args = args.iter().map(|&a| a.to_owned()).collect();
-        Ok(Self { binary: binary()?.to_owned(), wrapper: Vec::new(), args })
+        Ok(Self { binary: binary()?.to_owned(), wrapper: Vec::new(), args, state_dir: None, stdout: None })
+    }
+
+    /// The same in that state directory.
+    #[must_use]
+    pub fn in_state_dir(mut self, dir: &Path) -> Self {
+        self.state_dir = Some(dir.to_owned());
+        self
     }
 }
 
@@ -93,23 +104,43 @@ impl Agent {
         Self::start_with(&Options::new(args)?)
     }
 
+    /// The same in that state directory, where one agent goes on after another.
+    ///
+    /// # Errors
+    /// As for [`Agent::start`].
+    pub fn start_in(state_dir: &Path, args: &[&str]) -> Result<Self> {
+        Self::start_with(&Options::new(args)?.in_state_dir(state_dir))
+    }
+
     /// The same, with a binary or rights of the caller's choice.
     ///
     /// # Errors
     /// As for [`Agent::start`].
     pub fn start_with(options: &Options) -> Result<Self> {
+        let begun = Instant::now();
+        let mut agent = Self::spawn(options)?;
+        agent.wait_until_ready(begun)?;
+        Ok(agent)
+    }
+
+    /// Starts it and waits for nothing.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn spawn(options: &Options) -> Result<Self> {
         let state = tempfile::Builder::new().prefix("cgtap-test-").tempdir()?;
         open_to_all(state.path())?;
         let address = free_address()?;
         let mut command = wrapped(options);
-        command.args(["serve", "--listen", &address.to_string(), "--state-dir"]).arg(state.path());
+        let state_dir = options.state_dir.as_deref().unwrap_or(state.path());
+        command.args(["serve", "--listen", &address.to_string(), "--state-dir"]).arg(state_dir);
         command.args(&options.args).stdin(Stdio::null()).stdout(Stdio::null());
+        if let Some(path) = &options.stdout {
+            command.stdout(File::options().create(true).append(true).open(path)?);
+        }
         command.stderr(File::create(log_file(state.path()))?);
-        let begun = Instant::now();
         let child = command.spawn().with_context(|| format!("cannot start {}", options.binary.display()))?;
-        let mut agent = Self { child, address, ready_after: Duration::ZERO, state };
-        agent.wait_until_ready(begun)?;
-        Ok(agent)
+        Ok(Self { child, address, ready_after: Duration::ZERO, state })
     }
 
     fn wait_until_ready(&mut self, begun: Instant) -> Result<()> {

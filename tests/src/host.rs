@@ -57,6 +57,19 @@ pub fn memory_cgroups() -> Check {
     Ok(())
 }
 
+/// Root that may mount file systems.
+///
+/// # Errors
+/// The reason why not.
+pub fn mounts() -> Check {
+    root()?;
+    let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let flags = rustix::mount::MountFlags::empty();
+    rustix::mount::mount("cgtap-test", folder.path(), "tmpfs", flags, None)
+        .map_err(|errno| format!("needs to mount file systems: {errno}"))?;
+    rustix::mount::unmount(folder.path(), rustix::mount::UnmountFlags::DETACH).map_err(|e| e.to_string())
+}
+
 /// Whether BPF programs may read the kernel's memory by helper.
 ///
 /// # Errors

@@ -8,9 +8,13 @@
 //! | [`hierarchies`] | which cgroup hierarchies this host mounts, and where a cgroup must be made |
 //! | [`cgroup`] | a cgroup that the test owns and that goes away with it |
 //! | [`load`] | trees, bursts and OOM kills |
+//! | [`churn`] | events at a steady rate, while a test does something else |
+//! | [`log`] | what tests ask of an agent's log of events |
 //! | [`member`] | one process of the load, from its start to its end |
 //! | [`counts`] | what the lines of the test runner count |
 //! | [`facts`] | what was learned of this kernel, for a table |
+//! | [`soak`] | how often: short in the test command, long in `cargo xtask soak` |
+//! | [`receiver`] | takes what a webhook posts |
 //! | [`host`] | what this host allows, and the note a skipped test leaves |
 //!
 //! Nothing here touches a cgroup or a process that it did not make.
@@ -22,6 +26,7 @@
 
 pub mod agent;
 pub mod cgroup;
+pub mod churn;
 pub mod counts;
 pub mod exposition;
 pub mod facts;
@@ -29,5 +34,8 @@ pub mod hierarchies;
 pub mod host;
 pub mod http;
 pub mod load;
+pub mod log;
 pub mod member;
+pub mod receiver;
+pub mod soak;
 pub mod time;

@@ -16,6 +16,7 @@ mod bench;
 mod ebpf;
 mod exec;
 mod run;
+mod soak;
 mod suite;
 mod test;
 mod tidy;
@@ -52,6 +53,11 @@ enum Command {
         #[arg(long, default_value_t = 20)]
         scrapes: u32,
     },
+    /// Run the tests of the stream of events for long: 200 crashes, 20 restarts with pinned rings, and more. Root.
+    Soak {
+        /// Only tests with this in their names.
+        only: Option<String>,
+    },
     /// Run the live tests on other kernels and cgroup layouts, in virtual machines.
     Vm {
         /// Put what the machines say into the table of docs/kernels.md, instead of comparing.
@@ -80,6 +86,7 @@ fn run(command: Command) -> Result<()> {
         Command::Run { args } => run::run(&args),
         Command::Test { no_machines } => test::run(!no_machines),
         Command::Bench { pods, scrapes } => bench::run(pods, scrapes),
+        Command::Soak { only } => soak::run(only.as_deref()),
         Command::Vm { names, write } => vm::run(&names, write),
         Command::Tidy => tidy::run(),
     }

@@ -13,7 +13,8 @@ pub(crate) mod tally;
 
 use tally::Tally;
 
-const PROGRAMS: [Need; 7] = [
+const PROGRAMS: [Need; 8] = [
+    Need { file: "openssl", packages: &["openssl"] },
     Need { file: "promtool", packages: &["prometheus"] },
     Need { file: "prometheus", packages: &["prometheus"] },
     Need { file: "setpriv", packages: &["util-linux"] },

@@ -108,7 +108,8 @@ fn another_user_gets_counters_without_bpf() {
     std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
     let wrapper =
         ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all", "--"];
-    let options = Options { binary: copy, wrapper: wrapper.map(str::to_owned).to_vec(), args: Vec::new() };
+    let options =
+        Options { binary: copy, wrapper: wrapper.map(str::to_owned).to_vec(), ..Options::new(&[]).unwrap() };
     let agent = Agent::start_with(&options).unwrap();
     let status = agent.get("/status").unwrap().json().unwrap();
     assert_eq!(status["lifecycle_source"], "inotify", "{status}");

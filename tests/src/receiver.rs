@@ -1,0 +1,129 @@
+//! The other end of a webhook: takes what is posted, and can refuse it or break off.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+/// What was posted.
+#[derive(Clone, Debug)]
+pub struct Posted {
+    /// Names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// As it came.
+    pub body: Vec<u8>,
+}
+
+/// How the receiver answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// 200.
+    Content,
+    /// 503, and what was posted does not count.
+    Refusing,
+    /// Takes it and breaks off before it says so.
+    BreakingOff,
+}
+
+/// A server on a loopback address. It ends with its value.
+#[derive(Debug)]
+pub struct Receiver {
+    /// Where it listens.
+    pub address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    posted: Mutex<Vec<Posted>>,
+    mood: Mutex<Mood>,
+    ended: AtomicBool,
+}
+
+impl Receiver {
+    /// Listens at that address.
+    ///
+    /// # Errors
+    /// It is taken.
+    pub fn start(address: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind(address).with_context(|| address.to_string())?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            posted: Mutex::new(Vec::new()),
+            mood: Mutex::new(Mood::Content),
+            ended: AtomicBool::new(false),
+        });
+        let server = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                if server.ended.load(Ordering::Relaxed) {
+                    return;
+                }
+                let server = Arc::clone(&server);
+                std::thread::spawn(move || serve(&client, &server));
+            }
+        });
+        Ok(Self { address, shared })
+    }
+
+    /// Everything that was taken, in the order in which it came.
+    #[must_use]
+    pub fn posted(&self) -> Vec<Posted> {
+        self.shared.posted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on.
+    pub fn set_mood(&self, mood: Mood) {
+        *self.shared.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::Relaxed);
+        // So that it looks.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+fn serve(client: &TcpStream, shared: &Shared) {
+    let _ = client.set_read_timeout(Some(Duration::from_secs(30)));
+    let mut reader = BufReader::new(client);
+    while let Ok(Some(posted)) = read(&mut reader) {
+        let mood = *shared.mood.lock().unwrap_or_else(PoisonError::into_inner);
+        if mood != Mood::Refusing {
+            shared.posted.lock().unwrap_or_else(PoisonError::into_inner).push(posted);
+        }
+        let answer: &[u8] = match mood {
+            Mood::Content => b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+            Mood::Refusing => b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy",
+            Mood::BreakingOff => return,
+        };
+        let mut writer = client;
+        if writer.write_all(answer).is_err() {
+            return;
+        }
+    }
+}
+
+fn read(reader: &mut impl BufRead) -> Result<Option<Posted>> {
+    let mut headers = BTreeMap::new();
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    loop {
+        line.clear();
+        reader.read_line(&mut line)?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+    }
+    let length = headers.get("content-length").context("no content-length")?.parse()?;
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok(Some(Posted { headers, body }))
+}

@@ -1,0 +1,194 @@
+//! Killed at any moment, the agent goes on without a gap or a repeat, and every OOM kill is told once.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use cgtap_tests::agent::{Agent, Options, Signal};
+use cgtap_tests::cgroup::TestCgroup;
+use cgtap_tests::churn::Churn;
+use cgtap_tests::host::{machine_of_ours, memory_cgroups, mounts, program, skip_unless};
+use cgtap_tests::load;
+use cgtap_tests::log::{assert_unbroken_from_1, kills, kind, say, wait_for, whole_log};
+use cgtap_tests::soak::rounds;
+use serde_json::Value;
+
+use crate::support;
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// Moments that are different in each run, and the same for one seed.
+struct Moments(u64);
+
+impl Moments {
+    fn new() -> Self {
+        let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
+        say(&format!("seed {seed}"));
+        Self(u64::from(seed) | 1)
+    }
+
+    fn next(&mut self, below_msec: u64) -> Duration {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        Duration::from_millis((self.0 >> 33) % below_msec)
+    }
+}
+
+/// Follows the events until the agent is killed; what it was told, by number.
+fn follow_until_killed(agent: Agent, after: Duration, seen: &mut BTreeMap<u64, Value>) {
+    let follower = agent.follow("&since_seq=0").ok();
+    std::thread::sleep(after);
+    // It may have died meanwhile, which would be a fault of its own.
+    agent.signal(Signal::KILL).unwrap();
+    drop(agent);
+    let Some(follower) = follower else { return };
+    while let Ok(Some(event)) = follower.next(Duration::from_secs(20)) {
+        let Some(seq) = event["seq"].as_u64() else { panic!("lost: {event}") };
+        if let Some(before) = seen.insert(seq, event.clone()) {
+            assert_eq!(before, event, "two events have one number");
+        }
+    }
+}
+
+/// The kernel's count of the cgroup's own kills.
+fn counted_kills(dir: &Path) -> usize {
+    let read = |name: &str| std::fs::read_to_string(dir.join(name)).ok();
+    let text = read("memory.events.local").or_else(|| read("memory.oom_control")).unwrap();
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")).unwrap().parse().unwrap()
+}
+
+#[test]
+fn killed_at_any_moment_it_goes_on_without_gap_or_repeat_and_tells_every_kill_once() {
+    let name = "crash::killed_at_any_moment_it_goes_on_without_gap_or_repeat_and_tells_every_kill_once";
+    if skip_unless(name, memory_cgroups()) {
+        return;
+    }
+    // An emulated processor takes a second to start an agent.
+    let is_machine = machine_of_ours().is_ok();
+    let (rounds, rate, kill_every) = if is_machine { (4, 100, 500) } else { (rounds(12, 200), 500, 200) };
+    let state = tempfile::tempdir().unwrap();
+    let (mut moments, mut seen) = (Moments::new(), BTreeMap::new());
+    let cgroup = TestCgroup::new().unwrap();
+    // One that is there from the start knows where to begin to count.
+    let first = Agent::start_in(state.path(), &[]).unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    drop(first);
+    let churn =
+        Churn::start(support::load().to_owned(), &cgroup, rate, Duration::from_millis(kill_every)).unwrap();
+    for round in 0..rounds {
+        if round % 4 == 3 {
+            // Also before it is ready.
+            let agent = Agent::spawn(&Options::new(&[]).unwrap().in_state_dir(state.path())).unwrap();
+            follow_until_killed(agent, moments.next(250), &mut seen);
+        } else {
+            follow_until_killed(Agent::start_in(state.path(), &[]).unwrap(), moments.next(1500), &mut seen);
+        }
+        std::thread::sleep(moments.next(300));
+    }
+    let agent = Agent::start_in(state.path(), &[]).unwrap();
+    let done = churn.finish().unwrap();
+    let told = || {
+        let told = kills(&whole_log(&agent));
+        done.killed.iter().all(|pid| told.contains_key(&u64::from(*pid)))
+    };
+    let begun = std::time::Instant::now();
+    while !told() && begun.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // Should one come twice, it comes with the next look at the kernel's count.
+    std::thread::sleep(Duration::from_secs(3));
+    let log = whole_log(&agent);
+    assert_unbroken_from_1(&log);
+    for (seq, event) in &seen {
+        assert_eq!(&log[usize::try_from(*seq).unwrap() - 1], event, "told otherwise before a crash");
+    }
+    let told = kills(&log);
+    let untold: Vec<&u32> = done.killed.iter().filter(|pid| !told.contains_key(&u64::from(**pid))).collect();
+    assert!(untold.is_empty(), "{untold:?} of {:?} were not told of, but {told:?}", done.killed);
+    assert!(told.values().all(|times| *times == 1), "{told:?}");
+    let counted = counted_kills(&cgroup.memory_dir().unwrap().join("victims"));
+    assert_eq!(done.killed.len(), counted, "the kernel's count is the judge");
+    let recovered =
+        log.iter().filter(|event| kind(event) == "oom_kill" && event["source"] == "recovered").count();
+    let crashes = log.iter().filter(|event| event["reason"] == "crash").count();
+    assert!(crashes >= rounds as usize / 2, "{crashes} of {rounds}");
+    say(&format!(
+        "{rounds} rounds: {} events, {} of them seen by followers, {} kills, {recovered} recovered, {crashes} starts after a crash",
+        log.len(),
+        seen.len(),
+        told.len()
+    ));
+}
+
+/// Where `/dev/kmsg` cannot be read, as in many containers.
+#[test]
+fn without_the_kernel_log_the_counts_tell_how_many_and_where() {
+    let name = "crash::without_the_kernel_log_the_counts_tell_how_many_and_where";
+    if skip_unless(
+        name,
+        memory_cgroups().and_then(|()| mounts()).and_then(|()| program("unshare", "util-linux")),
+    ) {
+        return;
+    }
+    let state = tempfile::tempdir().unwrap();
+    let start = || {
+        let mut options = Options::new(&[]).unwrap().in_state_dir(state.path());
+        let script = "mount --bind /dev/null /dev/kmsg && exec \"$@\"";
+        options.wrapper = ["unshare", "-m", "sh", "-c", script, "sh"].map(str::to_owned).to_vec();
+        Agent::start_with(&options).unwrap()
+    };
+    let (old, new) = (TestCgroup::new().unwrap(), TestCgroup::new().unwrap());
+    let kill = |cgroup: &TestCgroup| {
+        cgroup.limit_memory(8 << 20).unwrap();
+        load::hog(support::load(), cgroup.memory_dir().unwrap(), 64).unwrap();
+    };
+    // Before any agent: nobody's to tell.
+    kill(&old);
+    let agent = start();
+    kill(&old);
+    let told = |agent: &Agent, cgroup: &TestCgroup| {
+        let log = whole_log(agent);
+        let of = |event: &&Value| kind(event) == "oom_kill" && event["cgroup"]["path"] == cgroup.path();
+        log.iter().filter(of).map(|event| event["source"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    wait_for("the first kill", LONG, || told(&agent, &old).len() == 1);
+    // The next agent must know what this one has told of.
+    std::thread::sleep(Duration::from_secs(2));
+    drop(agent);
+    (0..3).for_each(|_| kill(&old));
+    (0..2).for_each(|_| kill(&new));
+    let agent = start();
+    wait_for("the other kills", LONG, || told(&agent, &old).len() + told(&agent, &new).len() >= 6);
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(told(&agent, &old)[1..], ["recovered"; 3]);
+    assert_eq!(told(&agent, &new), ["recovered"; 2]);
+    let of_old = agent.metrics().unwrap().one("container_oom_events_total", &[("id", &old.path())]).unwrap();
+    assert_eq!(of_old, Some(4.0), "the count goes on over the crash");
+}
+
+/// As far as a test can have it: the agent before says that it ran in another boot.
+#[test]
+fn after_a_reboot_what_was_there_is_gone_and_what_is_there_is_new() {
+    let name = "crash::after_a_reboot_what_was_there_is_gone_and_what_is_there_is_new";
+    if skip_unless(name, memory_cgroups()) {
+        return;
+    }
+    let state = tempfile::tempdir().unwrap();
+    let cgroup = TestCgroup::new().unwrap();
+    let agent = Agent::start_in(state.path(), &[]).unwrap();
+    let file = state.path().join("agent.json");
+    // Both files are there.
+    wait_for("the saved state", LONG, || state.path().join("cgroups.json").exists());
+    drop(agent);
+    let saved = std::fs::read_to_string(&file).unwrap();
+    let mut saved: Value = serde_json::from_str(&saved).unwrap();
+    saved["boot_id"] = "another".into();
+    std::fs::write(&file, saved.to_string()).unwrap();
+    let agent = Agent::start_in(state.path(), &[]).unwrap();
+    let log = whole_log(&agent);
+    let start = log.iter().rposition(|event| kind(event) == "agent_started").unwrap();
+    assert_eq!(log[start]["reason"], "reboot");
+    let of = |event: &&Value| event["cgroup"]["path"] == cgroup.path();
+    let told: Vec<(&str, &str)> =
+        log[start..].iter().filter(of).map(|e| (kind(e), e["source"].as_str().unwrap())).collect();
+    assert_eq!(told, [("cgroup_removed", "recovered"), ("cgroup_created", "recovered")]);
+}

@@ -1,0 +1,152 @@
+//! A disk that is full, read-only or gone: the agent serves from memory, says so, and recovers when the disk does.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use cgtap_tests::agent::Agent;
+use cgtap_tests::cgroup::TestCgroup;
+use cgtap_tests::host::{memory_cgroups, mounts, skip_unless};
+use cgtap_tests::load;
+use cgtap_tests::log::{assert_unbroken_from_1, kind, wait_for, whole_log};
+use serde_json::Value;
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// A file system of our own, unmounted on drop.
+struct Mount(PathBuf);
+
+impl Mount {
+    fn new(dir: &Path, options: &str) -> Self {
+        let status =
+            Command::new("mount").args(["-t", "tmpfs", "-o", options, "cgtap-test"]).arg(dir).status();
+        assert!(status.unwrap().success(), "mount {}", dir.display());
+        Self(dir.to_owned())
+    }
+
+    fn remount(&self, options: &str) {
+        let options = format!("remount,{options}");
+        let status = Command::new("mount").args(["-o", &options]).arg(&self.0).status();
+        assert!(status.unwrap().success(), "remount {}", self.0.display());
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn disk(agent: &Agent) -> Value {
+    agent.get("/status").unwrap().json().unwrap()["events"]["disk"].clone()
+}
+
+fn healthy(agent: &Agent) -> Option<f64> {
+    agent.metrics().unwrap().one("cgtap_event_log_healthy", &[]).unwrap()
+}
+
+/// Makes and removes cgroups, and sees that a follower hears of all of them and loses none.
+fn assert_serves(agent: &Agent, cgroup: &TestCgroup, count: u32) {
+    let follower = agent.follow(&format!("&types=cgroup_removed&cgroup={}", cgroup.path())).unwrap();
+    load::burst(cgroup.memory_dir().unwrap(), count).unwrap();
+    let heard = std::iter::from_fn(|| follower.next(LONG).unwrap()).take(count as usize);
+    let heard: Vec<Value> = heard.collect();
+    assert_eq!(heard.len(), count as usize);
+    assert!(heard.iter().all(|event| kind(event) == "cgroup_removed"), "{heard:?}");
+}
+
+#[test]
+fn a_full_disk_is_told_and_when_there_is_room_all_is_written() {
+    let name = "disk::a_full_disk_is_told_and_when_there_is_room_all_is_written";
+    if skip_unless(name, memory_cgroups().and_then(|()| mounts())) {
+        return;
+    }
+    let (folder, cgroup) = (tempfile::tempdir().unwrap(), TestCgroup::new().unwrap());
+    let mount = Mount::new(folder.path(), "size=200k");
+    let state = folder.path().join("state");
+    let agent = Agent::start_in(&state, &[]).unwrap();
+    assert_eq!((disk(&agent)["state"].as_str(), healthy(&agent)), (Some("ok"), Some(1.0)));
+    assert_serves(&agent, &cgroup, 1000);
+    wait_for("a failure", LONG, || disk(&agent)["state"] == "failing");
+    assert!(disk(&agent)["why"].as_str().unwrap().contains("No space left"), "{}", disk(&agent));
+    assert_eq!(healthy(&agent), Some(0.0));
+    assert_serves(&agent, &cgroup, 500);
+    mount.remount("size=64m");
+    wait_for("the disk's recovery", LONG, || disk(&agent)["state"] == "ok");
+    assert_serves(&agent, &cgroup, 10);
+    let last = whole_log(&agent).last().unwrap()["seq"].as_u64();
+    wait_for("the disk to have all", LONG, || disk(&agent)["written_seq"].as_u64() >= last);
+    let told = disk(&agent);
+    assert_eq!((told["unsaved_records"].as_u64(), healthy(&agent)), (Some(0), Some(1.0)), "{told}");
+    drop(agent);
+    // Nothing but the disk has them now.
+    let agent = Agent::start_in(&state, &[]).unwrap();
+    assert_unbroken_from_1(&whole_log(&agent));
+    assert!(whole_log(&agent).len() > 3000);
+}
+
+#[test]
+fn a_read_only_state_directory_is_told_and_taken_into_use_when_it_can_be() {
+    let name = "disk::a_read_only_state_directory_is_told_and_taken_into_use_when_it_can_be";
+    if skip_unless(name, memory_cgroups().and_then(|()| mounts())) {
+        return;
+    }
+    let (folder, cgroup) = (tempfile::tempdir().unwrap(), TestCgroup::new().unwrap());
+    let mount = Mount::new(folder.path(), "size=64m");
+    let state = folder.path().join("state");
+    let first = Agent::start_in(&state, &[]).unwrap();
+    assert_serves(&first, &cgroup, 50);
+    let before = whole_log(&first);
+    drop(first);
+    mount.remount("ro");
+    let agent = Agent::start_in(&state, &[]).unwrap();
+    wait_for("a failure", LONG, || disk(&agent)["state"] == "failing");
+    assert!(disk(&agent)["why"].as_str().unwrap().contains("Read-only"), "{}", disk(&agent));
+    assert_serves(&agent, &cgroup, 50);
+    let log = whole_log(&agent);
+    assert_eq!(log[..before.len()], before, "what the disk has is served");
+    assert_unbroken_from_1(&log);
+    mount.remount("rw");
+    wait_for("the disk's recovery", LONG, || disk(&agent)["state"] == "ok");
+    let last = log.last().unwrap()["seq"].as_u64();
+    wait_for("the disk to have all", LONG, || disk(&agent)["written_seq"].as_u64() >= last);
+    drop(agent);
+    let agent = Agent::start_in(&state, &[]).unwrap();
+    assert_eq!(whole_log(&agent)[..log.len()], log);
+}
+
+#[test]
+fn a_state_directory_that_is_deleted_comes_back() {
+    let name = "disk::a_state_directory_that_is_deleted_comes_back";
+    if skip_unless(name, memory_cgroups()) {
+        return;
+    }
+    let (folder, cgroup) = (tempfile::tempdir().unwrap(), TestCgroup::new().unwrap());
+    let state = folder.path().join("state");
+    let agent = Agent::start_in(&state, &[]).unwrap();
+    assert_serves(&agent, &cgroup, 50);
+    std::fs::remove_dir_all(&state).unwrap();
+    assert_serves(&agent, &cgroup, 50);
+    wait_for("the loss to be seen", LONG, || disk(&agent)["errors"].as_u64() > Some(0));
+    wait_for("the disk's recovery", LONG, || disk(&agent)["state"] == "ok");
+    let log = whole_log(&agent);
+    let last = log.last().unwrap()["seq"].as_u64();
+    wait_for("the disk to have all", LONG, || disk(&agent)["written_seq"].as_u64() >= last);
+    drop(agent);
+    let agent = Agent::start_in(&state, &[]).unwrap();
+    assert_eq!(whole_log(&agent)[..log.len()], log, "what the memory still had is on disk again");
+}
+
+#[test]
+fn two_agents_do_not_write_one_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let walk = ["--lifecycle-source", "walk", "--oom-source", "none"];
+    let _first = Agent::start_in(folder.path(), &walk).unwrap();
+    let state = folder.path().to_str().unwrap();
+    let mut args = vec!["serve", "--listen", "127.0.0.1:0", "--state-dir", state];
+    args.extend(walk);
+    let second = cgtap_tests::agent::run_to_end(&args).unwrap();
+    let message = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(2), "{message}");
+    assert!(message.contains(state) && message.contains("another cgtap"), "{message}");
+}

@@ -1,0 +1,8 @@
+//! What the modules share.
+
+use std::path::Path;
+
+/// The load program of this package.
+pub(crate) fn load() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_cgtap-load"))
+}
