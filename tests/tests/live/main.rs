@@ -6,9 +6,11 @@
 //! | [`lifecycle`] | one cgroup is one event over all hierarchies; a follower may come back |
 //! | [`tree`] | the set of cgroups is the tree, through renames and cut paths |
 //! | [`containers`] | a container's start and end are events, and its network is its own |
+//! | `crash` | killed at any moment, the agent goes on without a gap or a repeat; here in a virtual machine only, else in `tests/events` |
 //! | `finals` | a container that ends leaves what it used in all; here in a virtual machine only, else in `tests/alone` |
 //! | [`oom_matrix`] | every OOM kill is an event with the right process, cgroup and limit, by every rung |
 //! | [`oom`] | the count of a container's kills outlives it |
+//! | [`pinned`] | with programs and rings pinned nothing is missed while the agent is replaced |
 //! | [`parity`] | every counter is what the kernel's file says |
 //! | [`names`] | no name of a cgroup breaks an output |
 //! | [`http`] | bad requests get an answer that names what is wrong |
@@ -27,6 +29,9 @@
 #![allow(unreachable_pub, reason = "one program, no users")]
 
 mod containers;
+#[cfg(cgtap_machine)]
+#[path = "../events/crash.rs"]
+mod crash;
 mod degrade;
 mod deploy;
 #[cfg(cgtap_machine)]
@@ -38,6 +43,7 @@ mod names;
 mod oom;
 mod oom_matrix;
 mod parity;
+mod pinned;
 mod process;
 mod prometheus;
 mod support;

@@ -11,8 +11,10 @@ use cgtap_tests::{agent, load};
 
 const TESTS: &str = "/bin/live";
 /// What depends on the kernel. The others are about sockets, files of the repository and programs that are not here.
-const MODULES: [&str; 10] = [
+const MODULES: [&str; 12] = [
+    "crash::",
     "finals::",
+    "pinned::",
     "lifecycle::",
     "lifecycle_matrix::",
     "tree::",
