@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`crash`] | killed at any moment, the agent goes on without a gap or a repeat, and every OOM kill is told once |
 //!
+//! | [`docs`] | `docs/events.md` has every type and field |
 //! | [`disk`] | a disk that is full, read-only or gone takes no event away |
 //! | [`subscribers`] | a client that does not read harms no other |
 //! | [`sinks`] | standard output, file, journald and webhook have every event, in order |
@@ -19,6 +20,7 @@
 
 mod crash;
 mod disk;
+mod docs;
 mod sinks;
 mod subscribers;
 mod support;
