@@ -176,8 +176,14 @@ fn a_file_and_standard_output_have_each_line_once_over_crashes() {
     }
     let own = format!("&cgroup={}", cgroup.path());
     // What was made is in the log when the last of it is.
-    load::burst(cgroup.memory_dir().unwrap(), 1).unwrap();
-    wait_for("the last event", LONG, || wanted(&node, &own).len().is_multiple_of(2));
+    let marker = cgroup.memory_dir().unwrap().join("marker");
+    std::fs::create_dir(&marker).unwrap();
+    std::fs::remove_dir(&marker).unwrap();
+    let is_last = |event: &Value| {
+        kind(event) == "cgroup_removed"
+            && event["cgroup"]["path"].as_str().is_some_and(|path| path.ends_with("/marker"))
+    };
+    wait_for("the last event", LONG, || wanted(&node, &own).last().is_some_and(is_last));
     let log = wanted(&node, &own);
     let last = log.last().unwrap()["seq"].as_u64();
     wait_for("the end of the log", LONG, || node.sink("file")["seq"].as_u64() >= last);
