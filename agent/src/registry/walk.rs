@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::SystemTime;
 
 use super::change::Origin;
-use super::{Change, ChangeKind, Registry, WALK};
+use super::{Change, ChangeKind, Registry};
 use crate::model::{CgroupKey, CgroupPath, HierarchyId, Source};
 
 /// The moment at which a walk began.
@@ -48,7 +48,8 @@ impl Registry {
         let Some(running) = self.walk.take_if(|running| running.mark == mark) else { return Vec::new() };
         self.applied += 1;
         self.cgroups.values_mut().for_each(|cgroup| cgroup.looked_empty = false);
-        let origin = Origin { time: walked.time, source: walked.tell.unwrap_or(WALK) };
+        // What a first walk misses is what an agent before has told of.
+        let origin = Origin { time: walked.time, source: walked.tell.unwrap_or(Source::Recovered) };
         let mut changes = Vec::new();
         self.remove_unseen(&running, walked, origin, &mut changes);
         for (key, path) in &walked.found {

@@ -68,8 +68,8 @@ pub(super) fn attach(
     let (tree, tree_refused) = tree(config, &hierarchies, lifecycle.is_some());
     let hierarchies_of_oom = hierarchies.clone();
     let fallback = OomFallback::open(&host, &hierarchies, config.oom_source, has_bpf, log_after);
-    let has_history = history.cgroups.is_some();
-    let (registry, gone) = registry(config, history.reason, history.cgroups.unwrap_or_default());
+    let has_history = history.knows_all;
+    let (registry, gone) = registry(config, history.reason, history.cgroups);
     let state = State {
         registry: Arc::new(Mutex::new(registry)),
         events,

@@ -82,8 +82,11 @@ fn open_log(config: &Config, dir: &StateDir, boot_id: &str) -> io::Result<EventL
 pub(super) struct History {
     /// Why this agent begins; `None` where nothing tells it.
     pub(super) reason: Option<StartReason>,
-    /// The cgroups that the last agent knew; `None` when there was none, or nothing is left of what it knew.
-    pub(super) cgroups: Option<Vec<KnownCgroup>>,
+    /// The cgroups that the last agent knew.
+    pub(super) cgroups: Vec<KnownCgroup>,
+    /// Whether those are all. An agent that crashed before it had saved them has left what its log says: that is of those
+    /// that came while it ran.
+    pub(super) knows_all: bool,
     /// Kills on this node, as long as the state directory lives.
     pub(super) totals: KillTotals,
     /// What the log accounts for of this boot's kills; `None` when nobody watched them before.
@@ -113,7 +116,7 @@ impl History {
         let saved = dir.cgroups();
         let same_boot = agent.as_ref().is_some_and(|agent| agent.boot_id == boot_id);
         let settled = agent.as_ref().and_then(|agent| agent.settled).filter(|_| same_boot);
-        let is_known = saved.is_some();
+        let knows_all = saved.is_some();
         let saved_seq = saved.as_ref().map_or(0, |saved| saved.seq);
         let mut replay = Replay::new(boot_id, settled);
         let saved = saved.unwrap_or_default();
@@ -137,7 +140,8 @@ impl History {
         }
         Self {
             reason,
-            cgroups: is_known.then(|| replay.cgroups.into_values().collect()),
+            cgroups: replay.cgroups.into_values().collect(),
+            knows_all,
             totals: replay.totals,
             kills: watched.then_some(replay.accounted),
             told_drops,

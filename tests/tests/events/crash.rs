@@ -165,6 +165,35 @@ fn without_the_kernel_log_the_counts_tell_how_many_and_where() {
     assert_eq!(of_old, Some(4.0), "the count goes on over the crash");
 }
 
+/// It had told of a cgroup, and saved nothing yet.
+#[test]
+fn what_went_after_a_crash_at_the_first_start_is_told_and_nothing_that_was_there_before() {
+    let name = "crash::what_went_after_a_crash_at_the_first_start_is_told_and_nothing_that_was_there_before";
+    if skip_unless(name, memory_cgroups()) {
+        return;
+    }
+    let state = tempfile::tempdir().unwrap();
+    let cgroup = TestCgroup::new().unwrap();
+    let agent = Agent::start_in(state.path(), &[]).unwrap();
+    let went = cgroup.memory_dir().unwrap().join("went");
+    std::fs::create_dir(&went).unwrap();
+    let told = |agent: &Agent| {
+        let mut log = whole_log(agent);
+        log.retain(|event| {
+            event["cgroup"]["path"].as_str().is_some_and(|path| path.starts_with(&cgroup.path()))
+        });
+        log.iter().map(|event| (kind(event).to_owned(), event["source"] == "recovered")).collect::<Vec<_>>()
+    };
+    let created = ("cgroup_created".to_owned(), false);
+    wait_for("the cgroup", LONG, || told(&agent) == [created.clone()]);
+    wait_for("the saved state", LONG, || state.path().join("cgroups.json").exists());
+    drop(agent);
+    std::fs::remove_file(state.path().join("cgroups.json")).unwrap();
+    std::fs::remove_dir(&went).unwrap();
+    let agent = Agent::start_in(state.path(), &[]).unwrap();
+    assert_eq!(told(&agent), [created, ("cgroup_removed".to_owned(), true)]);
+}
+
 /// As far as a test can have it: the agent before says that it ran in another boot.
 #[test]
 fn after_a_reboot_what_was_there_is_gone_and_what_is_there_is_new() {

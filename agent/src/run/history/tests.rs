@@ -121,8 +121,20 @@ fn the_log_brings_what_was_saved_up_to_date() {
     };
     let renamed = KnownCgroup { path: CgroupPath::from("/b"), ..kept.clone() };
     let kept = KnownCgroup { running: Some(false), oom_kills: 6, ..kept };
-    assert_eq!(history.cgroups, Some(vec![renamed, new, kept]));
+    assert_eq!((history.cgroups, history.knows_all), (vec![renamed, new, kept], true));
     assert_eq!(history.totals.iter().map(|(_, kills)| kills).sum::<u64>(), 1);
+}
+
+/// It crashed within moments of its first start.
+#[test]
+fn of_an_agent_that_saved_no_cgroups_the_log_knows_those_that_came() {
+    let mut node = Node::new();
+    node.tell("/came", 1, created());
+    node.tell("/went", 2, created());
+    node.tell("/went", 2, EventKind::CgroupRemoved);
+    let history = node.history(BOOT);
+    let paths: Vec<String> = history.cgroups.iter().map(|known| known.path.to_string()).collect();
+    assert_eq!((paths, history.knows_all), (vec!["/came".to_owned()], false));
 }
 
 #[test]
