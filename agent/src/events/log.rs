@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -56,8 +56,6 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Disk {
     pub(super) options: DiskOptions,
-    /// Whether records are served only when they are written.
-    is_awaited: AtomicBool,
     health: Mutex<DiskHealth>,
     pub(super) readers: Arc<Semaphore>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -69,6 +67,8 @@ pub(super) struct Ring {
     next_seq: u64,
     /// The newest record that the disk has; without a disk, or while it fails, nothing waits for it.
     written_seq: Option<u64>,
+    /// Whether records are served only when they are written.
+    awaits_disk: bool,
     /// Since when the oldest record that may not be seen yet waits for the disk.
     waits_since: Option<Instant>,
     is_closed: bool,
@@ -116,6 +116,10 @@ impl Shared {
         self.ring().first_seq()
     }
 
+    pub(super) fn last_seq(&self) -> u64 {
+        self.ring().last_seq()
+    }
+
     /// At most `count` records from number `seq` on, and the number of the first that there is of them.
     pub(super) fn copy_from(&self, seq: u64, count: usize) -> (u64, Vec<Arc<Event>>) {
         let ring = self.ring();
@@ -136,19 +140,16 @@ impl Shared {
         let mut ring = self.ring();
         let all = seq >= ring.last_seq();
         ring.written_seq = Some(seq);
+        ring.awaits_disk |= all;
         ring.waits_since = if all { None } else { Some(Instant::now()) };
         drop(ring);
-        if all && let Some(disk) = &self.disk {
-            disk.is_awaited.store(true, Ordering::Release);
-        }
         self.serve(seq);
     }
 
     /// The disk fails or is too slow: all may be seen, and what comes too, until the disk has all again.
     pub(super) fn serve_without_disk(&self) {
-        let Some(disk) = &self.disk else { return };
-        disk.is_awaited.store(false, Ordering::Release);
         let mut ring = self.ring();
+        ring.awaits_disk = false;
         ring.waits_since = None;
         ring.written_seq = None;
         let last_seq = ring.last_seq();
@@ -196,7 +197,6 @@ impl EventLog {
         let last_seq = look(&options.dir).map_or(0, |found| found.last_seq);
         let disk = Disk {
             options: options.clone(),
-            is_awaited: AtomicBool::new(true),
             health: Mutex::new(DiskHealth { written_seq: last_seq, ..DiskHealth::default() }),
             readers: Arc::new(Semaphore::new(DISK_READERS)),
             writer: Mutex::new(None),
@@ -212,9 +212,14 @@ impl EventLog {
 
     fn with(capacity: usize, last_seq: u64, disk: Option<Disk>) -> Self {
         let next_seq = last_seq.saturating_add(1);
-        let written_seq = disk.as_ref().map(|_| last_seq);
-        let ring =
-            Ring { events: VecDeque::new(), next_seq, written_seq, waits_since: None, is_closed: false };
+        let ring = Ring {
+            events: VecDeque::new(),
+            next_seq,
+            written_seq: disk.as_ref().map(|_| last_seq),
+            awaits_disk: disk.is_some(),
+            waits_since: None,
+            is_closed: false,
+        };
         Self {
             shared: Arc::new(Shared {
                 ring: Mutex::new(ring),
@@ -231,8 +236,8 @@ impl EventLog {
     pub fn append(&self, draft: EventDraft) -> u64 {
         let EventDraft { time, source, cgroup, identity, kind } = draft;
         let mut event = Event { seq: 0, time, source, cgroup, identity, kind };
-        let awaits = self.shared.disk.as_ref().is_some_and(|disk| disk.is_awaited.load(Ordering::Acquire));
         let mut ring = self.shared.ring();
+        let awaits = ring.awaits_disk;
         let seq = ring.next_seq;
         event.seq = seq;
         ring.next_seq = seq.saturating_add(1);
@@ -289,7 +294,7 @@ impl EventLog {
     /// The number of the newest record; 0 before the first.
     #[must_use]
     pub fn last_seq(&self) -> u64 {
-        self.shared.ring().last_seq()
+        self.shared.last_seq()
     }
 
     /// The most records that are kept in memory.

@@ -233,9 +233,11 @@ fn paths(state: &State) -> Option<Paths> {
 pub(super) fn core(
     config: &Config,
     state: &Arc<State>,
-    parts: CoreParts,
+    mut parts: CoreParts,
     snapshots: Snapshots,
 ) -> std::io::Result<Core> {
+    // One that could not attach has not run.
+    parts.before.saver.note_start();
     let by_walk = match &parts.tree {
         Some(tree) => tree.is_partial(),
         None => parts.lifecycle.is_none(),

@@ -160,13 +160,13 @@ impl Core {
             }
         }
         self.saver.told_drops(&self.told_drops);
-        let (events, cgroups) = (self.state.events.clone(), self.cgroups_to_save());
+        // Before the first walk the registry does not have what is there.
+        let cgroups = is_ready.then(|| self.cgroups_to_save());
+        let events = self.state.events.clone();
         let saver = self.saver;
         let saved = tokio::task::spawn_blocking(move || {
             events.close(CLOSE_WITHIN);
-            if is_ready {
-                saver.finish(cgroups);
-            }
+            saver.finish(cgroups);
         });
         if let Err(error) = saved.await {
             tracing::error!(%error, "the state for the next start was not saved");

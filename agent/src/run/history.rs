@@ -26,7 +26,7 @@ pub(super) struct Begun {
     pub(super) saver: Saver,
 }
 
-/// Opens the log, reads what was before, and notes that an agent runs. Blocks.
+/// Opens the log and reads what was before. Blocks.
 ///
 /// # Errors
 /// When another agent writes in the state directory. One that cannot be written is no error.
@@ -54,8 +54,7 @@ pub(super) fn begin(config: &Config) -> Result<Begun, RunError> {
     };
     let told_drops = history.told_drops.to_vec();
     let agent = SavedAgent { boot_id, running: true, settled, told_drops };
-    let mut saver = Saver::new(dir, events.clone(), agent);
-    saver.note_start();
+    let saver = Saver::new(dir, events.clone(), agent);
     Ok(Begun { events, history, machine, saver })
 }
 

@@ -119,12 +119,14 @@ impl Saver {
     }
 
     /// Saves all and says that the agent has ended in order. Blocks; the log must be closed.
-    pub(super) fn finish(mut self, cgroups: SavedCgroups) {
+    ///
+    /// Without `cgroups` those that are saved hold, with what the log has behind them.
+    pub(super) fn finish(mut self, cgroups: Option<SavedCgroups>) {
         if self.events.disk().is_none() {
             return;
         }
         self.agent.running = false;
-        let job = Job { agent: Some(self.agent.clone()), cgroups: Some(cgroups) };
+        let job = Job { agent: Some(self.agent.clone()), cgroups };
         if let Err(error) = carry_out(&self.dir, &self.events, job) {
             self.fail(&error);
         }
@@ -156,4 +158,35 @@ fn carry_out(dir: &StateDir, events: &EventLog, job: Job) -> io::Result<Job> {
         dir.save_agent(agent)?;
     }
     Ok(job)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::{DiskOptions, Fsync};
+
+    /// Told to end before it was ready: that is no crash, and the cgroups that are saved hold.
+    #[test]
+    fn an_agent_that_ends_before_it_is_ready_has_not_crashed() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = StateDir::unlocked(folder.path());
+        let options = DiskOptions {
+            dir: dir.events(),
+            max_bytes: 1 << 20,
+            max_age: Duration::from_secs(3600),
+            max_segments: 4,
+            fsync: Fsync::Never,
+        };
+        let events = EventLog::on_disk(8, options, Box::new(|_, _| Ok(()))).unwrap();
+        let cgroups = SavedCgroups { seq: 7, ..SavedCgroups::default() };
+        dir.save_cgroups(&cgroups).unwrap();
+        let agent = SavedAgent { boot_id: "b".to_owned(), running: true, ..SavedAgent::default() };
+        let mut saver = Saver::new(dir.clone(), events.clone(), agent);
+        saver.note_start();
+        assert!(dir.agent().unwrap().running);
+        events.close(Duration::from_secs(20));
+        saver.finish(None);
+        assert!(!dir.agent().unwrap().running);
+        assert_eq!(dir.cgroups(), Some(cgroups));
+    }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::segments::Segments;
+use super::segments::{Found, Segments};
 use super::{DiskOptions, Fsync};
 use crate::events::log::Shared;
 use crate::events::stored::write_line;
@@ -74,7 +74,7 @@ impl Writer {
     }
 
     fn open(&mut self) {
-        match Segments::open(&self.options) {
+        match Segments::open(&self.options).and_then(|(segments, found)| self.fits(segments, found)) {
             Ok((mut segments, found)) => {
                 // Somebody took the files away: what the memory still has is written again.
                 if found.last_seq < self.written {
@@ -103,6 +103,17 @@ impl Writer {
             }
             Err(error) => self.fail(&error),
         }
+    }
+
+    /// A log that could not be read when the agent began may have numbers that this agent has given again meanwhile. Both in
+    /// one log would be wrong: the next start goes on with it.
+    fn fits(&self, segments: Segments, found: Found) -> io::Result<(Segments, Found)> {
+        let given = self.shared.last_seq();
+        if found.last_seq <= given {
+            return Ok((segments, found));
+        }
+        let why = format!("there is a log up to {}, which could not be read at the start", found.last_seq);
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, why))
     }
 
     /// Everything that the ring has and the disk has not.

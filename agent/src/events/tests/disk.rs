@@ -298,6 +298,35 @@ async fn without_a_disk_that_takes_them_events_are_served_and_it_is_told() {
     close(&log);
 }
 
+/// Two events must not have one number in one log.
+#[tokio::test]
+async fn a_log_that_could_not_be_read_at_the_start_is_gone_on_with_at_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let log = open(16, &options);
+    fill(&log, 50);
+    close(&log);
+    let aside = folder.path().join("aside");
+    fs::rename(&options.dir, &aside).unwrap();
+    fs::write(&options.dir, "in the way").unwrap();
+    let log = open(16, &options);
+    fill(&log, 3);
+    fs::remove_file(&options.dir).unwrap();
+    fs::rename(&aside, &options.dir).unwrap();
+    while !log.disk().unwrap().failing.is_some_and(|why| why.contains("up to 50")) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut follower = log.subscribe(Filter::default(), Start::Now);
+    fill(&log, 1);
+    assert_eq!(follower.next().await.unwrap().seq(), 4, "the memory serves");
+    close(&log);
+    drop(follower);
+    let log = open(16, &options);
+    assert_eq!(log.append(at("/n", EventKind::CgroupRemoved)), 51);
+    assert_eq!(told(&all(&log, Filter::default(), Start::Oldest).await), ((1..=51).collect(), vec![]));
+    close(&log);
+}
+
 #[tokio::test]
 async fn what_the_memory_could_not_keep_while_the_disk_failed_is_lost_and_told() {
     let folder = tempfile::tempdir().unwrap();

@@ -57,7 +57,8 @@ impl Core {
             Err(error) => {
                 tracing::error!(%error, "the kernel log cannot be read any more");
                 self.log = None;
-                return;
+                // What it had not told yet, it does not.
+                return self.recover(false);
             }
         };
         let is_source = self.state.oom_source() == Some(Source::Kmsg);

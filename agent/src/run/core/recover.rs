@@ -48,11 +48,11 @@ impl Core {
     }
 
     /// The cgroups of kills of which the log tells none, by the cgroups' own counts; none where that leaves a doubt.
-    fn places(&self, named: usize, all: usize) -> Vec<CgroupPath> {
+    fn places(&mut self, named: usize, all: usize) -> Vec<CgroupPath> {
         if all == 0 {
             return Vec::new();
         }
-        let untold = self.state.registry().kills_untold(&self.kill_counts);
+        let untold = self.state.registry().kills_untold(&std::mem::take(&mut self.kill_counts));
         match untold.as_slice() {
             // Of one cgroup are all that it misses.
             [(path, missing)] => {
