@@ -1,0 +1,134 @@
+//! A disk that takes nothing, goes away, comes back or hangs: what the memory has is served, and what is lost is told.
+
+use super::*;
+
+#[tokio::test]
+async fn a_directory_that_goes_while_the_agent_runs_comes_back_with_what_the_memory_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let log = open(100, &options);
+    fill(&log, 50);
+    written(&log).await;
+    fs::remove_dir_all(&options.dir).unwrap();
+    let mut follower = log.subscribe(Filter::default(), Start::Now);
+    fill(&log, 5);
+    assert_eq!(follower.next().await.unwrap().seq(), 51, "the memory serves");
+    while log.disk().unwrap().errors == 0 || log.disk().unwrap().failing.is_some() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    written(&log).await;
+    close(&log);
+    drop(log);
+    let log = open(10, &options);
+    assert_eq!(told(&all(&log, Filter::default(), Start::Oldest).await), ((1..=55).collect(), vec![]));
+    close(&log);
+}
+
+#[tokio::test]
+async fn without_a_disk_that_takes_them_events_are_served_and_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    // Root may write anywhere, but not below a file.
+    fs::write(&options.dir, "in the way").unwrap();
+    let log = open(100, &options);
+    let mut follower = log.subscribe(Filter::default(), Start::SinceSeq(0));
+    fill(&log, 20);
+    for expected in 1..=20 {
+        assert_eq!(follower.next().await.unwrap().seq(), expected);
+    }
+    let health = log.disk().unwrap();
+    assert!(
+        health.failing.as_ref().is_some_and(|why| why.contains("events: ")) && health.errors > 0,
+        "{health:?}"
+    );
+    fs::remove_file(&options.dir).unwrap();
+    written(&log).await;
+    let health = log.disk().unwrap();
+    assert_eq!((health.failing, health.written_seq, health.unsaved), (None, 20, 0));
+    close(&log);
+}
+
+/// Two events must not have one number in one log.
+#[tokio::test]
+async fn a_log_that_could_not_be_read_at_the_start_is_gone_on_with_at_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let log = open(16, &options);
+    fill(&log, 50);
+    close(&log);
+    let aside = folder.path().join("aside");
+    fs::rename(&options.dir, &aside).unwrap();
+    fs::write(&options.dir, "in the way").unwrap();
+    let log = open(16, &options);
+    fill(&log, 3);
+    fs::remove_file(&options.dir).unwrap();
+    fs::rename(&aside, &options.dir).unwrap();
+    while !log.disk().unwrap().failing.is_some_and(|why| why.contains("up to 50")) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut follower = log.subscribe(Filter::default(), Start::Now);
+    fill(&log, 1);
+    assert_eq!(follower.next().await.unwrap().seq(), 4, "the memory serves");
+    close(&log);
+    drop(follower);
+    let log = open(16, &options);
+    assert_eq!(log.append(at("/n", EventKind::CgroupRemoved)), 51);
+    assert_eq!(told(&all(&log, Filter::default(), Start::Oldest).await), ((1..=51).collect(), vec![]));
+    close(&log);
+}
+
+#[tokio::test]
+async fn what_the_memory_could_not_keep_while_the_disk_failed_is_lost_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let log = open(10, &options);
+    fill(&log, 5);
+    written(&log).await;
+    fs::remove_dir_all(&options.dir).unwrap();
+    fs::write(&options.dir, "in the way").unwrap();
+    fill(&log, 1);
+    while log.disk().unwrap().failing.is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    fill(&log, 44);
+    let found = all(&log, Filter::default(), Start::SinceSeq(3)).await;
+    assert_eq!(told(&found), ((41..=50).collect(), vec![(4, 40)]));
+    fs::remove_file(&options.dir).unwrap();
+    written(&log).await;
+    assert_eq!(log.disk().unwrap().unsaved, 35, "6 to 40");
+    close(&log);
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_holds_no_event_back_for_ever() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let folder = tempfile::tempdir().unwrap();
+    // Each record begins a segment.
+    let options = DiskOptions { max_bytes: 8, ..options(folder.path()) };
+    let log = open(10, &options);
+    fill(&log, 1);
+    written(&log).await;
+    let mut follower = log.subscribe(Filter::default(), Start::Now);
+    // To open a FIFO for writing waits until somebody reads it.
+    let fifo = options.dir.join(format!("{:020}.log", 2));
+    mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    fill(&log, 1);
+    let early = tokio::time::timeout(Duration::from_millis(100), follower.next()).await;
+    assert!(early.is_err(), "{early:?}");
+    log.serve_overdue(Duration::from_secs(3600));
+    assert_eq!(follower.try_next(), None, "it has not waited so long");
+    log.serve_overdue(Duration::from_millis(50));
+    assert_eq!(follower.next().await.unwrap().seq(), 2);
+    fill(&log, 1);
+    assert_eq!(follower.next().await.unwrap().seq(), 3, "nobody waits for the disk any more");
+    assert_eq!(log.disk().unwrap().served_early, 1);
+    fs::remove_file(&fifo).unwrap_or_else(|err| panic!("{err}"));
+    close_within(&log, Duration::from_millis(20));
+}
+
+/// The thread that hangs is left behind, as at the end of the agent.
+fn close_within(log: &EventLog, time: Duration) {
+    let begun = std::time::Instant::now();
+    log.close(time);
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
