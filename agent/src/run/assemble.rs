@@ -20,7 +20,7 @@ use crate::config::{Config, ConfigError};
 use crate::export::prometheus::{ExpositionOptions, exposition_in_chunks, negotiate};
 use crate::files::{CgroupReader, FilesError, HostRoot};
 use crate::kernel::{KernelError, PinError};
-use crate::model::{MetricSets, Status};
+use crate::model::{MetricSet, MetricSets, Status};
 use crate::serve::{self, BindError, BoxFuture, Counters, Exposition, Limits, Readiness, Services, Shutdown};
 use crate::snapshot::{Collector, Snapshots};
 
@@ -166,7 +166,7 @@ fn collector(config: &Config, state: &State, sets: MetricSets) -> Collector {
         reads,
         settings::max_open_files(config).scrapes,
     );
-    Collector::new(host, state.registry.clone(), reader, reads.network)
+    Collector::new(host, state.registry.clone(), reader, reads.metrics.has(MetricSet::Network))
 }
 
 fn services(

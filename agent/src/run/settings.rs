@@ -8,7 +8,7 @@ use crate::export::LabelSet;
 use crate::export::prometheus::ExpositionOptions;
 use crate::files::ReadSets;
 use crate::kernel::{Wish, Wishes};
-use crate::model::{MetricSet, MetricSets, Source};
+use crate::model::{MetricSets, Source};
 
 /// What `/metrics` shows.
 pub(super) fn exposition(config: &Config) -> Result<ExpositionOptions, ConfigError> {
@@ -33,17 +33,7 @@ pub(super) fn exposition(config: &Config) -> Result<ExpositionOptions, ConfigErr
 
 /// Which files are read for it.
 pub(super) fn reads(sets: MetricSets) -> ReadSets {
-    ReadSets {
-        cpu: sets.has(MetricSet::Cpu),
-        percpu: sets.has(MetricSet::PerCpu),
-        memory: sets.has(MetricSet::Memory),
-        io: sets.has(MetricSet::DiskIo),
-        pids: sets.has(MetricSet::Process),
-        pressure: sets.has(MetricSet::Pressure),
-        network: sets.has(MetricSet::Network),
-        spec: true,
-        peaks: false,
-    }
+    ReadSets { metrics: sets, spec: true, peaks: false }
 }
 
 /// Which rungs are wanted.

@@ -30,26 +30,14 @@ use self::buffer::Buffer;
 use self::member::{Member, Pass};
 use self::plan::Plan;
 use super::{DeviceNames, FilesError, HostRoot};
-use crate::model::{CgroupKey, CgroupPath, CgroupStats, Hierarchy, HierarchyId};
+use crate::model::{CgroupKey, CgroupPath, CgroupStats, Hierarchy, HierarchyId, MetricSet, MetricSets};
 use crate::parse::proc_stat;
 
-/// Which groups of counters are read. A file that no enabled set needs is not opened.
+/// What is read of a cgroup. A file that nothing here needs is not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadSets {
-    /// Processor time and throttling (`cpu`).
-    pub cpu: bool,
-    /// v1's processor time of each CPU (`percpu`).
-    pub percpu: bool,
-    /// Memory and swap (`memory`).
-    pub memory: bool,
-    /// Block devices (`diskIO`).
-    pub io: bool,
-    /// Tasks (`process`).
-    pub pids: bool,
-    /// Stall times (`pressure`).
-    pub pressure: bool,
-    /// Interfaces (`network`). Not read here but by [`super::read_network`], as the caller knows whose they are.
-    pub network: bool,
+    /// The sets of metrics. What is not in the cgroup's own files is read by others, as `network` is.
+    pub metrics: MetricSets,
     /// Limits, shares and weights.
     pub spec: bool,
     /// The most memory that a cgroup had, and how often it met its limit; `memory` has them too.
@@ -58,17 +46,15 @@ pub struct ReadSets {
 
 impl ReadSets {
     /// All of them.
-    pub const ALL: Self = Self {
-        cpu: true,
-        percpu: true,
-        memory: true,
-        io: true,
-        pids: true,
-        pressure: true,
-        network: true,
-        peaks: false,
-        spec: true,
-    };
+    pub const ALL: Self = Self { metrics: MetricSets::all(), spec: true, peaks: false };
+    /// None of them.
+    pub const NONE: Self = Self { metrics: MetricSets::none(), spec: false, peaks: false };
+
+    /// Whether a set is read.
+    #[must_use]
+    pub const fn has(self, set: MetricSet) -> bool {
+        self.metrics.has(set)
+    }
 }
 
 /// What was read of a cgroup.

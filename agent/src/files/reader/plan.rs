@@ -27,19 +27,11 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::HierarchyId;
+    use crate::model::{HierarchyId, MetricSet, MetricSets};
 
-    const NONE: ReadSets = ReadSets {
-        cpu: false,
-        percpu: false,
-        memory: false,
-        io: false,
-        pids: false,
-        pressure: false,
-        network: false,
-        spec: false,
-        peaks: false,
-    };
+    fn only(set: MetricSet) -> ReadSets {
+        ReadSets { metrics: MetricSets::none().with(set), ..ReadSets::NONE }
+    }
 
     fn names(version: CgroupVersion, controllers: &[&str], sets: ReadSets) -> Vec<String> {
         let id = HierarchyId(if version == CgroupVersion::V2 { 0 } else { 3 });
@@ -52,11 +44,11 @@ mod tests {
     #[test]
     fn nothing_is_read_that_no_set_needs() {
         let all = ["cpu", "cpuacct", "memory", "pids", "blkio", "io"];
-        assert!(names(CgroupVersion::V1, &all, NONE).is_empty());
-        assert!(names(CgroupVersion::V2, &all, NONE).is_empty());
-        let pids = ReadSets { pids: true, ..NONE };
+        assert!(names(CgroupVersion::V1, &all, ReadSets::NONE).is_empty());
+        assert!(names(CgroupVersion::V2, &all, ReadSets::NONE).is_empty());
+        let pids = only(MetricSet::Process);
         assert_eq!(names(CgroupVersion::V1, &all, pids), ["pids.current", "pids.max"]);
-        assert_eq!(names(CgroupVersion::V2, &all, ReadSets { io: true, ..NONE }), ["io.stat"]);
+        assert_eq!(names(CgroupVersion::V2, &all, only(MetricSet::DiskIo)), ["io.stat"]);
     }
 
     #[test]

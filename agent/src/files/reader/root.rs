@@ -2,19 +2,19 @@
 
 use super::{CgroupReading, ReadSets};
 use crate::files::{FilesError, HostRoot};
-use crate::model::{CgroupStats, Pressure};
+use crate::model::{CgroupStats, MetricSet, Pressure};
 use crate::parse::{meminfo, pressure, proc_stat};
 
 /// Fills what the root's own files left empty.
 pub(super) fn fill(host: &HostRoot, sets: ReadSets, reading: &mut CgroupReading) {
     let CgroupReading { stats, errors } = reading;
-    if sets.cpu {
+    if sets.has(MetricSet::Cpu) {
         errors.extend(fill_cpu(host, stats).err());
     }
-    if sets.memory {
+    if sets.has(MetricSet::Memory) {
         errors.extend(fill_memory(host, stats).err());
     }
-    if sets.pressure {
+    if sets.has(MetricSet::Pressure) {
         let found = &mut stats.pressure;
         for (name, field) in [("cpu", &mut found.cpu), ("memory", &mut found.memory), ("io", &mut found.io)] {
             errors.extend(fill_pressure(host, name, field).err());

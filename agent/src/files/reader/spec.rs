@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::ReadSets;
 use crate::model::CgroupStats;
+use crate::model::MetricSet::Process;
 use crate::parse::{self, ParseError};
 
 /// What `apply` is for a file that tells one value: `into!(memory.usage_bytes, parse::value)`.
@@ -21,8 +22,8 @@ pub(super) use into;
 
 /// `pids.current` and `pids.max` are the same on v1 and v2.
 pub(super) const PIDS: &[FileSpec] = &[
-    FileSpec::new(&[c"pids.current"], |sets| sets.pids, into!(pids.current, parse::value)),
-    FileSpec::new(&[c"pids.max"], |sets| sets.pids, into!(pids.limit, parse::limit)),
+    FileSpec::new(&[c"pids.current"], |sets| sets.has(Process), into!(pids.current, parse::value)),
+    FileSpec::new(&[c"pids.max"], |sets| sets.has(Process), into!(pids.limit, parse::limit)),
 ];
 
 /// One file of a cgroup.

@@ -3,6 +3,7 @@
 //! Kernel text: <https://docs.kernel.org/admin-guide/cgroup-v1/index.html>
 
 use super::spec::{FileSpec, PIDS, into};
+use crate::model::MetricSet::{Cpu, DiskIo, Memory, PerCpu};
 use crate::model::{CgroupStats, CpuStats, IoDeviceStats, Limit, MemoryStats};
 use crate::parse::{self, BlkioDevice};
 
@@ -14,7 +15,7 @@ pub(super) const FILES: &[(&str, &[FileSpec])] =
 const CPUACCT: &[FileSpec] = &[
     FileSpec::new(
         &[c"cpuacct.usage_percpu"],
-        |sets| sets.percpu,
+        |sets| sets.has(PerCpu),
         |text, stats| {
             let found = parse::per_cpu_nsec(text)?;
             let cpu = cpu(stats);
@@ -27,13 +28,13 @@ const CPUACCT: &[FileSpec] = &[
         is_told: |stats| stats.cpu.as_ref().is_some_and(|cpu| cpu.usage_nsec.is_some()),
         ..FileSpec::new(
             &[c"cpuacct.usage"],
-            |sets| sets.cpu || sets.percpu,
+            |sets| sets.has(Cpu) || sets.has(PerCpu),
             into!(cpu.usage_nsec, parse::value),
         )
     },
     FileSpec::new(
         &[c"cpuacct.stat"],
-        |sets| sets.cpu,
+        |sets| sets.has(Cpu),
         |text, stats| {
             let stat = parse::cpuacct_stat(text)?;
             let cpu = cpu(stats);
@@ -47,14 +48,14 @@ const CPUACCT: &[FileSpec] = &[
 const CPU: &[FileSpec] = &[
     FileSpec::new(
         &[c"cpu.cfs_quota_us"],
-        |sets| sets.cpu || sets.spec,
+        |sets| sets.has(Cpu) || sets.spec,
         into!(cpu.quota_usec, parse::quota_v1),
     ),
     FileSpec {
         is_told: |stats| stats.cpu.as_ref().is_some_and(|cpu| cpu.quota_usec == Some(Limit::Max)),
         ..FileSpec::new(
             &[c"cpu.stat"],
-            |sets| sets.cpu,
+            |sets| sets.has(Cpu),
             |text, stats| {
                 let stat = parse::cpu_stat(text)?;
                 let cpu = cpu(stats);
@@ -70,10 +71,10 @@ const CPU: &[FileSpec] = &[
 ];
 
 const MEMORY: &[FileSpec] = &[
-    FileSpec::new(&[c"memory.usage_in_bytes"], |sets| sets.memory, into!(memory.usage_bytes, parse::value)),
+    FileSpec::new(&[c"memory.usage_in_bytes"], |sets| sets.has(Memory), into!(memory.usage_bytes, parse::value)),
     FileSpec::new(
         &[c"memory.stat"],
-        |sets| sets.memory,
+        |sets| sets.has(Memory),
         |text, stats| {
             let stat = parse::memory_stat_v1(text)?;
             let memory = memory(stats);
@@ -85,24 +86,24 @@ const MEMORY: &[FileSpec] = &[
     ),
     FileSpec::new(
         &[c"memory.max_usage_in_bytes"],
-        |sets| sets.memory || sets.peaks,
+        |sets| sets.has(Memory) || sets.peaks,
         into!(memory.peak_bytes, parse::value),
     ),
     FileSpec::new(
         &[c"memory.failcnt"],
-        |sets| sets.memory || sets.peaks,
+        |sets| sets.has(Memory) || sets.peaks,
         into!(memory.failcnt, parse::value),
     ),
     FileSpec::new(
         &[c"memory.kmem.usage_in_bytes"],
-        |sets| sets.memory,
+        |sets| sets.has(Memory),
         into!(memory.kernel_bytes, parse::value),
     ),
     FileSpec {
         is_told: |stats| stats.memory.as_ref().is_some_and(|memory| memory.limit.is_some()),
         ..FileSpec::new(
             &[c"memory.limit_in_bytes"],
-            |sets| sets.memory || sets.spec,
+            |sets| sets.has(Memory) || sets.spec,
             into!(memory.limit, parse::limit_v1),
         )
     },
@@ -131,7 +132,7 @@ const BLKIO: &[FileSpec] = &[
             c"blkio.bfq.io_service_bytes_recursive",
             c"blkio.throttle.io_service_bytes",
         ],
-        |sets| sets.io,
+        |sets| sets.has(DiskIo),
         |text, stats| {
             each_device(stats, &parse::blkio(text)?, |device, bytes| {
                 (device.read_bytes, device.write_bytes, device.discard_bytes) =
@@ -150,7 +151,7 @@ const BLKIO: &[FileSpec] = &[
                 c"blkio.bfq.io_serviced_recursive",
                 c"blkio.throttle.io_serviced",
             ],
-            |sets| sets.io,
+            |sets| sets.has(DiskIo),
             |text, stats| {
                 each_device(stats, &parse::blkio(text)?, |device, requests| {
                     (device.reads, device.writes, device.discards) =

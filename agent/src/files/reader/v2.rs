@@ -3,6 +3,7 @@
 //! Kernel text: <https://docs.kernel.org/admin-guide/cgroup-v2.html>
 
 use super::spec::{FileSpec, PIDS, into};
+use crate::model::MetricSet::{Cpu, DiskIo, Memory, Pressure};
 use crate::model::{CgroupStats, MemoryStats};
 use crate::parse;
 
@@ -12,7 +13,7 @@ pub(super) const CORE_FILES: &[FileSpec] = &[
         yields_to_cpuacct: true,
         ..FileSpec::new(
             &[c"cpu.stat"],
-            |sets| sets.cpu,
+            |sets| sets.has(Cpu),
             |text, stats| {
                 let stat = parse::cpu_stat(text)?;
                 let cpu = stats.cpu.get_or_insert_default();
@@ -27,7 +28,7 @@ pub(super) const CORE_FILES: &[FileSpec] = &[
     },
     FileSpec::new(
         &[c"cpu.pressure"],
-        |sets| sets.pressure,
+        |sets| sets.has(Pressure),
         |text, stats| {
             stats.pressure.cpu = Some(parse::pressure(text)?);
             Ok(())
@@ -35,7 +36,7 @@ pub(super) const CORE_FILES: &[FileSpec] = &[
     ),
     FileSpec::new(
         &[c"memory.pressure"],
-        |sets| sets.pressure,
+        |sets| sets.has(Pressure),
         |text, stats| {
             stats.pressure.memory = Some(parse::pressure(text)?);
             Ok(())
@@ -43,7 +44,7 @@ pub(super) const CORE_FILES: &[FileSpec] = &[
     ),
     FileSpec::new(
         &[c"io.pressure"],
-        |sets| sets.pressure,
+        |sets| sets.has(Pressure),
         |text, stats| {
             stats.pressure.io = Some(parse::pressure(text)?);
             Ok(())
@@ -58,7 +59,7 @@ const CPU: &[FileSpec] = &[
     // The quota tells whether the throttling counters mean anything, so `cpu` needs it too.
     FileSpec::new(
         &[c"cpu.max"],
-        |sets| sets.cpu || sets.spec,
+        |sets| sets.has(Cpu) || sets.spec,
         |text, stats| {
             let (quota, period) = parse::cpu_max(text)?;
             let cpu = stats.cpu.get_or_insert_default();
@@ -78,10 +79,10 @@ const CPU: &[FileSpec] = &[
 ];
 
 const MEMORY: &[FileSpec] = &[
-    FileSpec::new(&[c"memory.current"], |sets| sets.memory, into!(memory.usage_bytes, parse::value)),
+    FileSpec::new(&[c"memory.current"], |sets| sets.has(Memory), into!(memory.usage_bytes, parse::value)),
     FileSpec::new(
         &[c"memory.stat"],
-        |sets| sets.memory,
+        |sets| sets.has(Memory),
         |text, stats| {
             let stat = parse::memory_stat_v2(text)?;
             let memory = memory(stats);
@@ -92,27 +93,27 @@ const MEMORY: &[FileSpec] = &[
     ),
     FileSpec::new(
         &[c"memory.peak"],
-        |sets| sets.memory || sets.peaks,
+        |sets| sets.has(Memory) || sets.peaks,
         into!(memory.peak_bytes, parse::value),
     ),
     FileSpec::new(
         &[c"memory.events"],
-        |sets| sets.memory,
+        |sets| sets.has(Memory),
         |text, stats| {
             let events = parse::memory_events(text)?;
             memory(stats).events = events;
             Ok(())
         },
     ),
-    FileSpec::new(&[c"memory.swap.current"], |sets| sets.memory, into!(memory.swap_bytes, parse::value)),
-    FileSpec::new(&[c"memory.max"], |sets| sets.memory || sets.spec, into!(memory.limit, parse::limit)),
+    FileSpec::new(&[c"memory.swap.current"], |sets| sets.has(Memory), into!(memory.swap_bytes, parse::value)),
+    FileSpec::new(&[c"memory.max"], |sets| sets.has(Memory) || sets.spec, into!(memory.limit, parse::limit)),
     FileSpec::new(&[c"memory.low"], |sets| sets.spec, into!(memory.reservation, parse::limit)),
     FileSpec::new(&[c"memory.swap.max"], |sets| sets.spec, into!(memory.swap_limit, parse::limit)),
 ];
 
 const IO: &[FileSpec] = &[FileSpec::new(
     &[c"io.stat"],
-    |sets| sets.io,
+    |sets| sets.has(DiskIo),
     |text, stats| {
         stats.io = Some(parse::io_stat(text)?);
         Ok(())

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::files::{CgroupReader, HostRoot, ReadSets};
 use crate::identity::identify;
 use crate::kernel::Paths;
-use crate::model::{CgroupKey, CgroupPath, CgroupStats, Hierarchy};
+use crate::model::{CgroupKey, CgroupPath, CgroupStats, Hierarchy, MetricSet, MetricSets};
 
 /// Readers with a lock each.
 const SHARDS: usize = 8;
@@ -27,15 +27,9 @@ const MAX_AGE: Duration = Duration::from_secs(30);
 
 /// What is read: what only grows while a container lives, and what it had at most.
 const SETS: ReadSets = ReadSets {
-    cpu: true,
-    percpu: false,
-    memory: false,
-    io: true,
-    pids: false,
-    pressure: false,
-    network: false,
-    spec: false,
+    metrics: MetricSets::none().with(MetricSet::Cpu).with(MetricSet::DiskIo),
     peaks: true,
+    ..ReadSets::NONE
 };
 
 /// Last values, read early and late.

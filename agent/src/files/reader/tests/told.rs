@@ -14,7 +14,8 @@ fn processor_time_is_the_sum_of_the_cpus() {
     assert_eq!(reading.stats.cpu.unwrap().usage_nsec, Some(1000));
     host.fixture.file("sys/fs/cgroup/cpu,cpuacct/a/cpuacct.usage", "1001\n");
     let usage = |reader: &mut CgroupReader| host.read(reader, "/a").stats.cpu.unwrap().usage_nsec;
-    let sets = ReadSets { percpu: false, ..ReadSets::ALL };
+    let metrics = MetricSets::all().without(MetricSet::PerCpu);
+    let sets = ReadSets { metrics, ..ReadSets::ALL };
     let mut without = CgroupReader::new(host.fixture.host(), host.hierarchies.clone(), sets, 100);
     assert_eq!(usage(&mut without), Some(1001), "each CPU is not asked for");
     host.fixture.file("sys/fs/cgroup/cpu,cpuacct/a/cpuacct.usage_percpu", NOT_READ);
