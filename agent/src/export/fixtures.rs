@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::model::{
-    CgroupPath, CgroupStats, CpuStats, Identity, InterfaceStats, IoDeviceStats, Limit, Machine, MemoryEvents,
-    MemoryStat, MemoryStats, PidsStats, Pressure, PressureLine, PressureStats, QosClass, Role, Runtime,
-    TransferStats,
+    CgroupPath, CgroupStats, CpuStats, Descendants, HugetlbStats, Identity, InterfaceStats, IoDeviceStats,
+    Limit, Machine, MemoryDetail, MemoryEvents, MemoryStat, MemoryStats, NumaKind, NumaPages, PidsStats,
+    Pressure, PressureLine, PressureStats, QosClass, Role, Runtime, SwapEvents, TransferStats,
 };
 use crate::snapshot::{CgroupSample, NodeSnapshot, Reading};
 
@@ -88,6 +88,15 @@ fn memory_v1() -> MemoryStats {
         reservation: Some(Limit::Max),
         memory_and_swap_limit: Some(Limit::Value(1_073_741_824)),
         failcnt: Some(7),
+        detail: Some(Box::new(MemoryDetail {
+            shmem_bytes: Some(12_288),
+            anon_thp_bytes: Some(2_097_152),
+            active_anon_bytes: Some(61_440),
+            inactive_anon_bytes: Some(65_536),
+            unevictable_bytes: Some(8_192),
+            ..MemoryDetail::default()
+        })),
+        numa: numa(false),
         stat: MemoryStat {
             pgfault: Some(1_001),
             pgmajfault: Some(11),
@@ -105,6 +114,11 @@ fn memory_v2() -> MemoryStats {
     MemoryStats {
         reservation: Some(Limit::Value(134_217_728)),
         swap_limit: Some(Limit::Max),
+        swap_peak_bytes: Some(8_192),
+        detail: Some(Box::new(memory_detail())),
+        numa: numa(true),
+        events_local: MemoryEvents { oom_kill: Some(1), ..MemoryEvents::default() },
+        swap_events: SwapEvents { high: Some(0), max: Some(1), fail: Some(2) },
         stat: MemoryStat {
             pgfault: Some(2_002),
             pgmajfault: Some(22),
@@ -124,6 +138,36 @@ fn memory_v2() -> MemoryStats {
             oom_group_kill: Some(6),
         },
         ..common
+    }
+}
+
+fn memory_detail() -> MemoryDetail {
+    MemoryDetail {
+        kernel_stack_bytes: Some(180_224),
+        pagetables_bytes: Some(184_320),
+        percpu_bytes: Some(188_416),
+        sock_bytes: Some(192_512),
+        vmalloc_bytes: Some(196_608),
+        shmem_bytes: Some(12_288),
+        slab_bytes: Some(409_600),
+        slab_reclaimable_bytes: Some(204_800),
+        slab_unreclaimable_bytes: Some(204_801),
+        zswap_bytes: Some(208_896),
+        zswapped_bytes: Some(409_601),
+        swapcached_bytes: Some(212_992),
+        anon_thp_bytes: Some(2_097_152),
+        file_thp_bytes: Some(4_194_304),
+        active_anon_bytes: Some(61_440),
+        inactive_anon_bytes: Some(65_536),
+        unevictable_bytes: Some(8_192),
+        workingset_activate_anon: Some(61),
+        workingset_activate_file: Some(62),
+        workingset_restore_anon: Some(63),
+        workingset_restore_file: Some(64),
+        workingset_nodereclaim: Some(65),
+        zswpin: Some(66),
+        zswpout: Some(67),
+        zswpwb: Some(68),
     }
 }
 
@@ -179,6 +223,20 @@ fn devices_v2() -> Vec<IoDeviceStats> {
     vec![with_cost]
 }
 
+fn pids(limit: Limit) -> PidsStats {
+    PidsStats { current: Some(12), limit: Some(limit), peak: Some(40), limit_events: Some(2) }
+}
+
+fn hugetlb(max_usage_bytes: Option<u64>) -> Option<Vec<HugetlbStats>> {
+    let (usage_bytes, failcnt) = (Some(4_194_304), Some(1));
+    Some(vec![HugetlbStats { page_size: "2MB", usage_bytes, max_usage_bytes, failcnt }])
+}
+
+fn numa(hierarchical: bool) -> Option<Vec<NumaPages>> {
+    let of = |kind, pages| NumaPages { kind, hierarchical, node: 0, pages };
+    Some(vec![of(NumaKind::File, 48_829), of(NumaKind::Anon, 24_415), of(NumaKind::Unevictable, 2)])
+}
+
 fn interfaces() -> Vec<InterfaceStats> {
     let receive = TransferStats { bytes: 9_000, packets: 90, errors: 1, dropped: 2 };
     let transmit = TransferStats { bytes: 8_000, packets: 80, errors: 3, dropped: 4 };
@@ -199,9 +257,11 @@ pub(super) fn stats_v1() -> CgroupStats {
             ..cpu_common()
         }),
         memory: Some(memory_v1()),
-        pids: Some(PidsStats { current: Some(12), limit: Some(Limit::Value(1_000)) }),
+        pids: Some(pids(Limit::Value(1_000))),
         io: Some(devices_v1()),
         network: Some(interfaces()),
+        hugetlb: hugetlb(Some(8_388_608)),
+        memory_migrate: Some(true),
         created: Some(moment(0) - Duration::from_secs(3_600)),
         ..CgroupStats::default()
     }
@@ -210,16 +270,20 @@ pub(super) fn stats_v1() -> CgroupStats {
 /// All that v2 can tell.
 pub(super) fn stats_v2() -> CgroupStats {
     CgroupStats {
-        cpu: Some(CpuStats { weight: Some(20), ..cpu_common() }),
+        cpu: Some(CpuStats { weight: Some(20), nice_nsec: Some(1_000), ..cpu_common() }),
         memory: Some(memory_v2()),
-        pids: Some(PidsStats { current: Some(12), limit: Some(Limit::Max) }),
+        pids: Some(pids(Limit::Max)),
         io: Some(devices_v2()),
         pressure: PressureStats {
             cpu: pressure(1_000_002),
             memory: pressure(2_000_004),
             io: pressure(3_000_000),
+            irq: pressure(4_000_000),
         },
         network: Some(interfaces()),
+        hugetlb: hugetlb(None),
+        descendants: Some(Descendants { living: Some(12), dying: Some(3) }),
         created: Some(moment(0) - Duration::from_secs(3_600)),
+        ..CgroupStats::default()
     }
 }

@@ -9,6 +9,8 @@ pub enum MetricSet {
     App,
     /// TCP statistics of `/proc/<pid>/net/netstat` and `snmp`.
     AdvancedTcp,
+    /// What v2 tells of a cgroup besides the other sets: cgroups below it, niced time, interrupts, discards. Ours.
+    CgroupDetail,
     /// Processor time.
     Cpu,
     /// Load averages.
@@ -25,6 +27,10 @@ pub enum MetricSet {
     Hugetlb,
     /// Memory and swap.
     Memory,
+    /// Further lines of `memory.stat`, and the peak of swap. Ours.
+    MemoryDetail,
+    /// How often memory and swap limits were met, of all below and of the cgroup alone (v2). Ours.
+    MemoryEvents,
     /// Memory by NUMA node.
     MemoryNuma,
     /// Network interfaces.
@@ -53,9 +59,10 @@ pub enum MetricSet {
 
 impl MetricSet {
     /// All sets, in the order of their names.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::AdvancedTcp,
         Self::App,
+        Self::CgroupDetail,
         Self::Cpu,
         Self::CpuLoad,
         Self::CpuTopology,
@@ -64,6 +71,8 @@ impl MetricSet {
         Self::DiskIo,
         Self::Hugetlb,
         Self::Memory,
+        Self::MemoryDetail,
+        Self::MemoryEvents,
         Self::MemoryNuma,
         Self::Network,
         Self::OomEvent,
@@ -78,12 +87,13 @@ impl MetricSet {
         Self::Udp,
     ];
 
-    /// cAdvisor's name.
+    /// cAdvisor's name, or ours.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AdvancedTcp => "advtcp",
             Self::App => "app",
+            Self::CgroupDetail => "cgroup_detail",
             Self::Cpu => "cpu",
             Self::CpuLoad => "cpuLoad",
             Self::CpuTopology => "cpu_topology",
@@ -92,6 +102,8 @@ impl MetricSet {
             Self::DiskIo => "diskIO",
             Self::Hugetlb => "hugetlb",
             Self::Memory => "memory",
+            Self::MemoryDetail => "memory_detail",
+            Self::MemoryEvents => "memory_events",
             Self::MemoryNuma => "memory_numa",
             Self::Network => "network",
             Self::OomEvent => "oom_event",
@@ -112,9 +124,15 @@ impl MetricSet {
     pub const fn is_served(self) -> bool {
         matches!(
             self,
-            Self::Cpu
+            Self::CgroupDetail
+                | Self::Cpu
+                | Self::Cpuset
                 | Self::DiskIo
+                | Self::Hugetlb
                 | Self::Memory
+                | Self::MemoryDetail
+                | Self::MemoryEvents
+                | Self::MemoryNuma
                 | Self::Network
                 | Self::OomEvent
                 | Self::PerCpu
@@ -278,7 +296,7 @@ mod tests {
     fn unknown_names_are_refused_with_the_allowed_ones() {
         let error = MetricSets::parse("cpu,Memory", "").unwrap_err().to_string();
         assert!(
-            error.starts_with("unknown metric set \"Memory\": wanted one of advtcp, app, cpu,"),
+            error.starts_with("unknown metric set \"Memory\": wanted one of advtcp, app, cgroup_detail,"),
             "{error}"
         );
         assert!(error.ends_with("tcp, udp"), "{error}");

@@ -6,6 +6,8 @@
 
 use std::time::SystemTime;
 
+use super::MemoryDetail;
+
 /// A limit: a value or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
@@ -41,6 +43,12 @@ pub struct CgroupStats {
     pub pressure: PressureStats,
     /// Interfaces of the cgroup's own network namespace; `None` for a host-network or empty cgroup.
     pub network: Option<Vec<InterfaceStats>>,
+    /// Huge pages, one entry for each size.
+    pub hugetlb: Option<Vec<HugetlbStats>>,
+    /// `cpuset.memory_migrate` (v1): whether pages move when the cgroup's memory nodes change.
+    pub memory_migrate: Option<bool>,
+    /// `cgroup.stat` (v2): cgroups below this one.
+    pub descendants: Option<Descendants>,
     /// When the cgroup's directory was made.
     pub created: Option<SystemTime>,
 }
@@ -54,6 +62,8 @@ pub struct CpuStats {
     pub user_nsec: Option<u64>,
     /// `cpuacct.stat` `system` (in USER_HZ); v2: `system_usec`.
     pub system_nsec: Option<u64>,
+    /// v2 `cpu.stat` `nice_usec` (since 6.14): user time at a lower priority.
+    pub nice_nsec: Option<u64>,
     /// `cpuacct.usage_percpu`, one entry per possible CPU (v1 only).
     pub per_cpu_nsec: Option<Vec<u64>>,
     /// `cpu.stat` `nr_periods`: enforcement intervals that elapsed.
@@ -100,8 +110,18 @@ pub struct MemoryStats {
     pub kernel_bytes: Option<u64>,
     /// `memory.stat`.
     pub stat: MemoryStat,
+    /// Further lines of `memory.stat`, where they are asked for.
+    pub detail: Option<Box<MemoryDetail>>,
     /// v2: `memory.events`.
     pub events: MemoryEvents,
+    /// v2: `memory.events.local` (since 5.2): the same of this cgroup alone.
+    pub events_local: MemoryEvents,
+    /// v2: `memory.swap.events`.
+    pub swap_events: SwapEvents,
+    /// v2: `memory.swap.peak` (since 6.5).
+    pub swap_peak_bytes: Option<u64>,
+    /// `memory.numa_stat`.
+    pub numa: Option<Vec<NumaPages>>,
 }
 
 impl MemoryStats {
@@ -170,13 +190,74 @@ pub struct MemoryEvents {
     pub oom_group_kill: Option<u64>,
 }
 
-/// `pids.current` and `pids.max`.
+/// How often this cgroup and those below it met each swap limit (`memory.swap.events`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SwapEvents {
+    /// `high`.
+    pub high: Option<u64>,
+    /// `max`.
+    pub max: Option<u64>,
+    /// `fail`: allocations that found no swap.
+    pub fail: Option<u64>,
+}
+
+/// What memory of a node is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NumaKind {
+    /// Page cache.
+    File,
+    /// Anonymous memory.
+    Anon,
+    /// Locked memory.
+    Unevictable,
+}
+
+/// One number of `memory.numa_stat`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NumaPages {
+    /// Of which kind.
+    pub kind: NumaKind,
+    /// With all cgroups below (all that v2 tells), or of the cgroup alone.
+    pub hierarchical: bool,
+    /// The node's number.
+    pub node: u32,
+    /// Pages of the base size; v2 tells bytes.
+    pub pages: u64,
+}
+
+/// Huge pages of one size.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HugetlbStats {
+    /// As the kernel names it: `2MB`.
+    pub page_size: &'static str,
+    /// v1 `hugetlb.<size>.rsvd.usage_in_bytes`; v2 `rsvd.current`; without `rsvd.` before 5.7.
+    pub usage_bytes: Option<u64>,
+    /// v1 `rsvd.max_usage_in_bytes`.
+    pub max_usage_bytes: Option<u64>,
+    /// v1 `rsvd.failcnt`; v2 `hugetlb.<size>.events` `max`: times that the limit was hit.
+    pub failcnt: Option<u64>,
+}
+
+/// Cgroups below one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Descendants {
+    /// `nr_descendants`.
+    pub living: Option<u64>,
+    /// `nr_dying_descendants`: removed, but held by something that they own.
+    pub dying: Option<u64>,
+}
+
+/// `pids.*`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PidsStats {
     /// Tasks (threads) in this cgroup and below.
     pub current: Option<u64>,
     /// The most there may be.
     pub limit: Option<Limit>,
+    /// `pids.peak` (since 6.1): the most there were.
+    pub peak: Option<u64>,
+    /// `pids.events` `max`: tasks that could not be made for the limit.
+    pub limit_events: Option<u64>,
 }
 
 /// One block device's transfers by a cgroup.
@@ -225,6 +306,8 @@ pub struct PressureStats {
     pub memory: Option<Pressure>,
     /// `io.pressure`.
     pub io: Option<Pressure>,
+    /// `irq.pressure` (since 6.1, where the kernel accounts interrupt time): time taken by interrupts.
+    pub irq: Option<Pressure>,
 }
 
 /// One pressure file.

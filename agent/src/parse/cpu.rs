@@ -35,6 +35,8 @@ pub struct CpuStat {
     pub user_nsec: Option<u64>,
     /// v2 `system_usec`.
     pub system_nsec: Option<u64>,
+    /// v2 `nice_usec`.
+    pub nice_nsec: Option<u64>,
     /// `nr_periods`.
     pub periods: Option<u64>,
     /// `nr_throttled`.
@@ -58,6 +60,7 @@ pub fn cpu_stat(input: &[u8]) -> Result<CpuStat, ParseError> {
             b"usage_usec" => (&mut stat.usage_nsec, NSEC_PER_USEC),
             b"user_usec" => (&mut stat.user_nsec, NSEC_PER_USEC),
             b"system_usec" => (&mut stat.system_nsec, NSEC_PER_USEC),
+            b"nice_usec" => (&mut stat.nice_nsec, NSEC_PER_USEC),
             b"nr_periods" => (&mut stat.periods, 1),
             b"nr_throttled" => (&mut stat.throttled_periods, 1),
             b"throttled_usec" => (&mut stat.throttled_nsec, NSEC_PER_USEC),

@@ -17,7 +17,7 @@
 
 use super::ParseError;
 use super::pairs::each_pair;
-use crate::model::MemoryEvents;
+use crate::model::{MemoryEvents, SwapEvents};
 
 /// `memory.events` (v2).
 ///
@@ -39,6 +39,39 @@ pub fn memory_events(input: &[u8]) -> Result<MemoryEvents, ParseError> {
         Ok(())
     })?;
     Ok(events)
+}
+
+/// `memory.swap.events` (v2).
+///
+/// # Errors
+/// When a line is no key and number, or the text is empty.
+pub fn swap_events(input: &[u8]) -> Result<SwapEvents, ParseError> {
+    let mut events = SwapEvents::default();
+    each_pair(input, |pair| {
+        match pair.key {
+            b"high" => events.high = Some(pair.number()?),
+            b"max" => events.max = Some(pair.number()?),
+            b"fail" => events.fail = Some(pair.number()?),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(events)
+}
+
+/// How often a limit was met: the line `max` of `pids.events` and `hugetlb.<size>.events`.
+///
+/// # Errors
+/// When a line is no key and number, or there is no such line.
+pub fn max_events(input: &[u8]) -> Result<u64, ParseError> {
+    let mut found = None;
+    each_pair(input, |pair| {
+        if pair.key == b"max" {
+            found = Some(pair.number()?);
+        }
+        Ok(())
+    })?;
+    found.ok_or(ParseError::Empty { wanted: "a line of \"max\"" })
 }
 
 /// What `memory.oom_control` tells.
@@ -82,6 +115,15 @@ mod tests {
     fn events_of_newer_kernels_have_more_lines() {
         let events = memory_events(b"oom_kill 4\noom_group_kill 1\nsock_throttled 9\n").unwrap();
         assert_eq!((events.oom_kill, events.oom_group_kill, events.low), (Some(4), Some(1), None));
+    }
+
+    #[test]
+    fn events_of_one_limit() {
+        assert_eq!(max_events(b"max 7\n"), Ok(7));
+        assert!(max_events(b"min 7\n").is_err() && max_events(b"max x\n").is_err());
+        let swap = swap_events(b"high 1\nmax 2\nfail 3\n").unwrap();
+        assert_eq!((swap.high, swap.max, swap.fail), (Some(1), Some(2), Some(3)));
+        assert!(swap_events(b"").is_err() && swap_events(b"high\n").is_err());
     }
 
     #[test]

@@ -71,7 +71,11 @@ fn device_label(device: &IoDeviceStats) -> Label<'_> {
     ("device", value)
 }
 
-fn by_device(sample: &CgroupSample, emit: &mut Emit<'_>, value: fn(&IoDeviceStats) -> Option<Value>) {
+pub(super) fn by_device(
+    sample: &CgroupSample,
+    emit: &mut Emit<'_>,
+    value: fn(&IoDeviceStats) -> Option<Value>,
+) {
     for device in devices(sample) {
         if let Some(value) = value(device) {
             emit(&[device_label(device)], value);

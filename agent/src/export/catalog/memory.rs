@@ -35,7 +35,8 @@ pub(super) const METRICS: &[Metric] = &[
         .one(|s, _| memory(s)?.swap_bytes.or(stat(s)?.swap_bytes).map(Value::Count)),
     counter("container_memory_failcnt", "Number of times that memory usage hit its limit.")
         .v1("memory.failcnt")
-        .one(|s, _| memory(s)?.failcnt.map(Value::Count)),
+        .v2("memory.events max")
+        .one(|s, _| memory(s)?.failcnt.or(events(s)?.max).map(Value::Count)),
     gauge("container_memory_usage_bytes", "Current memory usage, in bytes, with all kinds of page cache.")
         .v1("memory.usage_in_bytes")
         .v2("memory.current; root: memory.stat anon + file")

@@ -5,12 +5,17 @@
 //! - A memory limit of 0 means "no limit", as in cAdvisor; a cpu quota without limit has no sample.
 //! - A removed cgroup shows what it had in all: its counters as they were last, its peaks and its OOM kills.
 
+mod cgroup_detail;
 mod cpu;
+mod hugetlb;
 mod io;
 mod machine;
 mod memory;
+mod memory_detail;
+mod memory_events;
 mod metric;
 mod network;
+mod numa;
 mod oom;
 mod pressure;
 mod process;
@@ -22,15 +27,20 @@ pub use metric::{Emit, Kind, Label, LabelValue, Metric, Scope, Value, Values};
 
 /// All metrics, in the order in which they are printed.
 pub fn metrics() -> impl Iterator<Item = &'static Metric> {
-    const AREAS: [&[Metric]; 9] = [
+    const AREAS: [&[Metric]; 14] = [
         spec::METRICS,
         cpu::METRICS,
         memory::METRICS,
+        memory_events::METRICS,
+        memory_detail::METRICS,
+        numa::METRICS,
+        hugetlb::METRICS,
         io::METRICS,
         network::METRICS,
         process::METRICS,
         pressure::METRICS,
         oom::METRICS,
+        cgroup_detail::METRICS,
         machine::METRICS,
     ];
     AREAS.into_iter().flatten()

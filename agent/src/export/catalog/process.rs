@@ -13,6 +13,18 @@ pub(super) const METRICS: &[Metric] = &[
         .set(MetricSet::Process)
         .both("pids.max")
         .one(|s, _| pids(s)?.limit.map(|limit| Value::Count(limit.value().unwrap_or(0)))),
+    Metric::gauge("container_threads_peak", "Most threads that ran inside the container at once.")
+        .set(MetricSet::Process)
+        .outlives()
+        .both("pids.peak (since 6.1)")
+        .one(|s, _| pids(s)?.peak.map(Value::Count)),
+    Metric::counter(
+        "container_threads_limit_events_total",
+        "Times that a thread could not be started for the limit.",
+    )
+    .set(MetricSet::Process)
+    .both("pids.events max")
+    .one(|s, _| pids(s)?.limit_events.map(Value::Count)),
 ];
 
 fn pids(sample: &CgroupSample) -> Option<&PidsStats> {

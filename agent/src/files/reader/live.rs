@@ -264,7 +264,7 @@ fn cost_of_a_pass() {
 
 /// The same files, kept open and read, but not parsed.
 fn floor(hierarchy: &Hierarchy, cgroups: &[CgroupPath]) {
-    let plan = Plan::new(hierarchy, ReadSets::ALL);
+    let plan = Plan::new(hierarchy, ReadSets::ALL, &[]);
     let names: Vec<_> = plan.files.iter().map(|file| file.names[0].to_str().unwrap()).collect();
     let files = cgroups.iter().flat_map(|cgroup| names.iter().map(|name| hierarchy.dir(cgroup).join(name)));
     let files: Vec<_> = files.map(|path| std::fs::File::open(path).unwrap()).collect();

@@ -11,6 +11,7 @@
 mod budget;
 mod buffer;
 mod first_process;
+mod hugetlb;
 mod member;
 mod plan;
 mod root;
@@ -106,9 +107,10 @@ impl CgroupReader {
     #[expect(clippy::needless_pass_by_value, reason = "the reader is given its own share of the list")]
     pub fn new(host: HostRoot, hierarchies: Arc<[Hierarchy]>, sets: ReadSets, max_open_files: usize) -> Self {
         let boot = host.parse("/proc/stat", proc_stat).ok().and_then(|stat| stat.boot_time_sec);
+        let page_sizes = if sets.has(MetricSet::Hugetlb) { hugetlb::page_sizes(&host) } else { Vec::new() };
         let source = |hierarchy: &Hierarchy| Source {
             hierarchy: hierarchy.clone(),
-            plan: Plan::new(hierarchy, sets),
+            plan: Plan::new(hierarchy, sets, &page_sizes),
             is_cpuacct: hierarchy.id != HierarchyId::V2 && hierarchy.has("cpuacct"),
             root: None,
         };

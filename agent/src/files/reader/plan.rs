@@ -12,7 +12,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// What `sets` need of a hierarchy.
-    pub(super) fn new(hierarchy: &Hierarchy, sets: ReadSets) -> Self {
+    pub(super) fn new(hierarchy: &Hierarchy, sets: ReadSets, page_sizes: &[String]) -> Self {
         let of_controllers = match hierarchy.version {
             CgroupVersion::V1 => v1::FILES,
             CgroupVersion::V2 => v2::FILES,
@@ -20,7 +20,10 @@ impl Plan {
         let of_all = if hierarchy.version == CgroupVersion::V2 { v2::CORE_FILES } else { &[] };
         let here = of_controllers.iter().filter(|(controller, _)| hierarchy.has(controller));
         let files = here.flat_map(|(_, files)| *files);
-        Self { files: of_all.iter().chain(files).filter(|file| (file.needed)(sets)).collect() }
+        let has_size =
+            |file: &FileSpec| file.page_size.is_none_or(|size| page_sizes.iter().any(|known| known == size));
+        let wanted = |file: &&FileSpec| (file.needed)(sets) && has_size(file);
+        Self { files: of_all.iter().chain(files).filter(wanted).collect() }
     }
 }
 
@@ -37,7 +40,7 @@ mod tests {
         let id = HierarchyId(if version == CgroupVersion::V2 { 0 } else { 3 });
         let controllers = controllers.iter().map(|c| (*c).to_owned()).collect();
         let hierarchy = Hierarchy { id, version, controllers, mount: "/x".into() };
-        let plan = Plan::new(&hierarchy, sets);
+        let plan = Plan::new(&hierarchy, sets, &["2MB".to_owned()]);
         plan.files.iter().map(|file| file.names[0].to_str().unwrap().to_owned()).collect()
     }
 
@@ -47,16 +50,22 @@ mod tests {
         assert!(names(CgroupVersion::V1, &all, ReadSets::NONE).is_empty());
         assert!(names(CgroupVersion::V2, &all, ReadSets::NONE).is_empty());
         let pids = only(MetricSet::Process);
-        assert_eq!(names(CgroupVersion::V1, &all, pids), ["pids.current", "pids.max"]);
+        assert_eq!(
+            names(CgroupVersion::V1, &all, pids),
+            ["pids.current", "pids.max", "pids.peak", "pids.events"]
+        );
         assert_eq!(names(CgroupVersion::V2, &all, only(MetricSet::DiskIo)), ["io.stat"]);
     }
 
     #[test]
     fn a_hierarchy_has_the_files_of_its_controllers() {
         let memory = names(CgroupVersion::V1, &["memory"], ReadSets::ALL);
-        assert!(memory.iter().all(|name| name.starts_with("memory.")) && memory.len() == 8, "{memory:?}");
+        assert!(memory.iter().all(|name| name.starts_with("memory.")) && memory.len() == 9, "{memory:?}");
         assert!(names(CgroupVersion::V1, &["freezer"], ReadSets::ALL).is_empty());
-        let core = ["cpu.stat", "cpu.pressure", "memory.pressure", "io.pressure"];
+        let core =
+            ["cpu.stat", "cpu.pressure", "memory.pressure", "io.pressure", "irq.pressure", "cgroup.stat"];
         assert_eq!(names(CgroupVersion::V2, &[], ReadSets::ALL), core);
+        let hugetlb = names(CgroupVersion::V2, &["hugetlb"], only(MetricSet::Hugetlb));
+        assert_eq!(hugetlb, ["hugetlb.2MB.rsvd.current", "hugetlb.2MB.events"], "of one size");
     }
 }

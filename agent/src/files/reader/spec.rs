@@ -20,10 +20,12 @@ macro_rules! into {
 }
 pub(super) use into;
 
-/// `pids.current` and `pids.max` are the same on v1 and v2.
+/// `pids.*` are the same on v1 and v2.
 pub(super) const PIDS: &[FileSpec] = &[
     FileSpec::new(&[c"pids.current"], |sets| sets.has(Process), into!(pids.current, parse::value)),
     FileSpec::new(&[c"pids.max"], |sets| sets.has(Process), into!(pids.limit, parse::limit)),
+    FileSpec::new(&[c"pids.peak"], |sets| sets.has(Process), into!(pids.peak, parse::value)),
+    FileSpec::new(&[c"pids.events"], |sets| sets.has(Process), into!(pids.limit_events, parse::max_events)),
 ];
 
 /// One file of a cgroup.
@@ -38,6 +40,8 @@ pub(super) struct FileSpec {
     pub(super) yields_to_cpuacct: bool,
     /// Whether the files before it in the plan have told in this pass, to the digit, all that it would tell.
     pub(super) is_told: fn(&CgroupStats) -> bool,
+    /// Read only where the kernel has huge pages of this size.
+    pub(super) page_size: Option<&'static str>,
 }
 
 impl FileSpec {
@@ -46,7 +50,7 @@ impl FileSpec {
         needed: fn(ReadSets) -> bool,
         apply: fn(&[u8], &mut CgroupStats) -> Result<(), ParseError>,
     ) -> Self {
-        Self { names, needed, apply, yields_to_cpuacct: false, is_told: |_| false }
+        Self { names, needed, apply, yields_to_cpuacct: false, is_told: |_| false, page_size: None }
     }
 }
 

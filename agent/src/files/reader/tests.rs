@@ -1,5 +1,6 @@
 //! Whole cgroups of both versions in a folder, and what happens when they change under the reader.
 
+mod sets;
 mod told;
 
 use std::fs;
@@ -129,6 +130,7 @@ fn all_of_a_v1_cgroup() {
             hierarchical_pgfault: Some(40),
             ..MemoryStat::default()
         },
+        detail: Some(Box::default()),
         ..MemoryStats::default()
     };
     assert_eq!(reading.stats.memory, Some(memory));
@@ -160,7 +162,10 @@ fn all_of_a_v2_cgroup() {
         (Some(Limit::Value(200)), Some(Limit::Value(0)), Some(Limit::Max))
     );
     assert_eq!((memory.kernel_bytes, memory.events.oom_kill, memory.failcnt), (Some(5), Some(6), None));
-    assert_eq!(stats.pids, Some(PidsStats { current: Some(7), limit: Some(Limit::Max) }));
+    assert_eq!(
+        stats.pids,
+        Some(PidsStats { current: Some(7), limit: Some(Limit::Max), ..PidsStats::default() })
+    );
     let io = IoDeviceStats {
         major: 8,
         device: Some("/dev/sda".to_owned()),
@@ -298,7 +303,7 @@ fn a_kept_file_never_tells_of_a_later_cgroup() {
     let new = host.members("/a");
     assert_ne!(old, new);
     let reading = reader.read(&path, &new).unwrap();
-    assert_eq!(reading.stats.pids, Some(PidsStats { current: Some(1), limit: None }));
+    assert_eq!(reading.stats.pids, Some(PidsStats { current: Some(1), ..PidsStats::default() }));
     assert_eq!(reading.stats.memory, None, "nothing of the old cgroup");
     assert_eq!(reader.read(&path, &old).unwrap_err(), Vanished);
     assert_eq!(reader.open_files(), 0);

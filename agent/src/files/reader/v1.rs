@@ -2,13 +2,30 @@
 //!
 //! Kernel text: <https://docs.kernel.org/admin-guide/cgroup-v1/index.html>
 
+use super::hugetlb;
 use super::spec::{FileSpec, PIDS, into};
-use crate::model::MetricSet::{Cpu, DiskIo, Memory, PerCpu};
+use crate::model::MetricSet::{Cpu, Cpuset, DiskIo, Memory, MemoryDetail, MemoryNuma, PerCpu};
 use crate::model::{CgroupStats, CpuStats, IoDeviceStats, Limit, MemoryStats};
 use crate::parse::{self, BlkioDevice};
 
-pub(super) const FILES: &[(&str, &[FileSpec])] =
-    &[("cpuacct", CPUACCT), ("cpu", CPU), ("memory", MEMORY), ("pids", PIDS), ("blkio", BLKIO)];
+pub(super) const FILES: &[(&str, &[FileSpec])] = &[
+    ("cpuacct", CPUACCT),
+    ("cpu", CPU),
+    ("memory", MEMORY),
+    ("pids", PIDS),
+    ("blkio", BLKIO),
+    ("hugetlb", hugetlb::V1),
+    ("cpuset", CPUSET),
+];
+
+const CPUSET: &[FileSpec] = &[FileSpec::new(
+    &[c"cpuset.memory_migrate"],
+    |sets| sets.has(Cpuset),
+    |text, stats| {
+        stats.memory_migrate = Some(parse::value(text)? != 0);
+        Ok(())
+    },
+)];
 
 /// `cpuacct.usage` prints the sum, over all possible CPUs, of the very counters that `cpuacct.usage_percpu` prints one
 /// by one, so the former is read only where the latter is not.
@@ -71,18 +88,25 @@ const CPU: &[FileSpec] = &[
 ];
 
 const MEMORY: &[FileSpec] = &[
-    FileSpec::new(&[c"memory.usage_in_bytes"], |sets| sets.has(Memory), into!(memory.usage_bytes, parse::value)),
+    FileSpec::new(
+        &[c"memory.usage_in_bytes"],
+        |sets| sets.has(Memory),
+        into!(memory.usage_bytes, parse::value),
+    ),
+    FileSpec::new(&[c"memory.stat"], |sets| sets.has(Memory) && !sets.has(MemoryDetail), memory_stat),
     FileSpec::new(
         &[c"memory.stat"],
-        |sets| sets.has(Memory),
+        |sets| sets.has(MemoryDetail),
         |text, stats| {
-            let stat = parse::memory_stat_v1(text)?;
-            let memory = memory(stats);
-            memory.swap_bytes = stat.swap_bytes;
-            memory.stat = stat;
-            no_limit_above(text, memory);
-            Ok(())
+            let detail = parse::memory_detail_v1(text)?;
+            memory(stats).detail = Some(Box::new(detail));
+            memory_stat(text, stats)
         },
+    ),
+    FileSpec::new(
+        &[c"memory.numa_stat"],
+        |sets| sets.has(MemoryNuma),
+        into!(memory.numa, parse::numa_stat_v1),
     ),
     FileSpec::new(
         &[c"memory.max_usage_in_bytes"],
@@ -121,6 +145,15 @@ const MEMORY: &[FileSpec] = &[
         )
     },
 ];
+
+fn memory_stat(text: &[u8], stats: &mut CgroupStats) -> Result<(), parse::ParseError> {
+    let stat = parse::memory_stat_v1(text)?;
+    let memory = memory(stats);
+    memory.swap_bytes = stat.swap_bytes;
+    memory.stat = stat;
+    no_limit_above(text, memory);
+    Ok(())
+}
 
 /// The throttle files count every device; those of a scheduler only the devices that use it. Only the last ones do
 /// not count what is below the cgroup. Both files of a kind walk the same list of devices: where the first names none,

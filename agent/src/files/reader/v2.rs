@@ -2,8 +2,11 @@
 //!
 //! Kernel text: <https://docs.kernel.org/admin-guide/cgroup-v2.html>
 
+use super::hugetlb;
 use super::spec::{FileSpec, PIDS, into};
-use crate::model::MetricSet::{Cpu, DiskIo, Memory, Pressure};
+use crate::model::MetricSet::{
+    CgroupDetail, Cpu, DiskIo, Memory, MemoryDetail, MemoryEvents, MemoryNuma, Pressure,
+};
 use crate::model::{CgroupStats, MemoryStats};
 use crate::parse;
 
@@ -22,6 +25,7 @@ pub(super) const CORE_FILES: &[FileSpec] = &[
                 (cpu.periods, cpu.throttled_periods, cpu.throttled_nsec) =
                     (stat.periods, stat.throttled_periods, stat.throttled_nsec);
                 (cpu.burst_periods, cpu.burst_nsec) = (stat.burst_periods, stat.burst_nsec);
+                cpu.nice_nsec = stat.nice_nsec;
                 Ok(())
             },
         )
@@ -50,10 +54,26 @@ pub(super) const CORE_FILES: &[FileSpec] = &[
             Ok(())
         },
     ),
+    FileSpec::new(
+        &[c"irq.pressure"],
+        |sets| sets.has(CgroupDetail),
+        |text, stats| {
+            stats.pressure.irq = Some(parse::pressure(text)?);
+            Ok(())
+        },
+    ),
+    FileSpec::new(
+        &[c"cgroup.stat"],
+        |sets| sets.has(CgroupDetail),
+        |text, stats| {
+            stats.descendants = Some(parse::cgroup_stat(text)?);
+            Ok(())
+        },
+    ),
 ];
 
 pub(super) const FILES: &[(&str, &[FileSpec])] =
-    &[("cpu", CPU), ("memory", MEMORY), ("pids", PIDS), ("io", IO)];
+    &[("cpu", CPU), ("memory", MEMORY), ("pids", PIDS), ("io", IO), ("hugetlb", hugetlb::V2)];
 
 const CPU: &[FileSpec] = &[
     // The quota tells whether the throttling counters mean anything, so `cpu` needs it too.
@@ -80,14 +100,22 @@ const CPU: &[FileSpec] = &[
 
 const MEMORY: &[FileSpec] = &[
     FileSpec::new(&[c"memory.current"], |sets| sets.has(Memory), into!(memory.usage_bytes, parse::value)),
+    FileSpec::new(&[c"memory.stat"], |sets| sets.has(Memory) && !sets.has(MemoryDetail), memory_stat),
     FileSpec::new(
         &[c"memory.stat"],
-        |sets| sets.has(Memory),
+        |sets| sets.has(MemoryDetail),
         |text, stats| {
-            let stat = parse::memory_stat_v2(text)?;
-            let memory = memory(stats);
-            memory.kernel_bytes = stat.kernel_bytes;
-            memory.stat = stat;
+            let detail = parse::memory_detail_v2(text)?;
+            memory(stats).detail = Some(Box::new(detail));
+            memory_stat(text, stats)
+        },
+    ),
+    FileSpec::new(
+        &[c"memory.numa_stat"],
+        |sets| sets.has(MemoryNuma),
+        |text, stats| {
+            let page_bytes = rustix::param::page_size() as u64;
+            memory(stats).numa = Some(parse::numa_stat_v2(text, page_bytes)?);
             Ok(())
         },
     ),
@@ -98,18 +126,49 @@ const MEMORY: &[FileSpec] = &[
     ),
     FileSpec::new(
         &[c"memory.events"],
-        |sets| sets.has(Memory),
+        |sets| sets.has(Memory) || sets.has(MemoryEvents),
         |text, stats| {
             let events = parse::memory_events(text)?;
             memory(stats).events = events;
             Ok(())
         },
     ),
+    FileSpec::new(
+        &[c"memory.events.local"],
+        |sets| sets.has(MemoryEvents),
+        |text, stats| {
+            let events = parse::memory_events(text)?;
+            memory(stats).events_local = events;
+            Ok(())
+        },
+    ),
+    FileSpec::new(
+        &[c"memory.swap.events"],
+        |sets| sets.has(MemoryEvents),
+        |text, stats| {
+            let events = parse::swap_events(text)?;
+            memory(stats).swap_events = events;
+            Ok(())
+        },
+    ),
+    FileSpec::new(
+        &[c"memory.swap.peak"],
+        |sets| sets.has(MemoryDetail),
+        into!(memory.swap_peak_bytes, parse::value),
+    ),
     FileSpec::new(&[c"memory.swap.current"], |sets| sets.has(Memory), into!(memory.swap_bytes, parse::value)),
     FileSpec::new(&[c"memory.max"], |sets| sets.has(Memory) || sets.spec, into!(memory.limit, parse::limit)),
     FileSpec::new(&[c"memory.low"], |sets| sets.spec, into!(memory.reservation, parse::limit)),
     FileSpec::new(&[c"memory.swap.max"], |sets| sets.spec, into!(memory.swap_limit, parse::limit)),
 ];
+
+fn memory_stat(text: &[u8], stats: &mut CgroupStats) -> Result<(), parse::ParseError> {
+    let stat = parse::memory_stat_v2(text)?;
+    let memory = memory(stats);
+    memory.kernel_bytes = stat.kernel_bytes;
+    memory.stat = stat;
+    Ok(())
+}
 
 const IO: &[FileSpec] = &[FileSpec::new(
     &[c"io.stat"],

@@ -3,7 +3,7 @@
 use super::*;
 
 /// What is no number: a file with this text is an error where it is read.
-const NOT_READ: &str = "not read\n";
+pub(super) const NOT_READ: &str = "not read\n";
 
 #[test]
 fn processor_time_is_the_sum_of_the_cpus() {

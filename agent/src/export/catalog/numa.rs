@@ -1,0 +1,35 @@
+//! Memory by NUMA node, and whether it follows the cgroup's nodes. Off by default, as in cAdvisor.
+
+use super::metric::{Emit, LabelValue, Metric, Value};
+use crate::model::{MetricSet, NumaKind};
+use crate::snapshot::CgroupSample;
+
+pub(super) const METRICS: &[Metric] = &[
+    Metric::gauge("container_memory_numa_pages", "Pages of the base size in use, by NUMA node.")
+        .set(MetricSet::MemoryNuma)
+        .v1("memory.numa_stat")
+        .v2("memory.numa_stat (since 5.10, hierarchical), bytes by page size")
+        .many(&["type", "scope", "node"], |s, _, emit| pages(s, emit)),
+    Metric::gauge("container_memory_migrate", "1 if memory moves when the cgroup's memory nodes change.")
+        .set(MetricSet::Cpuset)
+        .v1("cpuset.memory_migrate")
+        .one(|s, _| s.stats.memory_migrate.map(|migrates| Value::Count(migrates.into()))),
+];
+
+fn pages(sample: &CgroupSample, emit: &mut Emit<'_>) {
+    let numa = sample.stats.memory.as_ref().and_then(|memory| memory.numa.as_deref());
+    for told in numa.unwrap_or_default() {
+        let kind = match told.kind {
+            NumaKind::File => "file",
+            NumaKind::Anon => "anon",
+            NumaKind::Unevictable => "unevictable",
+        };
+        let scope = if told.hierarchical { "hierarchy" } else { "container" };
+        let labels = [
+            ("type", LabelValue::Text(kind)),
+            ("scope", LabelValue::Text(scope)),
+            ("node", LabelValue::Number(told.node)),
+        ];
+        emit(&labels, Value::Count(told.pages));
+    }
+}

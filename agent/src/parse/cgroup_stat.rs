@@ -1,0 +1,48 @@
+//! `cgroup.stat` (v2): how many cgroups are below one, and how many of those are gone but not freed.
+//!
+//! Kernel text: <https://docs.kernel.org/admin-guide/cgroup-v2.html#core-interface-files>
+//!
+//! ```text
+//! nr_descendants 12
+//! nr_dying_descendants 3
+//! ```
+//! A dying cgroup is removed, but something still holds its memory. Newer kernels add lines for each controller.
+
+use super::ParseError;
+use super::pairs::each_pair;
+use crate::model::Descendants;
+
+/// `cgroup.stat`.
+///
+/// # Errors
+/// When a line is no key and number, or the text is empty.
+pub fn cgroup_stat(input: &[u8]) -> Result<Descendants, ParseError> {
+    let mut found = Descendants::default();
+    each_pair(input, |pair| {
+        match pair.key {
+            b"nr_descendants" => found.living = Some(pair.number()?),
+            b"nr_dying_descendants" => found.dying = Some(pair.number()?),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_counts() {
+        let found = cgroup_stat(b"nr_descendants 12\nnr_subsys_cpu 3\nnr_dying_descendants 4\n").unwrap();
+        assert_eq!((found.living, found.dying), (Some(12), Some(4)));
+    }
+
+    #[test]
+    fn garbage_is_refused() {
+        for refused in [&b""[..], b"nr_descendants\n", b"nr_descendants x\n"] {
+            assert!(cgroup_stat(refused).is_err(), "{refused:?}");
+        }
+    }
+}

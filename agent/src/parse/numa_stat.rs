@@ -1,0 +1,124 @@
+//! `memory.numa_stat` of v1 and v2: where a cgroup's memory is.
+//!
+//! Kernel text: <https://docs.kernel.org/admin-guide/cgroup-v1/memory.html#numa-stat>,
+//! <https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files>
+//!
+//! ```text
+//! v1:                                   v2:
+//! file=1220 N0=1000 N1=220              anon N0=8052736 N1=0
+//! hierarchical_file=2440 N0=2000 N1=440 file N0=517185536 N1=4096
+//! ```
+//! v1 counts pages, for the cgroup alone and with all below it; v2 counts bytes (since 5.10), always with all below.
+
+use super::ParseError;
+use super::scan::{Line, decimal, lines, split_once};
+use crate::model::{NumaKind, NumaPages};
+
+const WANTED: &str = "a key and N<node>=<decimal number> for each node";
+
+/// `memory.numa_stat` of v1.
+///
+/// # Errors
+/// When a line is no key and nodes, or the text is empty.
+pub fn numa_stat_v1(input: &[u8]) -> Result<Vec<NumaPages>, ParseError> {
+    each_line(input, |line, found| {
+        let (key, nodes) = split_once(line.text, b' ').ok_or_else(|| line.refused(WANTED))?;
+        let (key, _sum) = split_once(key, b'=').ok_or_else(|| line.refused(WANTED))?;
+        let own = key.strip_prefix(b"hierarchical_");
+        match kind(own.unwrap_or(key)) {
+            Some(kind) => add(line, nodes, kind, own.is_some(), 1, found),
+            None => Ok(()),
+        }
+    })
+}
+
+/// `memory.numa_stat` of v2, in pages of `page_bytes`.
+///
+/// # Errors
+/// When a line is no key and nodes, or the text is empty.
+pub fn numa_stat_v2(input: &[u8], page_bytes: u64) -> Result<Vec<NumaPages>, ParseError> {
+    each_line(input, |line, found| {
+        let (key, nodes) = split_once(line.text, b' ').ok_or_else(|| line.refused(WANTED))?;
+        match kind(key) {
+            Some(kind) => add(line, nodes, kind, true, page_bytes.max(1), found),
+            None => Ok(()),
+        }
+    })
+}
+
+fn each_line(
+    input: &[u8],
+    take: impl Fn(&Line<'_>, &mut Vec<NumaPages>) -> Result<(), ParseError>,
+) -> Result<Vec<NumaPages>, ParseError> {
+    let mut found = Vec::new();
+    for line in lines(input) {
+        take(&line, &mut found)?;
+    }
+    if found.is_empty() { Err(ParseError::Empty { wanted: WANTED }) } else { Ok(found) }
+}
+
+fn kind(key: &[u8]) -> Option<NumaKind> {
+    match key {
+        b"file" => Some(NumaKind::File),
+        b"anon" => Some(NumaKind::Anon),
+        b"unevictable" => Some(NumaKind::Unevictable),
+        _ => None,
+    }
+}
+
+fn add(
+    line: &Line<'_>,
+    nodes: &[u8],
+    kind: NumaKind,
+    hierarchical: bool,
+    divisor: u64,
+    found: &mut Vec<NumaPages>,
+) -> Result<(), ParseError> {
+    for word in super::scan::words(nodes) {
+        let parsed = || {
+            let (node, amount) = split_once(word.strip_prefix(b"N")?, b'=')?;
+            let node = u32::try_from(decimal(node)?).ok()?;
+            Some(NumaPages { kind, hierarchical, node, pages: decimal(amount)? / divisor })
+        };
+        found.push(parsed().ok_or_else(|| line.refused(WANTED))?);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn v1_has_both_scopes() {
+        let text = b"total=6 N0=4 N1=2\nfile=3 N0=2 N1=1\nhierarchical_total=9 N0=9 N1=0\n\
+                     hierarchical_anon=7 N0=7 N1=0\n";
+        let found = numa_stat_v1(text).unwrap();
+        let told: Vec<_> = found.iter().map(|f| (f.kind, f.hierarchical, f.node, f.pages)).collect();
+        let wanted = [
+            (NumaKind::File, false, 0, 2),
+            (NumaKind::File, false, 1, 1),
+            (NumaKind::Anon, true, 0, 7),
+            (NumaKind::Anon, true, 1, 0),
+        ];
+        assert_eq!(told, wanted);
+    }
+
+    #[test]
+    fn v2_bytes_become_pages() {
+        let found =
+            numa_stat_v2(b"anon N0=8192\nfile N0=4096\nshmem N0=1\nunevictable N0=0\n", 4096).unwrap();
+        assert_eq!(found.iter().map(|f| f.pages).collect::<Vec<_>>(), [2, 1, 0]);
+        assert!(found.iter().all(|f| f.hierarchical));
+    }
+
+    #[test]
+    fn garbage_is_refused() {
+        for refused in [&b""[..], b"file\n", b"file=1 0=1\n", b"file=1 N0=x\n", b"file=1 Nx=1\n"] {
+            assert!(numa_stat_v1(refused).is_err(), "{refused:?}");
+        }
+        for refused in [&b""[..], b"file\n", b"file N0\n", b"file N0=-1\n"] {
+            assert!(numa_stat_v2(refused, 4096).is_err(), "{refused:?}");
+        }
+    }
+}
