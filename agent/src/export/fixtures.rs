@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::model::{
     CgroupPath, CgroupStats, CpuStats, Descendants, HugetlbStats, Identity, InterfaceStats, IoDeviceStats,
-    Limit, Machine, MemoryDetail, MemoryEvents, MemoryStat, MemoryStats, NumaKind, NumaPages, PidsStats,
-    Pressure, PressureLine, PressureStats, QosClass, Role, Runtime, SwapEvents, TransferStats,
+    Limit, LoadAverages, Machine, MemoryDetail, MemoryEvents, MemoryStat, MemoryStats, NumaKind, NumaPages,
+    PidsStats, Pressure, PressureLine, PressureStats, ProcessStats, QosClass, Role, Runtime, SchedStats,
+    SocketStats, SwapEvents, TaskStates, TcpStates, TransferStats, UdpStats,
 };
 use crate::snapshot::{CgroupSample, NodeSnapshot, Reading};
 
@@ -248,6 +249,36 @@ fn pressure(total_usec: u64) -> Option<Pressure> {
     Some(Pressure { some: Some(line(total_usec)), full: Some(line(total_usec / 2)) })
 }
 
+/// What does not depend on the version.
+fn common() -> CgroupStats {
+    let sched = SchedStats { run_nsec: 4_000_000_001, runqueue_nsec: 500_000_000, run_periods: 77 };
+    CgroupStats {
+        network: Some(interfaces()),
+        host_network: true,
+        sockets: Some(sockets()),
+        processes: Some(ProcessStats {
+            count: Some(3),
+            file_descriptors: Some(30),
+            sockets: Some(4),
+            open_files_limit: Some(Limit::Max),
+        }),
+        sched: Some(sched),
+        tasks: Some(TaskStates { running: 1, sleeping: 10, uninterruptible: 2, stopped: 0 }),
+        load: Some(LoadAverages { running_milli: 1_250, uninterruptible_milli: 2_000 }),
+        referenced_bytes: Some(1_179_648),
+        created: Some(moment(0) - Duration::from_secs(3_600)),
+        ..CgroupStats::default()
+    }
+}
+
+fn sockets() -> SocketStats {
+    let mut tcp = TcpStates::default();
+    [1, 1, 10].into_iter().for_each(|state| tcp.add(state));
+    let udp = UdpStats { sockets: 2, dropped: 1, receive_queued_bytes: 512, transmit_queued_bytes: 0 };
+    let advanced_tcp = Some(vec![("activeopens".to_owned(), 9), ("tw".to_owned(), 8)]);
+    SocketStats { tcp: Some(tcp), tcp6: Some(tcp), udp: Some(udp), udp6: Some(udp), advanced_tcp }
+}
+
 /// All that v1 can tell.
 pub(super) fn stats_v1() -> CgroupStats {
     CgroupStats {
@@ -259,11 +290,9 @@ pub(super) fn stats_v1() -> CgroupStats {
         memory: Some(memory_v1()),
         pids: Some(pids(Limit::Value(1_000))),
         io: Some(devices_v1()),
-        network: Some(interfaces()),
         hugetlb: hugetlb(Some(8_388_608)),
         memory_migrate: Some(true),
-        created: Some(moment(0) - Duration::from_secs(3_600)),
-        ..CgroupStats::default()
+        ..common()
     }
 }
 
@@ -280,10 +309,8 @@ pub(super) fn stats_v2() -> CgroupStats {
             io: pressure(3_000_000),
             irq: pressure(4_000_000),
         },
-        network: Some(interfaces()),
         hugetlb: hugetlb(None),
         descendants: Some(Descendants { living: Some(12), dying: Some(3) }),
-        created: Some(moment(0) - Duration::from_secs(3_600)),
-        ..CgroupStats::default()
+        ..common()
     }
 }

@@ -14,6 +14,8 @@ mod network;
 mod populated;
 mod process;
 mod reader;
+mod sockets;
+mod tasks;
 mod tree_watch;
 mod walk;
 
@@ -24,10 +26,12 @@ pub use host::HostRoot;
 pub use kernel_log::{KernelLog, LogRead};
 pub use kill_counters::{KillCounters, Rise, Woken, kill_count};
 pub use machine::machine;
-pub use network::{read_host_network, read_network};
+pub use network::{Namespace, read_host_network, read_network};
 pub use populated::has_processes;
 pub use process::{comm, oom_kills, own_memory_cgroup, process_cgroup, tgid};
 pub use reader::{CgroupReader, CgroupReading, ReadSets, Vanished};
+pub use sockets::{SocketsWanted, read_sockets};
+pub use tasks::{Descriptors, ProcessFacts, TasksWanted, clear_referenced, open_files_limit, process_facts};
 pub use tree_watch::{TreeEvent, TreeEvents, TreeWatch};
 pub use walk::{Walk, walk};
 

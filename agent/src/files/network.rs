@@ -10,21 +10,29 @@ use super::{FilesError, HostRoot};
 use crate::model::InterfaceStats;
 use crate::parse::net_dev;
 
-/// The interfaces of the namespace of process `pid`.
-///
-/// `None` when the process is gone, or is in the host's namespace (that of process 1): the host's traffic is not
-/// a container's. The loopback and the host's ends of container interfaces are left out.
+/// The network namespace of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Namespace {
+    /// One of its own. The loopback and the host's ends of container interfaces are left out.
+    Own(Vec<InterfaceStats>),
+    /// The host's, which is that of process 1: its traffic is not a container's.
+    Host,
+    /// The process is gone.
+    Gone,
+}
+
+/// The namespace of process `pid`.
 ///
 /// # Errors
 /// When the files cannot be read or understood.
-pub fn read_network(host: &HostRoot, pid: u32) -> Result<Option<Vec<InterfaceStats>>, FilesError> {
+pub fn read_network(host: &HostRoot, pid: u32) -> Result<Namespace, FilesError> {
     let hosts = NetDev::open(host, 1)?.namespace()?;
     let read = || {
         let file = NetDev::open(host, pid)?;
-        if file.namespace()? == hosts { Ok(None) } else { file.interfaces().map(Some) }
+        if file.namespace()? == hosts { Ok(Namespace::Host) } else { file.interfaces().map(Namespace::Own) }
     };
     match read() {
-        Err(error) if FilesError::is_gone(&error) => Ok(None),
+        Err(error) if FilesError::is_gone(&error) => Ok(Namespace::Gone),
         result => result,
     }
 }
@@ -101,7 +109,7 @@ mod tests {
         let fixture = Fixture::new();
         add_process(&fixture, 1, &["eth0"]);
         add_process(&fixture, 7, &["lo", "local0", "eth0", "veth1", "docker0", "nerdctl0"]);
-        let found = read_network(&fixture.host(), 7).unwrap().unwrap();
+        let Namespace::Own(found) = read_network(&fixture.host(), 7).unwrap() else { panic!() };
         assert_eq!(found.iter().map(|i| i.name.as_str()).collect::<Vec<_>>(), ["local0", "eth0"]);
         assert_eq!(found[1].receive.bytes, 7);
     }
@@ -111,7 +119,7 @@ mod tests {
         let fixture = Fixture::new();
         add_process(&fixture, 1, &["lo", "eth0"]);
         add_process_in_the_namespace_of(&fixture, 7, 1);
-        assert_eq!(read_network(&fixture.host(), 7).unwrap(), None);
+        assert_eq!(read_network(&fixture.host(), 7).unwrap(), Namespace::Host);
         assert_eq!(read_host_network(&fixture.host()).unwrap().len(), 1);
     }
 
@@ -119,7 +127,7 @@ mod tests {
     fn a_process_that_is_gone_has_none() {
         let fixture = Fixture::new();
         add_process(&fixture, 1, &["eth0"]);
-        assert_eq!(read_network(&fixture.host(), 7).unwrap(), None);
+        assert_eq!(read_network(&fixture.host(), 7).unwrap(), Namespace::Gone);
     }
 
     #[test]

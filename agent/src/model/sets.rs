@@ -124,8 +124,10 @@ impl MetricSet {
     pub const fn is_served(self) -> bool {
         matches!(
             self,
-            Self::CgroupDetail
+            Self::AdvancedTcp
+                | Self::CgroupDetail
                 | Self::Cpu
+                | Self::CpuLoad
                 | Self::Cpuset
                 | Self::DiskIo
                 | Self::Hugetlb
@@ -138,6 +140,10 @@ impl MetricSet {
                 | Self::PerCpu
                 | Self::Pressure
                 | Self::Process
+                | Self::ReferencedMemory
+                | Self::Sched
+                | Self::Tcp
+                | Self::Udp
         )
     }
 

@@ -6,7 +6,7 @@
 
 use std::time::SystemTime;
 
-use super::MemoryDetail;
+use super::{LoadAverages, MemoryDetail, ProcessStats, SchedStats, SocketStats, TaskStates};
 
 /// A limit: a value or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,20 @@ pub struct CgroupStats {
     pub pressure: PressureStats,
     /// Interfaces of the cgroup's own network namespace; `None` for a host-network or empty cgroup.
     pub network: Option<Vec<InterfaceStats>>,
+    /// Whether its processes are in the host's network namespace, and it is not the root.
+    pub host_network: bool,
+    /// Sockets of that namespace.
+    pub sockets: Option<SocketStats>,
+    /// Processes and their descriptors.
+    pub processes: Option<ProcessStats>,
+    /// Run queue times, of tasks that have ended too since the agent began.
+    pub sched: Option<SchedStats>,
+    /// Tasks by state.
+    pub tasks: Option<TaskStates>,
+    /// Load averages.
+    pub load: Option<LoadAverages>,
+    /// Memory referenced since it was last cleared: `Referenced` of `/proc/<pid>/smaps_rollup` of all processes.
+    pub referenced_bytes: Option<u64>,
     /// Huge pages, one entry for each size.
     pub hugetlb: Option<Vec<HugetlbStats>>,
     /// `cpuset.memory_migrate` (v1): whether pages move when the cgroup's memory nodes change.

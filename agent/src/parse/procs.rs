@@ -9,22 +9,30 @@
 //! One process id (thread group) a line, not sorted; 0 for a process outside the reader's PID namespace.
 
 use super::ParseError;
-use super::scan::lines;
+use super::scan::{Line, lines};
 
 /// The first process that the reader's PID namespace knows; `None` when there is none.
 ///
 /// # Errors
 /// When a line before it is no number.
 pub fn first_process(input: &[u8]) -> Result<Option<u32>, ParseError> {
-    for line in lines(input) {
+    each_process(input).next().transpose()
+}
+
+/// All processes that the reader's PID namespace knows.
+///
+/// # Errors
+/// When a line is no number.
+pub fn processes(input: &[u8]) -> Result<Vec<u32>, ParseError> {
+    each_process(input).collect()
+}
+
+fn each_process(input: &[u8]) -> impl Iterator<Item = Result<u32, ParseError>> {
+    let pid = |line: Line<'_>| {
         let pid = line.number(line.text, "a process id")?;
-        match u32::try_from(pid) {
-            Ok(0) => {}
-            Ok(pid) => return Ok(Some(pid)),
-            Err(_) => return Err(line.refused("a process id of 32 bits")),
-        }
-    }
-    Ok(None)
+        u32::try_from(pid).map_err(|_| line.refused("a process id of 32 bits"))
+    };
+    lines(input).map(pid).filter(|pid| !matches!(pid, Ok(0)))
 }
 
 #[cfg(test)]
@@ -36,11 +44,13 @@ mod tests {
         assert_eq!(first_process(b"0\n417\n1\n"), Ok(Some(417)));
         assert_eq!(first_process(b"0\n"), Ok(None));
         assert_eq!(first_process(b""), Ok(None));
+        assert_eq!(processes(b"0\n417\n1\n"), Ok(vec![417, 1]));
     }
 
     #[test]
     fn garbage_is_refused() {
         assert!(first_process(b"x\n").is_err());
+        assert!(processes(b"417\nx\n").is_err());
         assert!(first_process(b"4294967296\n").is_err());
     }
 }

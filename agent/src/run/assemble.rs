@@ -20,9 +20,9 @@ use crate::config::{Config, ConfigError};
 use crate::export::prometheus::{ExpositionOptions, exposition_in_chunks, negotiate};
 use crate::files::{CgroupReader, FilesError, HostRoot};
 use crate::kernel::{KernelError, PinError};
-use crate::model::{MetricSet, MetricSets, Status};
+use crate::model::{MetricSets, Status};
 use crate::serve::{self, BindError, BoxFuture, Counters, Exposition, Limits, Readiness, Services, Shutdown};
-use crate::snapshot::{Collector, Snapshots};
+use crate::snapshot::{CollectOptions, Collector, Snapshots};
 
 /// How long the end waits for what the next agent needs.
 const SAVE_WITHIN: Duration = Duration::from_secs(3);
@@ -166,7 +166,7 @@ fn collector(config: &Config, state: &State, sets: MetricSets) -> Collector {
         reads,
         settings::max_open_files(config).scrapes,
     );
-    Collector::new(host, state.registry.clone(), reader, reads.metrics.has(MetricSet::Network))
+    Collector::new(host, state.registry.clone(), reader, CollectOptions { sets, ..CollectOptions::default() })
 }
 
 fn services(

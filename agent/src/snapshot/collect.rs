@@ -1,13 +1,21 @@
 //! Takes a snapshot: the only place where registry, files and identity meet.
 
+mod network;
+mod shown;
+mod tasks;
+
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+pub use self::shown::{GlobError, Shown};
+
+use self::network::Network;
+use self::tasks::Tasks;
 use super::{CgroupSample, NodeSnapshot, Reading};
-use crate::files::{CgroupReader, FilesError, HostRoot, machine, read_host_network, read_network};
-use crate::model::{CgroupKey, CgroupPath, CgroupStats, Identity, InterfaceStats, Machine, Role};
+use crate::files::{CgroupReader, FilesError, HostRoot, machine};
+use crate::model::{CgroupKey, CgroupPath, CgroupStats, Identity, Machine, MetricSets};
 use crate::registry::{Registry, Tombstone};
 
 /// What `machine_*` tells changes with hot-plugged CPUs and memory alone.
@@ -16,12 +24,26 @@ const MACHINE_REFRESH: Duration = Duration::from_secs(60);
 /// Each distinct fault is logged once; this many are remembered.
 const REMEMBERED_FAULTS: usize = 1024;
 
+/// What an operator chooses of a reading.
+#[derive(Clone, Debug, Default)]
+pub struct CollectOptions {
+    /// Which sets are read.
+    pub sets: MetricSets,
+    /// Which cgroups are.
+    pub shown: Shown,
+    /// Whether `cpuLoad` is read at all: each task costs a file.
+    pub load: bool,
+    /// Readings after which referenced memory is cleared; 0 is never.
+    pub referenced_reset: u64,
+}
+
 /// Reads the node, keeping descriptors from one snapshot to the next. Not shared: one reading at a time.
 pub struct Collector {
     host: HostRoot,
     registry: Arc<Mutex<Registry>>,
     reader: CgroupReader,
-    network: bool,
+    options: CollectOptions,
+    tasks: Tasks,
     machine: Option<(Instant, Arc<Machine>)>,
     /// The cgroups of the last snapshot, whose descriptors may be kept.
     kept: HashSet<CgroupPath>,
@@ -77,14 +99,20 @@ fn finished(path: &CgroupPath, tombstone: &Tombstone, taken: SystemTime) -> Opti
 }
 
 impl Collector {
-    /// A collector over what the registry knows. `network` says whether interfaces are read.
+    /// A collector over what the registry knows.
     #[must_use]
-    pub fn new(host: HostRoot, registry: Arc<Mutex<Registry>>, reader: CgroupReader, network: bool) -> Self {
+    pub fn new(
+        host: HostRoot,
+        registry: Arc<Mutex<Registry>>,
+        reader: CgroupReader,
+        options: CollectOptions,
+    ) -> Self {
         Self {
             host,
             registry,
             reader,
-            network,
+            tasks: Tasks::new(options.sets, options.load, options.referenced_reset),
+            options,
             machine: None,
             kept: HashSet::new(),
             faults: HashSet::new(),
@@ -102,16 +130,30 @@ impl Collector {
     pub fn collect(&mut self) -> NodeSnapshot {
         let (began, taken) = (Instant::now(), SystemTime::now());
         let (known, mut cgroups) = self.registry_now(taken);
+        // What is excluded has its part in what is above it, so tasks are read of all.
+        let mut sums = self.tasks.collect(&self.host, &mut self.reader, &known);
+        let known: Vec<Known> =
+            known.into_iter().filter(|cgroup| self.options.shown.has(&cgroup.path)).collect();
         let paths: HashSet<CgroupPath> = known.iter().map(|cgroup| cgroup.path.clone()).collect();
         for gone in self.kept.difference(&paths) {
             self.reader.forget(gone);
         }
         self.kept = paths;
-        let networks = if self.network { self.networks(&known) } else { BTreeMap::new() };
+        let mut networks = self.networks(&known);
         let mut reading = Reading::default();
         cgroups.reserve_exact(known.len());
         for cgroup in known {
-            cgroups.extend(self.sample(cgroup, taken, &networks, &mut reading));
+            let (network, sums) = (networks.remove(&cgroup.path), sums.remove(&cgroup.path));
+            let Some(mut sample) = self.sample(cgroup, taken, &mut reading) else { continue };
+            if !sample.removed {
+                if let Some(network) = network {
+                    network.put(self.options.sets, &mut sample.stats);
+                }
+                if let Some(sums) = sums {
+                    sums.put(&mut sample.stats);
+                }
+            }
+            cgroups.push(sample);
         }
         cgroups.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         reading.duration = began.elapsed();
@@ -131,18 +173,12 @@ impl Collector {
             may_run: cgroup.may_run(),
             last: cgroup.last.clone(),
         });
-        let tombstones =
-            registry.tombstones().filter_map(|(path, tombstone)| finished(path, tombstone, taken));
+        let tombstones = registry.tombstones().filter(|(path, _)| self.options.shown.has(path));
+        let tombstones = tombstones.filter_map(|(path, tombstone)| finished(path, tombstone, taken));
         (known.collect(), tombstones.collect())
     }
 
-    fn sample(
-        &mut self,
-        cgroup: Known,
-        taken: SystemTime,
-        networks: &BTreeMap<CgroupPath, Vec<InterfaceStats>>,
-        reading: &mut Reading,
-    ) -> Option<CgroupSample> {
+    fn sample(&mut self, cgroup: Known, taken: SystemTime, reading: &mut Reading) -> Option<CgroupSample> {
         let Ok(found) = self.reader.read(&cgroup.path, &cgroup.members) else {
             reading.vanished += 1;
             return cgroup.finished(taken);
@@ -153,7 +189,6 @@ impl Collector {
         }
         let mut stats = found.stats;
         stats.created = cgroup.created.or(stats.created);
-        stats.network = networks.get(&cgroup.path).cloned();
         Some(CgroupSample {
             path: cgroup.path,
             identity: cgroup.identity,
@@ -164,48 +199,12 @@ impl Collector {
         })
     }
 
-    /// The interfaces of each network namespace, under the one cgroup that owns it.
-    ///
-    /// All containers of a pod share a namespace, so it is the pod's, and a sum over cgroups counts it once. Any live
-    /// process of the pod will do. A container without a pod owns its own. The root's is the host's.
-    fn networks(&mut self, known: &[Known]) -> BTreeMap<CgroupPath, Vec<InterfaceStats>> {
-        let mut found = BTreeMap::new();
-        if let Ok(interfaces) = read_host_network(&self.host) {
-            found.insert(CgroupPath::root(), interfaces);
+    fn networks(&mut self, known: &[Known]) -> BTreeMap<CgroupPath, Network> {
+        let networks = network::networks(&self.host, &mut self.reader, known, self.options.sets);
+        if !networks.empty.is_empty() {
+            self.registry.lock().unwrap_or_else(PoisonError::into_inner).looked_empty(networks.empty);
         }
-        let mut empty = Vec::new();
-        // Sorted by path: a pod comes before what lies in it.
-        let mut pod: Option<&CgroupPath> = None;
-        for cgroup in known {
-            if cgroup.identity.role == Role::Pod {
-                pod = Some(&cgroup.path);
-            }
-            let inside = matches!(cgroup.identity.role, Role::Container | Role::InsideContainer);
-            if !inside || !cgroup.may_run {
-                continue;
-            }
-            let owner = match pod {
-                Some(pod) if cgroup.path.is_within(pod) => pod,
-                _ if cgroup.identity.is_container() => &cgroup.path,
-                _ => continue,
-            };
-            if found.contains_key(owner) {
-                continue;
-            }
-            match self.reader.first_process(&cgroup.path, &cgroup.members) {
-                // A process that ended meanwhile is no fault.
-                Some(process) => {
-                    if let Some(interfaces) = read_network(&self.host, process).ok().flatten() {
-                        found.insert(owner.clone(), interfaces);
-                    }
-                }
-                None => empty.push(&cgroup.path),
-            }
-        }
-        if !empty.is_empty() {
-            self.registry.lock().unwrap_or_else(PoisonError::into_inner).looked_empty(empty);
-        }
-        found
+        networks.found
     }
 
     fn machine(&mut self) -> Arc<Machine> {
@@ -262,7 +261,8 @@ mod tests {
         registry.keep_last(&path, Arc::new(last));
         std::fs::remove_dir_all(fixture.path("sys/fs/cgroup/a")).unwrap();
         let reader = CgroupReader::new(host.clone(), hierarchies, ReadSets::ALL, 0);
-        let snapshot = Collector::new(host, Arc::new(Mutex::new(registry)), reader, false).collect();
+        let snapshot =
+            Collector::new(host, Arc::new(Mutex::new(registry)), reader, CollectOptions::default()).collect();
         let sample = snapshot.cgroups.iter().find(|sample| sample.path == path).unwrap();
         assert_eq!((sample.removed, snapshot.reading.vanished), (true, 1));
         assert_eq!(sample.stats.cpu.as_ref().unwrap().usage_nsec, Some(9_000));

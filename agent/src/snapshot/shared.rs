@@ -89,12 +89,13 @@ mod tests {
     use super::*;
     use crate::files::{CgroupReader, HostRoot, ReadSets};
     use crate::registry::Registry;
+    use crate::snapshot::CollectOptions;
 
     fn snapshots(min_interval: Duration) -> Snapshots {
         let host = HostRoot::new(std::path::Path::new("/nowhere"));
         let reader = CgroupReader::new(host.clone(), Arc::new([]), ReadSets::ALL, 0);
         let registry = Arc::new(Mutex::new(Registry::new(0)));
-        Snapshots::new(Collector::new(host, registry, reader, false), min_interval)
+        Snapshots::new(Collector::new(host, registry, reader, CollectOptions::default()), min_interval)
     }
 
     #[tokio::test]

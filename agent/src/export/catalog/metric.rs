@@ -72,7 +72,7 @@ pub enum LabelValue<'a> {
 }
 
 /// A sample's value, in the kernel's unit. Times are printed in seconds, exactly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value {
     /// A count or a number of bytes.
     Count(u64),
@@ -80,6 +80,8 @@ pub enum Value {
     Microseconds(u64),
     /// Nanoseconds.
     Nanoseconds(u64),
+    /// What is no count: a ratio, or the -1 that stands for "no limit".
+    Float(f64),
 }
 
 impl Value {

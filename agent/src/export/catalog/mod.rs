@@ -19,7 +19,9 @@ mod numa;
 mod oom;
 mod pressure;
 mod process;
+mod sockets;
 mod spec;
+mod tasks;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +29,7 @@ pub use metric::{Emit, Kind, Label, LabelValue, Metric, Scope, Value, Values};
 
 /// All metrics, in the order in which they are printed.
 pub fn metrics() -> impl Iterator<Item = &'static Metric> {
-    const AREAS: [&[Metric]; 14] = [
+    const AREAS: [&[Metric]; 16] = [
         spec::METRICS,
         cpu::METRICS,
         memory::METRICS,
@@ -37,7 +39,9 @@ pub fn metrics() -> impl Iterator<Item = &'static Metric> {
         hugetlb::METRICS,
         io::METRICS,
         network::METRICS,
+        sockets::METRICS,
         process::METRICS,
+        tasks::METRICS,
         pressure::METRICS,
         oom::METRICS,
         cgroup_detail::METRICS,

@@ -41,6 +41,13 @@ pub(super) const METRICS: &[Metric] = &[
     )
     .both("/proc/<pid>/net/dev column 12")
     .many(&["interface"], |s, _, emit| each(s, emit, |i| i.transmit.dropped)),
+    Metric::gauge(
+        "container_network_host",
+        "1 for a pod or container in the host's network namespace, whose traffic is the root's.",
+    )
+    .set(MetricSet::Network)
+    .both("the namespace of its processes")
+    .one(|s, _| s.stats.host_network.then_some(Value::Count(1))),
 ];
 
 fn each(sample: &CgroupSample, emit: &mut Emit<'_>, pick: Pick) {

@@ -1,20 +1,33 @@
-//! Tasks: `pids.*`. Off by default, as in cAdvisor.
+//! Processes and threads: `cgroup.procs`, `pids.*` and `/proc/<pid>`. Off by default, as in cAdvisor.
+//!
+//! cAdvisor counts the processes of a cgroup alone; here, as for every other number of a cgroup, those below it count
+//! too.
 
-use super::metric::{Metric, Value};
-use crate::model::{MetricSet, PidsStats};
+use super::metric::{Emit, LabelValue, Metric, Value};
+use crate::model::{Limit, MetricSet, PidsStats, ProcessStats};
 use crate::snapshot::CgroupSample;
 
+const fn gauge(name: &'static str, help: &'static str) -> Metric {
+    Metric::gauge(name, help).set(MetricSet::Process)
+}
+
 pub(super) const METRICS: &[Metric] = &[
-    Metric::gauge("container_threads", "Number of threads running inside the container.")
-        .set(MetricSet::Process)
+    gauge("container_processes", "Number of processes running inside the container.")
+        .both("cgroup.procs, with those below")
+        .one(|s, _| processes(s)?.count.map(Value::Count)),
+    gauge("container_file_descriptors", "Number of open file descriptors for the container.")
+        .both("/proc/<pid>/fd")
+        .one(|s, _| processes(s)?.file_descriptors.map(Value::Count)),
+    gauge("container_sockets", "Number of open sockets for the container.")
+        .both("/proc/<pid>/fd, links to socket:")
+        .one(|s, _| processes(s)?.sockets.map(Value::Count)),
+    gauge("container_threads", "Number of threads running inside the container.")
         .both("pids.current")
         .one(|s, _| pids(s)?.current.map(Value::Count)),
-    Metric::gauge("container_threads_max", "Most threads allowed inside the container; 0 is no limit.")
-        .set(MetricSet::Process)
+    gauge("container_threads_max", "Most threads allowed inside the container; 0 is no limit.")
         .both("pids.max")
         .one(|s, _| pids(s)?.limit.map(|limit| Value::Count(limit.value().unwrap_or(0)))),
-    Metric::gauge("container_threads_peak", "Most threads that ran inside the container at once.")
-        .set(MetricSet::Process)
+    gauge("container_threads_peak", "Most threads that ran inside the container at once.")
         .outlives()
         .both("pids.peak (since 6.1)")
         .one(|s, _| pids(s)?.peak.map(Value::Count)),
@@ -25,8 +38,24 @@ pub(super) const METRICS: &[Metric] = &[
     .set(MetricSet::Process)
     .both("pids.events max")
     .one(|s, _| pids(s)?.limit_events.map(Value::Count)),
+    gauge("container_ulimits_soft", "Soft limits of the container's first process; -1 is no limit.")
+        .both("/proc/<pid>/limits")
+        .many(&["ulimit"], |s, _, emit| ulimits(s, emit)),
 ];
+
+fn processes(sample: &CgroupSample) -> Option<&ProcessStats> {
+    sample.stats.processes.as_ref()
+}
 
 fn pids(sample: &CgroupSample) -> Option<&PidsStats> {
     sample.stats.pids.as_ref()
+}
+
+fn ulimits(sample: &CgroupSample, emit: &mut Emit<'_>) {
+    let Some(limit) = processes(sample).and_then(|processes| processes.open_files_limit) else { return };
+    let value = match limit {
+        Limit::Max => Value::Float(-1.0),
+        Limit::Value(files) => Value::Count(files),
+    };
+    emit(&[("ulimit", LabelValue::Text("max_open_files"))], value);
 }

@@ -132,6 +132,8 @@ pub(super) fn write_value(value: Value, out: &mut Vec<u8>) {
         Value::Count(count) => write_integer(count, out),
         Value::Microseconds(usec) => write_decimal(usec, 6, out),
         Value::Nanoseconds(nsec) => write_decimal(nsec, 9, out),
+        // The shortest text that reads back as the same number.
+        Value::Float(number) => out.extend_from_slice(number.to_string().as_bytes()),
     }
 }
 

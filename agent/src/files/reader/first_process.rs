@@ -28,9 +28,19 @@ pub(super) fn first_process(dir: OwnedFd, buffer: &mut Buffer) -> Option<u32> {
 }
 
 fn own_process(dir: &OwnedFd, buffer: &mut Buffer) -> Option<u32> {
-    let procs = openat(dir, c"cgroup.procs", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    buffer.fill(&procs).ok()?;
+    read_procs(dir, buffer)?;
     parse::first_process(buffer.text()).ok()?
+}
+
+/// All processes of the cgroup itself.
+pub(super) fn own_processes(dir: &OwnedFd, buffer: &mut Buffer) -> Option<Vec<u32>> {
+    read_procs(dir, buffer)?;
+    parse::processes(buffer.text()).ok()
+}
+
+fn read_procs(dir: &OwnedFd, buffer: &mut Buffer) -> Option<()> {
+    let procs = openat(dir, c"cgroup.procs", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    buffer.fill(&procs).ok()
 }
 
 /// At most `room` directories in `dir`.

@@ -181,6 +181,16 @@ impl CgroupReader {
         self.sources.budget.open()
     }
 
+    /// The processes of the cgroup itself, in the first of its hierarchies that has any.
+    pub fn processes(&mut self, cgroup: &CgroupPath, members: &[CgroupKey]) -> Vec<u32> {
+        let read = members.iter().find_map(|key| {
+            let index = self.sources.index(key.hierarchy)?;
+            let dir = self.sources.open_dir(index, cgroup, key.id).ok()?;
+            first_process::own_processes(&dir, &mut self.sources.buffer).filter(|pids| !pids.is_empty())
+        });
+        read.unwrap_or_default()
+    }
+
     /// A process of the cgroup, or else of one below it; `None` when there is none.
     pub fn first_process(&mut self, cgroup: &CgroupPath, members: &[CgroupKey]) -> Option<u32> {
         members.iter().find_map(|key| {

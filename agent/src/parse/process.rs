@@ -1,0 +1,124 @@
+//! Files of one process or thread: `schedstat`, `stat`, `limits`, `smaps_rollup`.
+//!
+//! Kernel text: <https://docs.kernel.org/scheduler/sched-stats.html#proc-pid-schedstat>, manuals:
+//! <https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>,
+//! <https://man7.org/linux/man-pages/man5/proc_pid_limits.5.html>,
+//! <https://man7.org/linux/man-pages/man5/proc_pid_smaps.5.html>
+//!
+//! ```text
+//! schedstat:           stat:                      limits:
+//! 34027136 105932 41   417 (a) b) S 1 417 ...     Max open files            1024                 1048576  files
+//! smaps_rollup:
+//! Referenced:         1152 kB
+//! ```
+//! Nanoseconds and a count in `schedstat`; a name in `stat` may hold blanks and brackets; KiB in `smaps_rollup`.
+
+use super::ParseError;
+use super::scan::{Line, decimal, lines};
+use crate::model::{Limit, SchedStats, TaskState};
+
+/// `/proc/<pid>/task/<tid>/schedstat`.
+///
+/// # Errors
+/// When the text is not three numbers.
+pub fn schedstat(input: &[u8]) -> Result<SchedStats, ParseError> {
+    const WANTED: &str = "run time, wait time and a count of time slices";
+    let line = lines(input).next().ok_or(ParseError::Empty { wanted: WANTED })?;
+    let mut words = line.words();
+    let mut number = || line.number(words.next().unwrap_or_default(), WANTED);
+    Ok(SchedStats { run_nsec: number()?, runqueue_nsec: number()?, run_periods: number()? })
+}
+
+/// The state in `/proc/<pid>/task/<tid>/stat`; `None` for one that is no task any more.
+///
+/// # Errors
+/// When there is no state behind the name.
+pub fn task_state(input: &[u8]) -> Result<Option<TaskState>, ParseError> {
+    let line = Line { number: 1, text: input };
+    let input = input.trim_ascii_end();
+    let end = input.iter().rposition(|&byte| byte == b')').and_then(|at| input.get(at + 1..));
+    let state = end.and_then(|rest| super::scan::words(rest).next());
+    match state {
+        Some(b"R") => Ok(Some(TaskState::Running)),
+        Some(b"S" | b"I") => Ok(Some(TaskState::Sleeping)),
+        Some(b"D") => Ok(Some(TaskState::Uninterruptible)),
+        Some(b"T" | b"t") => Ok(Some(TaskState::Stopped)),
+        Some(&[_]) => Ok(None),
+        _ => Err(line.refused("a name in brackets and a state")),
+    }
+}
+
+/// The soft limit of open files in `/proc/<pid>/limits`; `None` when it is not told.
+///
+/// # Errors
+/// When the limit is no number and not `unlimited`.
+pub fn open_files_limit(input: &[u8]) -> Result<Option<Limit>, ParseError> {
+    for line in lines(input) {
+        let Some(rest) = line.text.strip_prefix(b"Max open files") else { continue };
+        return match super::scan::words(rest).next() {
+            Some(b"unlimited") => Ok(Some(Limit::Max)),
+            soft => Ok(Some(Limit::Value(line.number(soft.unwrap_or_default(), "a limit of open files")?))),
+        };
+    }
+    Ok(None)
+}
+
+/// `Referenced` of `/proc/<pid>/smaps_rollup`, in bytes; `None` when it is not told.
+///
+/// # Errors
+/// When it is no number of KiB.
+pub fn referenced_bytes(input: &[u8]) -> Result<Option<u64>, ParseError> {
+    const WANTED: &str = "a number of kB that fits 64 bits in bytes";
+    for line in lines(input) {
+        let Some(rest) = line.text.strip_prefix(b"Referenced:") else { continue };
+        let kib = super::scan::words(rest).next().and_then(decimal);
+        let bytes = kib.and_then(|kib| kib.checked_mul(1024));
+        return bytes.map(Some).ok_or_else(|| line.refused(WANTED));
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedstat_is_three_numbers() {
+        let found = schedstat(b"34027136 105932 41\n").unwrap();
+        assert_eq!((found.run_nsec, found.runqueue_nsec, found.run_periods), (34_027_136, 105_932, 41));
+        for refused in [&b""[..], b"1 2\n", b"1 x 3\n"] {
+            assert!(schedstat(refused).is_err(), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_may_hold_brackets() {
+        assert_eq!(task_state(b"7 (a) R (b) D 1 7\n"), Ok(Some(TaskState::Uninterruptible)));
+        assert_eq!(task_state(b"7 (a) S 1\n"), Ok(Some(TaskState::Sleeping)));
+        assert_eq!(task_state(b"7 (a) t 1\n"), Ok(Some(TaskState::Stopped)));
+        assert_eq!(task_state(b"7 (a) Z 1\n"), Ok(None));
+        for refused in [&b""[..], b"7 a S\n", b"7 (a)\n", b"7 (a) SS 1\n"] {
+            assert!(task_state(refused).is_err(), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn the_soft_limit_is_the_first() {
+        let text = b"Limit  Soft Limit  Hard Limit  Units\nMax open files   1024   1048576   files\n";
+        assert_eq!(open_files_limit(text), Ok(Some(Limit::Value(1024))));
+        assert_eq!(open_files_limit(b"Max open files unlimited unlimited files\n"), Ok(Some(Limit::Max)));
+        assert_eq!(open_files_limit(b"Max stack size 1 2 bytes\n"), Ok(None));
+        assert!(open_files_limit(b"Max open files\n").is_err());
+    }
+
+    #[test]
+    fn referenced_memory_is_in_kib() {
+        assert_eq!(referenced_bytes(b"Rss: 4 kB\nReferenced:   1152 kB\n"), Ok(Some(1_179_648)));
+        assert_eq!(referenced_bytes(b"Rss: 4 kB\n"), Ok(None));
+        for refused in
+            [&b"Referenced:\n"[..], b"Referenced: x kB\n", b"Referenced: 18446744073709551615 kB\n"]
+        {
+            assert!(referenced_bytes(refused).is_err(), "{refused:?}");
+        }
+    }
+}

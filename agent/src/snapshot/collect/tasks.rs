@@ -1,0 +1,215 @@
+//! What the tasks of each cgroup and of all below it tell, summed up the tree.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Instant;
+
+use super::Known;
+use crate::files::{
+    CgroupReader, HostRoot, ProcessFacts, TasksWanted, clear_referenced, open_files_limit, process_facts,
+};
+use crate::model::{
+    CgroupPath, CgroupStats, LoadAverages, MetricSet, MetricSets, ProcessStats, SchedStats, TaskStates,
+};
+
+/// The span of the load averages.
+const LOAD_SEC: f64 = 10.0;
+
+/// Reads tasks, and keeps what sums and averages need from one reading to the next.
+pub(super) struct Tasks {
+    sets: MetricSets,
+    load: bool,
+    /// Readings after which referenced memory is cleared; 0 is never.
+    referenced_reset: u64,
+    readings: u64,
+    /// Each task's times when it was last read: what it has since then is added to where it is now.
+    times: HashMap<u32, SchedStats>,
+    /// What all tasks had that were seen in a cgroup, those that have ended with what they had when last seen.
+    sched: HashMap<CgroupPath, SchedStats>,
+    loads: HashMap<CgroupPath, Load>,
+    last: Option<Instant>,
+}
+
+/// Exponentially weighted means, of running tasks and those in uninterruptible sleep.
+#[derive(Clone, Copy)]
+struct Load([f64; 2]);
+
+/// One process, as it is added up.
+struct Facts {
+    process: ProcessFacts,
+    sched: SchedStats,
+    states: TaskStates,
+}
+
+/// What the tasks of one cgroup and all below it tell.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TaskSums {
+    processes: Option<ProcessStats>,
+    sched: Option<SchedStats>,
+    states: Option<TaskStates>,
+    load: Option<LoadAverages>,
+    referenced_bytes: Option<u64>,
+}
+
+impl TaskSums {
+    pub(super) fn put(self, stats: &mut CgroupStats) {
+        stats.processes = self.processes;
+        stats.sched = self.sched;
+        stats.tasks = self.states;
+        stats.load = self.load;
+        stats.referenced_bytes = self.referenced_bytes;
+    }
+}
+
+impl Tasks {
+    /// `load` says whether states and load averages are read, as each task then costs a file.
+    pub(super) fn new(sets: MetricSets, load: bool, referenced_reset: u64) -> Self {
+        Self {
+            sets,
+            load: load && sets.has(MetricSet::CpuLoad),
+            referenced_reset,
+            readings: 0,
+            times: HashMap::new(),
+            sched: HashMap::new(),
+            loads: HashMap::new(),
+            last: None,
+        }
+    }
+
+    fn wanted(&self) -> TasksWanted {
+        TasksWanted {
+            descriptors: self.sets.has(MetricSet::Process),
+            sched: self.sets.has(MetricSet::Sched),
+            states: self.load,
+            referenced: self.sets.has(MetricSet::ReferencedMemory),
+        }
+    }
+
+    /// Reads the tasks of all cgroups; nothing when no set wants any.
+    pub(super) fn collect(
+        &mut self,
+        host: &HostRoot,
+        reader: &mut CgroupReader,
+        known: &[Known],
+    ) -> HashMap<CgroupPath, TaskSums> {
+        let wanted = self.wanted();
+        if wanted == TasksWanted::default() {
+            return HashMap::new();
+        }
+        let pids = processes(reader, known);
+        let facts = self.read(host, &pids, wanted);
+        let now = Instant::now();
+        let decay = self.last.replace(now).map(|last| (-(now - last).as_secs_f64() / LOAD_SEC).exp());
+        self.sched.retain(|path, _| pids.contains_key(path));
+        self.loads.retain(|path, _| pids.contains_key(path));
+        let sums = pids.into_iter().map(|(path, pids)| {
+            let sums = self.sum(host, &path, &pids, &facts, decay);
+            (path, sums)
+        });
+        sums.collect()
+    }
+
+    fn read(
+        &mut self,
+        host: &HostRoot,
+        pids: &HashMap<CgroupPath, Vec<u32>>,
+        wanted: TasksWanted,
+    ) -> HashMap<u32, Facts> {
+        self.readings += 1;
+        let clear = wanted.referenced
+            && self.referenced_reset > 0
+            && self.readings.is_multiple_of(self.referenced_reset);
+        let all: HashSet<u32> = pids.values().flatten().copied().collect();
+        let (mut facts, mut times) = (HashMap::new(), HashMap::new());
+        for pid in all {
+            let Some(process) = process_facts(host, pid, wanted) else { continue };
+            let mut sched = SchedStats::default();
+            for &(tid, now) in &process.sched {
+                sched = sched.plus(self.times.get(&tid).map_or(now, |&before| now.since(before)));
+                times.insert(tid, now);
+            }
+            let mut states = TaskStates::default();
+            process.states.iter().for_each(|&state| states.add(state));
+            if clear {
+                // A process that has ended needs none.
+                let _ = clear_referenced(host, pid);
+            }
+            facts.insert(pid, Facts { process, sched, states });
+        }
+        self.times = times;
+        facts
+    }
+
+    fn sum(
+        &mut self,
+        host: &HostRoot,
+        path: &CgroupPath,
+        pids: &[u32],
+        facts: &HashMap<u32, Facts>,
+        decay: Option<f64>,
+    ) -> TaskSums {
+        let wanted = self.wanted();
+        let living: Vec<&Facts> = pids.iter().filter_map(|pid| facts.get(pid)).collect();
+        let mut sums = TaskSums::default();
+        if wanted.descriptors {
+            // Of one that may not be read nothing is known, so nothing is of the sum.
+            let of = |pick: fn(&ProcessFacts) -> Option<u64>| living.iter().map(|f| pick(&f.process)).sum();
+            sums.processes = Some(ProcessStats {
+                count: Some(living.len() as u64),
+                file_descriptors: of(|process| process.descriptors.map(|d| d.open)),
+                sockets: of(|process| process.descriptors.map(|d| d.sockets)),
+                open_files_limit: pids.first().and_then(|&pid| open_files_limit(host, pid)),
+            });
+        }
+        if wanted.referenced {
+            let told = living.iter().filter_map(|f| f.process.referenced_bytes);
+            sums.referenced_bytes = Some(told.fold(0, u64::saturating_add));
+        }
+        if wanted.sched {
+            let total = self.sched.entry(path.clone()).or_default();
+            *total = living.iter().fold(*total, |total, f| total.plus(f.sched));
+            sums.sched = Some(*total);
+        }
+        if wanted.states {
+            let states = living.iter().fold(TaskStates::default(), |states, f| states.plus(f.states));
+            sums.states = Some(states);
+            sums.load = Some(self.averages(path, states, decay));
+        }
+        sums
+    }
+
+    /// cAdvisor's formula, with the time between two readings in place of its housekeeping interval.
+    fn averages(&mut self, path: &CgroupPath, states: TaskStates, decay: Option<f64>) -> LoadAverages {
+        #[expect(clippy::cast_precision_loss, reason = "no machine has 2^52 tasks")]
+        let now = [states.running as f64, states.uninterruptible as f64];
+        let load = self.loads.entry(path.clone()).or_insert(Load(now));
+        if let Some(decay) = decay {
+            for (mean, now) in load.0.iter_mut().zip(now) {
+                *mean = *mean * decay + now * (1.0 - decay);
+            }
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a mean of counts")]
+        let milli = load.0.map(|mean| (mean * 1000.0) as u64);
+        LoadAverages { running_milli: milli[0], uninterruptible_milli: milli[1] }
+    }
+}
+
+/// The processes of each cgroup and of all below it, each once, in the order of their numbers.
+fn processes(reader: &mut CgroupReader, known: &[Known]) -> HashMap<CgroupPath, Vec<u32>> {
+    let mut found: HashMap<CgroupPath, Vec<u32>> =
+        known.iter().map(|cgroup| (cgroup.path.clone(), Vec::new())).collect();
+    for cgroup in known {
+        let own = reader.processes(&cgroup.path, &cgroup.members);
+        let mut at = (!own.is_empty()).then(|| cgroup.path.clone());
+        while let Some(path) = at {
+            if let Some(pids) = found.get_mut(&path) {
+                pids.extend_from_slice(&own);
+            }
+            at = path.parent();
+        }
+    }
+    for pids in found.values_mut() {
+        pids.sort_unstable();
+        pids.dedup();
+    }
+    found
+}
