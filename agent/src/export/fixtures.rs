@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::model::{
-    CgroupPath, CgroupStats, CpuStats, Descendants, HugetlbStats, Identity, InterfaceStats, IoDeviceStats,
-    Limit, LoadAverages, Machine, MemoryDetail, MemoryEvents, MemoryStat, MemoryStats, NumaKind, NumaPages,
-    PidsStats, Pressure, PressureLine, PressureStats, ProcessStats, QosClass, Role, Runtime, SchedStats,
-    SocketStats, SwapEvents, TaskStates, TcpStates, TransferStats, UdpStats,
+    Cache, CgroupPath, CgroupStats, Core, CpuStats, Descendants, Dimms, HugetlbStats, Identity,
+    InterfaceStats, IoDeviceStats, Limit, LoadAverages, Machine, MemoryDetail, MemoryEvents, MemoryStat,
+    MemoryStats, NumaKind, NumaNode, NumaPages, PidsStats, Pressure, PressureLine, PressureStats,
+    ProcessStats, QosClass, Role, Runtime, SchedStats, SocketStats, SwapEvents, TaskStates, TcpStates,
+    Topology, TransferStats, UdpStats,
 };
 use crate::snapshot::{CgroupSample, NodeSnapshot, Reading};
 
@@ -29,8 +30,31 @@ pub(super) fn machine() -> Machine {
         sockets: Some(1),
         memory_bytes: Some(16_000_000_000),
         swap_bytes: Some(2_000_000_000),
+        kernel_release: Some("6.18.44".to_owned()),
+        os_name: Some("Debian GNU/Linux 12 (bookworm)".to_owned()),
+        books: Some(1),
+        drawers: Some(1),
+        dimms: vec![Dimms { kind: "Unbuffered-DDR4".to_owned(), count: 2, capacity_bytes: 17_179_869_184 }],
+        topology: topology(),
         ..Machine::default()
     }
+}
+
+fn topology() -> Topology {
+    let cache = |level, kind: &str, bytes| Cache { id: 0, kind: kind.to_owned(), level, bytes };
+    let core = Core {
+        threads: vec![0, 1],
+        caches: vec![cache(1, "Data", 32_768), cache(2, "Unified", 1_048_576)],
+        ..Core::default()
+    };
+    let node = NumaNode {
+        id: 0,
+        memory_bytes: Some(16_000_000_000),
+        hugepages: vec![(2_048, 7)],
+        distances: vec![10],
+        caches: vec![cache(3, "Unified", 16_777_216)],
+    };
+    Topology { cores: vec![core], nodes: vec![node] }
 }
 
 pub(super) fn sample(path: &[u8], identity: Identity, stats: CgroupStats) -> CgroupSample {

@@ -1,5 +1,7 @@
 //! The node itself.
 
+use super::{Dimms, Topology};
+
 /// What `machine_*` metrics tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
@@ -19,8 +21,16 @@ pub struct Machine {
     pub physical_cores: Option<u64>,
     /// Distinct packages.
     pub sockets: Option<u64>,
+    /// Distinct books of processors (s390 alone).
+    pub books: Option<u64>,
+    /// Distinct drawers of processors (s390 alone).
+    pub drawers: Option<u64>,
     /// `MemTotal`.
     pub memory_bytes: Option<u64>,
     /// `SwapTotal`.
     pub swap_bytes: Option<u64>,
+    /// Memory modules by type.
+    pub dimms: Vec<Dimms>,
+    /// How it is built; empty unless it is asked for.
+    pub topology: Topology,
 }

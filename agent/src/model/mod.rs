@@ -16,6 +16,7 @@ mod sets;
 mod sockets;
 mod stats;
 mod status;
+mod topology;
 
 pub use cgroup::*;
 pub use event::*;
@@ -29,3 +30,4 @@ pub use sets::*;
 pub use sockets::*;
 pub use stats::*;
 pub use status::*;
+pub use topology::*;

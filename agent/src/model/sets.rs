@@ -9,6 +9,8 @@ pub enum MetricSet {
     App,
     /// TCP statistics of `/proc/<pid>/net/netstat` and `snmp`.
     AdvancedTcp,
+    /// `cadvisor_version_info`, for dashboards that ask for it. Ours.
+    CadvisorVersion,
     /// What v2 tells of a cgroup besides the other sets: cgroups below it, niced time, interrupts, discards. Ours.
     CgroupDetail,
     /// Processor time.
@@ -59,9 +61,10 @@ pub enum MetricSet {
 
 impl MetricSet {
     /// All sets, in the order of their names.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::AdvancedTcp,
         Self::App,
+        Self::CadvisorVersion,
         Self::CgroupDetail,
         Self::Cpu,
         Self::CpuLoad,
@@ -93,6 +96,7 @@ impl MetricSet {
         match self {
             Self::AdvancedTcp => "advtcp",
             Self::App => "app",
+            Self::CadvisorVersion => "cadvisor_version",
             Self::CgroupDetail => "cgroup_detail",
             Self::Cpu => "cpu",
             Self::CpuLoad => "cpuLoad",
@@ -125,9 +129,11 @@ impl MetricSet {
         matches!(
             self,
             Self::AdvancedTcp
+                | Self::CadvisorVersion
                 | Self::CgroupDetail
                 | Self::Cpu
                 | Self::CpuLoad
+                | Self::CpuTopology
                 | Self::Cpuset
                 | Self::DiskIo
                 | Self::Hugetlb
@@ -302,7 +308,7 @@ mod tests {
     fn unknown_names_are_refused_with_the_allowed_ones() {
         let error = MetricSets::parse("cpu,Memory", "").unwrap_err().to_string();
         assert!(
-            error.starts_with("unknown metric set \"Memory\": wanted one of advtcp, app, cgroup_detail,"),
+            error.starts_with("unknown metric set \"Memory\": wanted one of advtcp, app, cadvisor_version,"),
             "{error}"
         );
         assert!(error.ends_with("tcp, udp"), "{error}");

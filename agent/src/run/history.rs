@@ -32,7 +32,7 @@ pub(super) struct Begun {
 /// When another agent writes in the state directory. One that cannot be written is no error.
 pub(super) fn begin(config: &Config) -> Result<Begun, RunError> {
     let host = HostRoot::new(&config.host_root);
-    let machine = files::machine(&host);
+    let machine = files::machine(&host, false);
     let boot_id = machine.boot_id.clone().unwrap_or_default();
     let dir = StateDir::lock(&config.state_dir)
         .map_err(|_taken| RunError::StateDirTaken { dir: config.state_dir.clone() })?;
@@ -62,7 +62,7 @@ pub(super) fn begin(config: &Config) -> Result<Begun, RunError> {
 pub(super) fn nothing(config: &Config) -> Begun {
     let events = EventLog::new(config.event_memory_records);
     let saver = Saver::new(StateDir::unlocked(&config.state_dir), events.clone(), SavedAgent::default());
-    let machine = files::machine(&HostRoot::new(&config.host_root));
+    let machine = files::machine(&HostRoot::new(&config.host_root), false);
     Begun { events, history: History::default(), machine, saver }
 }
 

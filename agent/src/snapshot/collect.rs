@@ -15,7 +15,7 @@ use self::network::Network;
 use self::tasks::Tasks;
 use super::{CgroupSample, NodeSnapshot, Reading};
 use crate::files::{CgroupReader, FilesError, HostRoot, machine};
-use crate::model::{CgroupKey, CgroupPath, CgroupStats, Identity, Machine, MetricSets};
+use crate::model::{CgroupKey, CgroupPath, CgroupStats, Identity, Machine, MetricSet, MetricSets};
 use crate::registry::{Registry, Tombstone};
 
 /// What `machine_*` tells changes with hot-plugged CPUs and memory alone.
@@ -211,7 +211,7 @@ impl Collector {
         match &self.machine {
             Some((read, machine)) if read.elapsed() < MACHINE_REFRESH => machine.clone(),
             _ => {
-                let machine = Arc::new(machine(&self.host));
+                let machine = Arc::new(machine(&self.host, self.options.sets.has(MetricSet::CpuTopology)));
                 self.machine = Some((Instant::now(), machine.clone()));
                 machine
             }

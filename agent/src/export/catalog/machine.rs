@@ -12,6 +12,12 @@ pub(super) const METRICS: &[Metric] = &[
     Metric::gauge("machine_cpu_sockets", "Number of CPU sockets.")
         .both("/sys/devices/system/cpu/cpu*/topology, distinct packages")
         .machine(|m| m.sockets.map(Value::Count)),
+    Metric::gauge("machine_cpu_books", "Number of CPU books (s390 alone).")
+        .both("/sys/devices/system/cpu/cpu*/topology/book_id")
+        .machine(|m| m.books.map(Value::Count)),
+    Metric::gauge("machine_cpu_drawers", "Number of CPU drawers (s390 alone).")
+        .both("/sys/devices/system/cpu/cpu*/topology/drawer_id")
+        .machine(|m| m.drawers.map(Value::Count)),
     Metric::gauge("machine_memory_bytes", "Amount of memory installed on the machine, in bytes.")
         .both("/proc/meminfo MemTotal")
         .machine(|m| m.memory_bytes.map(Value::Count)),

@@ -48,6 +48,8 @@ pub enum Values {
     Many(fn(&CgroupSample, &Scope<'_>, &mut Emit<'_>)),
     /// At most one sample, with the machine's labels.
     Machine(fn(&Machine) -> Option<Value>),
+    /// Any number of samples with the machine's labels, each with labels of its own.
+    MachineMany(fn(&Machine, &mut Emit<'_>)),
     /// One sample without labels.
     Node(fn(&NodeSnapshot) -> Value),
 }
@@ -55,7 +57,7 @@ pub enum Values {
 /// Takes one sample: its own labels and its value.
 pub type Emit<'a> = dyn FnMut(&[Label<'_>], Value) + 'a;
 
-/// A label's name and value.
+/// A label's name and value. One whose text is empty is not printed.
 pub type Label<'a> = (&'static str, LabelValue<'a>);
 
 /// A label's value, kept as it is until it is written, so that a sample costs no allocation.
@@ -178,6 +180,16 @@ impl Metric {
         self
     }
 
+    pub(super) const fn machine_many(
+        mut self,
+        labels: &'static [&'static str],
+        values: fn(&Machine, &mut Emit<'_>),
+    ) -> Self {
+        self.labels = labels;
+        self.values = Values::MachineMany(values);
+        self
+    }
+
     pub(super) const fn node(mut self, value: fn(&NodeSnapshot) -> Value) -> Self {
         self.values = Values::Node(value);
         self
@@ -190,6 +202,7 @@ impl std::fmt::Debug for Values {
             Self::One(_) => "One",
             Self::Many(_) => "Many",
             Self::Machine(_) => "Machine",
+            Self::MachineMany(_) => "MachineMany",
             Self::Node(_) => "Node",
         })
     }

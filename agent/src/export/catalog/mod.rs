@@ -24,12 +24,13 @@ mod spec;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod topology;
 
 pub use metric::{Emit, Kind, Label, LabelValue, Metric, Scope, Value, Values};
 
 /// All metrics, in the order in which they are printed.
 pub fn metrics() -> impl Iterator<Item = &'static Metric> {
-    const AREAS: [&[Metric]; 16] = [
+    const AREAS: [&[Metric]; 17] = [
         spec::METRICS,
         cpu::METRICS,
         memory::METRICS,
@@ -46,6 +47,7 @@ pub fn metrics() -> impl Iterator<Item = &'static Metric> {
         oom::METRICS,
         cgroup_detail::METRICS,
         machine::METRICS,
+        topology::METRICS,
     ];
     AREAS.into_iter().flatten()
 }

@@ -25,6 +25,11 @@ fn samples_of(metric: &Metric, stats: CgroupStats, sets: MetricSets) -> Samples 
             found.push((labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect(), value));
         }),
         Values::Machine(value) => found.extend(value(&machine).map(|value| (Vec::new(), value))),
+        Values::MachineMany(values) => values(&machine, &mut |labels, value| {
+            let names = labels.iter().map(|(name, _)| *name);
+            assert!(names.eq(metric.labels.iter().copied()), "{}", metric.name);
+            found.push((labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect(), value));
+        }),
         Values::Node(value) => found.push((Vec::new(), value(&snapshot(Vec::new())))),
     }
     found

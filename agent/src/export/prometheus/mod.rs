@@ -171,6 +171,11 @@ impl Writer<'_> {
                     lines.sample(&self.machine, &[], value);
                 }
             }
+            Values::MachineMany(values) => {
+                values(&self.snapshot.machine, &mut |labels, value| {
+                    lines.sample(&self.machine, labels, value);
+                });
+            }
             Values::Node(value) => lines.sample(b"", &[], value(self.snapshot)),
         }
     }

@@ -100,6 +100,9 @@ impl<'a, 'b> Lines<'a, 'b> {
 
 fn write_labels(mut comma: bool, labels: &[Label<'_>], out: &mut Vec<u8>) {
     for (name, value) in labels {
+        if matches!(value, LabelValue::Text("")) {
+            continue;
+        }
         if comma {
             out.push(b',');
         }

@@ -2,27 +2,34 @@
 
 use std::collections::BTreeSet;
 
+mod topology;
+
 use super::HostRoot;
-use crate::model::Machine;
+use crate::model::{Machine, Topology};
 use crate::parse::{assignment, cpuinfo, meminfo, value};
 
-/// What the host tells of itself. What it does not tell, or what cannot be read, is `None`.
+/// What the host tells of itself, with its topology where that is asked for. What it does not tell, or what cannot be
+/// read, is `None`.
 #[must_use]
-pub fn machine(host: &HostRoot) -> Machine {
+pub fn machine(host: &HostRoot, with_topology: bool) -> Machine {
     let cpus = host.parse("/proc/cpuinfo", cpuinfo).ok();
     let memory = host.parse("/proc/meminfo", meminfo).unwrap_or_default();
-    let topology = topology(host);
+    let cpus_of = packages(host);
     Machine {
         machine_id: line(host, "/etc/machine-id").or_else(|| line(host, "/var/lib/dbus/machine-id")),
         system_uuid: line(host, "/sys/class/dmi/id/product_uuid"),
         boot_id: line(host, "/proc/sys/kernel/random/boot_id"),
         kernel_release: line(host, "/proc/sys/kernel/osrelease"),
         os_name: os_name(host),
-        logical_cpus: cpus.map(|cpus| cpus.processors).or(topology.processors),
-        physical_cores: topology.cores.or(cpus.and_then(|cpus| cpus.cores)),
-        sockets: topology.packages.or(cpus.and_then(|cpus| cpus.packages)),
+        logical_cpus: cpus.map(|cpus| cpus.processors).or(cpus_of.processors),
+        physical_cores: cpus_of.cores.or(cpus.and_then(|cpus| cpus.cores)),
+        sockets: cpus_of.packages.or(cpus.and_then(|cpus| cpus.packages)),
         memory_bytes: memory.memory_total_bytes,
         swap_bytes: memory.swap_total_bytes,
+        books: topology::distinct(host, "book_id"),
+        drawers: topology::distinct(host, "drawer_id"),
+        dimms: topology::dimms(host),
+        topology: if with_topology { topology::topology(host) } else { Topology::default() },
     }
 }
 
@@ -41,13 +48,13 @@ fn os_name(host: &HostRoot) -> Option<String> {
 
 /// Processors, cores and packages as sysfs tells them on every architecture.
 #[derive(Default)]
-struct Topology {
+struct Packages {
     processors: Option<u64>,
     cores: Option<u64>,
     packages: Option<u64>,
 }
 
-fn topology(host: &HostRoot) -> Topology {
+fn packages(host: &HostRoot) -> Packages {
     let (mut processors, mut cores, mut packages) = (0, BTreeSet::new(), BTreeSet::new());
     for entry in std::fs::read_dir(host.sys().join("devices/system/cpu")).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -63,7 +70,7 @@ fn topology(host: &HostRoot) -> Topology {
         }
     }
     let count = |found: usize| u64::try_from(found).ok().filter(|&n| n > 0);
-    Topology { processors: count(processors), cores: count(cores.len()), packages: count(packages.len()) }
+    Packages { processors: count(processors), cores: count(cores.len()), packages: count(packages.len()) }
 }
 
 #[cfg(test)]
@@ -99,12 +106,13 @@ mod tests {
             sockets: Some(1),
             memory_bytes: Some(4096),
             swap_bytes: Some(2048),
+            ..Machine::default()
         };
-        assert_eq!(machine(&fixture.host()), wanted);
+        assert_eq!(machine(&fixture.host(), false), wanted);
     }
 
     #[test]
     fn a_host_that_tells_nothing() {
-        assert_eq!(machine(&Fixture::new().host()), Machine::default());
+        assert_eq!(machine(&Fixture::new().host(), false), Machine::default());
     }
 }
