@@ -33,6 +33,14 @@ impl Config {
             enable: words("enable", settings.enable)?,
             disable: words("disable", settings.disable)?,
             labels: words("labels", settings.labels)?,
+            cgroup_include: globs("cgroup_include", settings.cgroup_include)?,
+            cgroup_exclude: globs("cgroup_exclude", settings.cgroup_exclude)?,
+            max_series: match settings.max_series {
+                None => None,
+                Some(series) => Some(number("max_series", series, 1..=1 << 40)?),
+            },
+            enable_load_reader: settings.enable_load_reader.unwrap_or(false),
+            referenced_reset_interval: settings.referenced_reset_interval.unwrap_or(0),
             timestamps: settings.timestamps.unwrap_or(false),
             log_format: settings.log_format.unwrap_or(LogFormat::Text),
             log_level: settings.log_level.unwrap_or(LogLevel::Info),
@@ -130,6 +138,15 @@ fn words(key: &'static str, given: Option<Vec<String>>) -> Result<Vec<String>, C
         return Err(refused(key, words.join(","), "names between commas, none of them empty"));
     }
     Ok(words)
+}
+
+/// Paths begin with `/`: a glob that does not can match none of them.
+fn globs(key: &'static str, given: Option<Vec<String>>) -> Result<Vec<String>, ConfigError> {
+    let globs = given.unwrap_or_default();
+    match globs.iter().find(|glob| !glob.starts_with(['/', '*', '{'])) {
+        Some(glob) => Err(refused(key, glob, "a glob of a cgroup's path, as /system.slice/*.service")),
+        None => Ok(globs),
+    }
 }
 
 fn duration(

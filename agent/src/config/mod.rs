@@ -35,6 +35,16 @@ pub struct Config {
     pub disable: Vec<String>,
     /// Container labels to put on metrics, as given.
     pub labels: Vec<String>,
+    /// Globs of cgroups to show; empty is all.
+    pub cgroup_include: Vec<String>,
+    /// Globs of cgroups not to show.
+    pub cgroup_exclude: Vec<String>,
+    /// Samples of cgroups on a page at most; `None` is no limit.
+    pub max_series: Option<u64>,
+    /// Whether states of threads and load averages are read.
+    pub enable_load_reader: bool,
+    /// Readings after which referenced memory is cleared; 0 is never.
+    pub referenced_reset_interval: u64,
     /// Whether samples carry the time of their reading.
     pub timestamps: bool,
     /// The log's form.

@@ -45,6 +45,23 @@ pub struct Settings {
     /// Put these container labels on metrics
     #[arg(long, env = "CGTAP_LABELS", value_name = "LABEL,...", value_delimiter = ',')]
     pub labels: Option<Vec<String>>,
+    /// Show only cgroups whose path matches this glob; may be given more than once [default: all]
+    #[arg(long, env = "CGTAP_CGROUP_INCLUDE", value_name = "GLOB")]
+    pub cgroup_include: Option<Vec<String>>,
+    /// Do not show cgroups whose path matches this glob; may be given more than once
+    #[arg(long, env = "CGTAP_CGROUP_EXCLUDE", value_name = "GLOB")]
+    pub cgroup_exclude: Option<Vec<String>>,
+    /// Samples of cgroups on a page at most; whole cgroups are left out, and counted [default: no limit]
+    #[arg(long, env = "CGTAP_MAX_SERIES", value_name = "N")]
+    pub max_series: Option<u64>,
+    /// Read states of threads and load averages (set cpuLoad); each thread costs a file [default: false]
+    #[arg(long, env = "CGTAP_ENABLE_LOAD_READER", value_name = "BOOL",
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub enable_load_reader: Option<bool>,
+    /// Clear referenced memory (set referenced_memory) after so many readings, which costs the whole node TLB misses;
+    /// 0 is never [default: 0]
+    #[arg(long, env = "CGTAP_REFERENCED_RESET_INTERVAL", value_name = "N")]
+    pub referenced_reset_interval: Option<u64>,
     /// Give each sample the time of its reading [default: false]
     #[arg(long, env = "CGTAP_TIMESTAMPS", value_name = "BOOL",
           num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -127,6 +144,11 @@ impl Settings {
             enable: self.enable.or(lower.enable),
             disable: self.disable.or(lower.disable),
             labels: self.labels.or(lower.labels),
+            cgroup_include: self.cgroup_include.or(lower.cgroup_include),
+            cgroup_exclude: self.cgroup_exclude.or(lower.cgroup_exclude),
+            max_series: self.max_series.or(lower.max_series),
+            enable_load_reader: self.enable_load_reader.or(lower.enable_load_reader),
+            referenced_reset_interval: self.referenced_reset_interval.or(lower.referenced_reset_interval),
             timestamps: self.timestamps.or(lower.timestamps),
             log_format: self.log_format.or(lower.log_format),
             log_level: self.log_level.or(lower.log_level),

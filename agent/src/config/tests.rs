@@ -38,6 +38,11 @@ fn the_defaults_need_no_file() {
         enable: vec![],
         disable: vec![],
         labels: vec![],
+        cgroup_include: vec![],
+        cgroup_exclude: vec![],
+        max_series: None,
+        enable_load_reader: false,
+        referenced_reset_interval: 0,
         timestamps: false,
         log_format: LogFormat::Text,
         log_level: LogLevel::Info,
@@ -94,6 +99,11 @@ pin = "/sys/fs/bpf/c"
 pin_replace = true
 max_connections = 7
 client_timeout = "5s"
+cgroup_include = ["/a/**"]
+cgroup_exclude = ["/a/b", "/a/c"]
+max_series = 1000
+enable_load_reader = true
+referenced_reset_interval = 3
 "#;
 
 #[test]
@@ -107,6 +117,11 @@ fn every_key_of_the_file_counts() {
         enable: vec!["percpu".into()],
         disable: vec!["tcp".into(), "udp".into()],
         labels: vec!["app".into()],
+        cgroup_include: vec!["/a/**".into()],
+        cgroup_exclude: vec!["/a/b".into(), "/a/c".into()],
+        max_series: Some(1000),
+        enable_load_reader: true,
+        referenced_reset_interval: 3,
         timestamps: true,
         log_format: LogFormat::Json,
         log_level: LogLevel::Debug,

@@ -115,6 +115,7 @@ fn memory_v1() -> MemoryStats {
         failcnt: Some(7),
         detail: Some(Box::new(MemoryDetail {
             shmem_bytes: Some(12_288),
+            swapcached_bytes: Some(212_992),
             anon_thp_bytes: Some(2_097_152),
             active_anon_bytes: Some(61_440),
             inactive_anon_bytes: Some(65_536),

@@ -1,7 +1,7 @@
 //! What a cgroup's memory is used for, beyond what cAdvisor shows.
 //!
 //! Source: `memory.stat`, <https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files>. With all below
-//! the cgroup, on v1 (where `unevictable`, `active_anon`, `inactive_anon`, `shmem` and `rss_huge` are all there is)
+//! the cgroup, on v1 (where these are `rss_huge`, `shmem`, `swapcached`, `active_anon`, `inactive_anon` and `unevictable`)
 //! as on v2.
 
 /// Further lines of `memory.stat`.

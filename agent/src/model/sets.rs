@@ -153,6 +153,12 @@ impl MetricSet {
         )
     }
 
+    /// Whether cAdvisor has no set of that name.
+    #[must_use]
+    pub const fn is_ours(self) -> bool {
+        matches!(self, Self::CadvisorVersion | Self::CgroupDetail | Self::MemoryDetail | Self::MemoryEvents)
+    }
+
     /// Whether it is on when no flag says otherwise, as in cAdvisor.
     #[must_use]
     pub const fn is_default(self) -> bool {

@@ -20,7 +20,7 @@ use crate::config::{Config, ConfigError};
 use crate::export::prometheus::{ExpositionOptions, exposition_in_chunks, negotiate};
 use crate::files::{CgroupReader, FilesError, HostRoot};
 use crate::kernel::{KernelError, PinError};
-use crate::model::{MetricSets, Status};
+use crate::model::Status;
 use crate::serve::{self, BindError, BoxFuture, Counters, Exposition, Limits, Readiness, Services, Shutdown};
 use crate::snapshot::{CollectOptions, Collector, Snapshots};
 
@@ -88,6 +88,7 @@ impl RunError {
 pub async fn run(config: Config) -> Result<(), RunError> {
     let began = Instant::now();
     let options = settings::exposition(&config)?;
+    let reads = settings::collect(&config, options.sets)?;
     let shutdown = serve::shutdown_on_signals()?;
     let listeners = serve::bind(&config.listen).await?;
     let sinks = sinks::make(&config)?;
@@ -101,7 +102,7 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     let readiness = Readiness::new();
     let first_walk = readiness.latch("first walk of the cgroup tree");
     let counters = Arc::new(Counters::default());
-    let snapshots = Snapshots::new(collector(&config, &state, options.sets), config.min_interval);
+    let snapshots = Snapshots::new(collector(&config, &state, reads), config.min_interval);
     let own = Arc::new(OwnMetrics::new(&state)?);
     tokio::spawn(memory::give_back(snapshots.clone(), shutdown.clone()));
     let services = services(&state, snapshots.clone(), own, options, readiness.clone(), counters);
@@ -145,7 +146,8 @@ async fn failure(core: &mut JoinHandle<()>, shutdown: &Shutdown) -> RunError {
 /// # Errors
 /// When a setting is not allowed or there are no cgroups.
 pub async fn check(config: Config) -> Result<Status, RunError> {
-    settings::exposition(&config)?;
+    let options = settings::exposition(&config)?;
+    settings::collect(&config, options.sets)?;
     let (state, parts) = attach(&config, history::nothing(&config), Instant::now())?;
     let mut walks = Walks::new(state.hierarchies.clone(), config.walk_interval);
     walks.start_if_due(None, Look::default(), || state.registry().begin_walk());
@@ -157,16 +159,16 @@ pub async fn check(config: Config) -> Result<Status, RunError> {
     Ok(state.status())
 }
 
-fn collector(config: &Config, state: &State, sets: MetricSets) -> Collector {
+fn collector(config: &Config, state: &State, options: CollectOptions) -> Collector {
     let host = HostRoot::new(&config.host_root);
-    let reads = settings::reads(sets);
+    let reads = settings::reads(options.sets);
     let reader = CgroupReader::new(
         host.clone(),
         state.hierarchies.clone(),
         reads,
         settings::max_open_files(config).scrapes,
     );
-    Collector::new(host, state.registry.clone(), reader, CollectOptions { sets, ..CollectOptions::default() })
+    Collector::new(host, state.registry.clone(), reader, options)
 }
 
 fn services(

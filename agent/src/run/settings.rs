@@ -9,6 +9,7 @@ use crate::export::prometheus::ExpositionOptions;
 use crate::files::ReadSets;
 use crate::kernel::{Wish, Wishes};
 use crate::model::{MetricSets, Source};
+use crate::snapshot::{CollectOptions, Shown};
 
 /// What `/metrics` shows.
 pub(super) fn exposition(config: &Config) -> Result<ExpositionOptions, ConfigError> {
@@ -28,12 +29,28 @@ pub(super) fn exposition(config: &Config) -> Result<ExpositionOptions, ConfigErr
         given: config.labels.join(","),
         wanted: error.to_string(),
     })?;
-    Ok(ExpositionOptions { sets, labels, timestamps: config.timestamps })
+    Ok(ExpositionOptions { sets, labels, timestamps: config.timestamps, max_series: config.max_series })
 }
 
 /// Which files are read for it.
 pub(super) fn reads(sets: MetricSets) -> ReadSets {
     ReadSets { metrics: sets, spec: true, peaks: false }
+}
+
+/// What a reading reads beside the cgroups' own files.
+pub(super) fn collect(config: &Config, sets: MetricSets) -> Result<CollectOptions, ConfigError> {
+    let shown =
+        Shown::new(&config.cgroup_include, &config.cgroup_exclude).map_err(|error| ConfigError::Value {
+            key: if config.cgroup_include.contains(&error.pattern) {
+                "cgroup_include"
+            } else {
+                "cgroup_exclude"
+            },
+            given: error.pattern.clone(),
+            wanted: error.to_string(),
+        })?;
+    let (load, referenced_reset) = (config.enable_load_reader, config.referenced_reset_interval);
+    Ok(CollectOptions { sets, shown, load, referenced_reset })
 }
 
 /// Which rungs are wanted.

@@ -9,6 +9,7 @@
 //! cgtap-load work DIR       enter DIR, use some processor time and memory, say `ready`, wait
 //! cgtap-load burn MSEC THREADS DIR...  enter each DIR, use a processor for so long while so many more threads sleep, say how
 //!                              many nanoseconds it took
+//! cgtap-load listen DIR T U  enter DIR, open T listening TCP sockets and U UDP sockets on all addresses, say `ready`, wait
 //! cgtap-load sleep DIR      enter DIR, say `ready`, wait
 //! cgtap-load burst N        make and remove N cgroups
 //! cgtap-load oom N [MIB]    N memory-cgroup OOM kills under a limit of MIB (20)
@@ -49,6 +50,7 @@ fn main() -> Result<()> {
         ["burn", msec, threads, ..] => {
             burn(number(msec)?, number(threads)?, words.get(3..).unwrap_or_default())
         }
+        ["listen", dir, tcp, udp] => listen(Path::new(dir), number(tcp)?, number(udp)?),
         ["sleep", dir] => load::enter(Path::new(dir)).map(|()| wait_ready()),
         ["burst", count] => burst(number(count)?),
         ["oom", count] => oom(number(count)?, 20),
@@ -67,6 +69,17 @@ fn main() -> Result<()> {
 
 fn number<T: std::str::FromStr<Err = std::num::ParseIntError>>(text: &str) -> Result<T> {
     text.parse().with_context(|| format!("{text:?} is no number"))
+}
+
+/// For a network namespace of its own, where nobody else can reach it.
+fn listen(dir: &Path, tcp: usize, udp: usize) -> Result<()> {
+    load::enter(dir)?;
+    let any = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+    let tcp = (0..tcp).map(|_| std::net::TcpListener::bind(any)).collect::<std::io::Result<Vec<_>>>()?;
+    let udp = (0..udp).map(|_| std::net::UdpSocket::bind(any)).collect::<std::io::Result<Vec<_>>>()?;
+    wait_ready();
+    drop((tcp, udp));
+    Ok(())
 }
 
 fn hog(dir: &Path, mib: usize) -> Result<()> {

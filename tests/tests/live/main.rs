@@ -46,5 +46,7 @@ mod parity;
 mod pinned;
 mod process;
 mod prometheus;
+mod shown;
 mod support;
+mod tasks;
 mod tree;

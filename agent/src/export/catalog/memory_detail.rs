@@ -54,6 +54,7 @@ pub(super) const METRICS: &[Metric] = &[
         .v2("memory.stat zswapped")
         .one(|s, _| detail(s)?.zswapped_bytes.map(Value::Count)),
     gauge("container_memory_swapcached_bytes", "Memory that is in swap and in memory, in bytes.")
+        .v1("memory.stat total_swapcached")
         .v2("memory.stat swapcached")
         .one(|s, _| detail(s)?.swapcached_bytes.map(Value::Count)),
     gauge("container_memory_anon_thp_bytes", "Anonymous memory in transparent huge pages, in bytes.")

@@ -51,9 +51,10 @@ pub(super) const METRICS: &[Metric] = &[
     Metric::gauge("cgtap_version_info", "Always 1; what runs here are the labels.")
         .both("uname -r, os-release")
         .unstamped()
-        .machine_many(&["kernelVersion", "osVersion", "cgtapVersion"], |m, emit| {
-            let version = env!("CARGO_PKG_VERSION");
-            emit(&[kernel(m), os(m), ("cgtapVersion", LabelValue::Text(version))], Value::Count(1));
+        .machine_many(&["kernel_version", "os_version", "version"], |m, emit| {
+            let version = LabelValue::Text(env!("CARGO_PKG_VERSION"));
+            let labels = [("kernel_version", kernel(m)), ("os_version", os(m)), ("version", version)];
+            emit(&labels, Value::Count(1));
         }),
     Metric::gauge(
         "cadvisor_version_info",
@@ -63,17 +64,18 @@ pub(super) const METRICS: &[Metric] = &[
     .both("uname -r, os-release; cadvisorVersion is cgtap's")
     .unstamped()
     .machine_many(&["kernelVersion", "osVersion", "cadvisorVersion"], |m, emit| {
-        let version = concat!("cgtap-", env!("CARGO_PKG_VERSION"));
-        emit(&[kernel(m), os(m), ("cadvisorVersion", LabelValue::Text(version))], Value::Count(1));
+        let version = LabelValue::Text(concat!("cgtap-", env!("CARGO_PKG_VERSION")));
+        let labels = [("kernelVersion", kernel(m)), ("osVersion", os(m)), ("cadvisorVersion", version)];
+        emit(&labels, Value::Count(1));
     }),
 ];
 
-fn kernel(machine: &Machine) -> (&'static str, LabelValue<'_>) {
-    ("kernelVersion", LabelValue::Text(machine.kernel_release.as_deref().unwrap_or_default()))
+fn kernel(machine: &Machine) -> LabelValue<'_> {
+    LabelValue::Text(machine.kernel_release.as_deref().unwrap_or_default())
 }
 
-fn os(machine: &Machine) -> (&'static str, LabelValue<'_>) {
-    ("osVersion", LabelValue::Text(machine.os_name.as_deref().unwrap_or_default()))
+fn os(machine: &Machine) -> LabelValue<'_> {
+    LabelValue::Text(machine.os_name.as_deref().unwrap_or_default())
 }
 
 /// Ids of cores are unique in their package only, and two packages can be one node: such caches are added up.

@@ -4,6 +4,7 @@
 //! inherited name has no `_total` is `unknown` there, as the format asks for.
 
 mod blocks;
+mod limit;
 mod negotiate;
 mod own;
 #[cfg(test)]
@@ -15,9 +16,10 @@ use std::ops::ControlFlow;
 use prometheus::proto::MetricFamily;
 
 use self::blocks::Blocks;
+use self::limit::LeftOut;
 use self::text::{Header, Lines, Output};
 use super::LabelSet;
-use super::catalog::{self, Kind, Metric, Scope, Values};
+use super::catalog::{self, Kind, Metric, Scope, Value, Values};
 use crate::model::MetricSets;
 use crate::snapshot::{CgroupSample, NodeSnapshot};
 
@@ -54,6 +56,8 @@ pub struct ExpositionOptions {
     /// Whether measurements carry the time of their reading. Off, the scraper's clock counts and series of removed
     /// cgroups go stale at once.
     pub timestamps: bool,
+    /// Samples of cgroups on the page at most: whole cgroups are left out, which the page says.
+    pub max_series: Option<u64>,
 }
 
 /// The whole exposition: the node's cgroups, the machine and the agent's own metrics.
@@ -82,26 +86,37 @@ pub fn exposition_in_chunks(
     format: Format,
     sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
 ) {
-    let cgroups = one_per_path(&snapshot.cgroups);
+    let scope = Scope { sets: options.sets, machine: &snapshot.machine };
+    let enabled = |metric: &&Metric| metric.set.is_none_or(|set| options.sets.has(set));
+    let metrics: Vec<&Metric> = catalog::metrics().filter(enabled).collect();
+    let (cgroups, left_out) = match (one_per_path(&snapshot.cgroups), options.max_series) {
+        (cgroups, None) => (cgroups, None),
+        (cgroups, Some(max)) => {
+            let (kept, left_out) = limit::limit(cgroups, &metrics, &scope, max);
+            (kept, Some(left_out))
+        }
+    };
     let blocks = Blocks::of_cgroups(&cgroups, options.labels);
     let buffer = Vec::with_capacity(CHUNK_BYTES + 4_096);
     let output = Output { buffer, full_bytes: CHUNK_BYTES, sink, ended: false };
     let mut writer = Writer {
         snapshot,
         cgroups,
-        scope: Scope { sets: options.sets, machine: &snapshot.machine },
+        scope,
         stamp: if options.timestamps { text::stamp(snapshot.taken, format) } else { Vec::new() },
         machine: blocks::of_machine(&snapshot.machine),
         blocks,
         format,
         output,
     };
-    let enabled = |metric: &&Metric| metric.set.is_none_or(|set| options.sets.has(set));
-    for metric in catalog::metrics().filter(enabled) {
+    for metric in metrics {
         writer.family(metric);
         if writer.output.ended {
             return;
         }
+    }
+    if let Some(left_out) = left_out {
+        writer.left_out(left_out);
     }
     let mut output = writer.output;
     encode_own(own, format, &mut output.buffer);
@@ -177,6 +192,27 @@ impl Writer<'_> {
                 });
             }
             Values::Node(value) => lines.sample(b"", &[], value(self.snapshot)),
+        }
+    }
+}
+
+impl Writer<'_> {
+    /// What `--max-series` kept off this page.
+    fn left_out(&mut self, left_out: LeftOut) {
+        for (name, help, value) in [
+            (
+                "cgtap_scrape_omitted_cgroups",
+                "Cgroups that --max-series keeps off this page.",
+                left_out.cgroups,
+            ),
+            (
+                "cgtap_scrape_omitted_series",
+                "Samples that --max-series keeps off this page.",
+                left_out.series,
+            ),
+        ] {
+            let header = Header { name, help, kind: "gauge" };
+            Lines::new(&mut self.output, header, b"", self.format).sample(b"", &[], Value::Count(value));
         }
     }
 }

@@ -11,7 +11,7 @@ use cgtap_tests::{agent, load};
 
 const TESTS: &str = "/bin/live";
 /// What depends on the kernel. The others are about sockets, files of the repository and programs that are not here.
-const MODULES: [&str; 12] = [
+const MODULES: [&str; 13] = [
     "crash::",
     "finals::",
     "pinned::",
@@ -23,6 +23,7 @@ const MODULES: [&str; 12] = [
     "parity::",
     "names::",
     "containers::",
+    "tasks::",
     "degrade::",
 ];
 const FACTS_FILE: &str = "/tmp/facts";

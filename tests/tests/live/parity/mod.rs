@@ -11,11 +11,14 @@ use cgtap_tests::load::{Member, Tree};
 
 use crate::support;
 
+mod further;
 mod rows;
 
 use rows::{ELSEWHERE, PRESSURE, Row, Source, V1, V2};
 
 const CONTAINERS: u32 = 100;
+/// Sets that are off by default and come from files of the cgroup.
+const FURTHER: &str = "process,memory_detail,memory_events,memory_numa,hugetlb,cpuset,cgroup_detail";
 type Readings = HashMap<(usize, usize), f64>;
 
 /// The kernel's files now, by container and row. A file or line that is not there has no entry.
@@ -34,7 +37,10 @@ fn read_kernel(hierarchies: &Hierarchies, rows: &[&Row], containers: &[String]) 
 fn read_row(hierarchies: &Hierarchies, row: &Row, path: &str) -> Option<f64> {
     let text = |name: &str| std::fs::read_to_string(hierarchies.file(row.controller, path, name)?).ok();
     let key = |name: &str, key: &str| {
-        let text = text(name)?;
+        let text = match row.controller {
+            "" => std::fs::read_to_string(hierarchies.v2_file(path, name)?).ok()?,
+            _ => text(name)?,
+        };
         text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(' ')?.trim().parse::<f64>().ok())
     };
     match row.source {
@@ -43,6 +49,7 @@ fn read_row(hierarchies: &Hierarchies, row: &Row, path: &str) -> Option<f64> {
         Source::Less(from, name, line) => {
             Some((text(from)?.trim().parse::<f64>().ok()? - key(name, line)?).max(0.0))
         }
+        Source::Nodes(name, line) => sum_of_nodes(&text(name)?, line),
         Source::Limit(name) => Some(limit(text(name)?.trim())),
         Source::Field(name, number) => text(name)?.split_whitespace().nth(number)?.parse().ok(),
         Source::Pressure(name, line) => {
@@ -80,6 +87,15 @@ fn sum_of_keys(text: &str, key: &str) -> Option<f64> {
     let words = text.split_whitespace();
     let values = words.filter_map(|word| word.strip_prefix(key)?.strip_prefix('=')?.parse::<f64>().ok());
     values.reduce(|sum, value| sum + value)
+}
+
+/// `file=7 N0=4 N1=3` of v1, `file N0=4 N1=3` of v2.
+fn sum_of_nodes(text: &str, key: &str) -> Option<f64> {
+    let line =
+        text.lines().find(|line| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(['=', ' '])))?;
+    let nodes =
+        line.split_whitespace().skip(1).filter_map(|word| word.split_once('=')?.1.parse::<f64>().ok());
+    nodes.reduce(|sum, pages| sum + pages)
 }
 
 /// The agent's value: the sum over the labels that the row leaves open, such as the CPUs.
@@ -166,7 +182,8 @@ fn every_value_is_the_kernels() {
         return;
     }
     let hierarchies = Hierarchies::of_this_host().unwrap();
-    let rows: Vec<&Row> = if hierarchies.memory_is_v2() { V2 } else { V1 }.iter().chain(PRESSURE).collect();
+    let of_version = if hierarchies.memory_is_v2() { [V2, further::V2] } else { [V1, further::V1] };
+    let rows: Vec<&Row> = of_version.into_iter().chain([PRESSURE, further::CORE]).flatten().collect();
     let rows = rows.as_slice();
     let tree = Tree::make(CONTAINERS).unwrap();
     set_limits(&hierarchies, &tree.containers);
@@ -174,7 +191,7 @@ fn every_value_is_the_kernels() {
         hierarchies.roots().into_iter().map(|h| h.mount.join(tree.containers[0].trim_start_matches('/')));
     let _workers: Vec<Member> =
         working.map(|dir| Member::start(support::load(), "work", &dir).unwrap()).collect();
-    let agent = Agent::start(&["--min-interval", "1ms", "--enable", "process"]).unwrap();
+    let agent = Agent::start(&["--min-interval", "1ms", "--enable", FURTHER]).unwrap();
     // A counter that moved twice between two readings of a file is no fault: what is wrong three times is.
     let (mut compared, mut wrong) = (0, vec![String::new()]);
     for _ in 0..3 {
@@ -226,4 +243,6 @@ fn the_kernels_texts_are_read() {
     assert_eq!(sum_of_devices("Total 0\n", "Read"), None);
     assert_eq!(sum_of_keys("254:0 rbytes=1 wbytes=2\n8:0 rbytes=4\n", "rbytes"), Some(5.0));
     assert_eq!(sum_of_keys("", "rbytes"), None);
+    assert_eq!(sum_of_nodes("total=9 N0=9\nfile=7 N0=4 N1=3\n", "file"), Some(7.0));
+    assert_eq!(sum_of_nodes("file N0=4096 N1=0\n", "file"), Some(4096.0));
 }

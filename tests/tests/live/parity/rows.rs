@@ -6,6 +6,8 @@ pub(super) enum Source {
     Number(&'static str),
     /// A line `key value` of a file.
     Key(&'static str, &'static str),
+    /// The sum over the nodes of the line of that key: `key=7 N0=4 N1=3` or `key N0=4 N1=3`.
+    Nodes(&'static str, &'static str),
     /// The first less the second, never below 0.
     Less(&'static str, &'static str, &'static str),
     /// A file that is one number, or says that there is no limit, which is 0 here.
@@ -43,7 +45,7 @@ impl Row {
     }
 
     /// Newer kernels have it, or those with a disk, swap, or pressure turned on.
-    const fn somewhere(mut self) -> Self {
+    pub(super) const fn somewhere(mut self) -> Self {
         self.everywhere = false;
         self
     }
@@ -52,6 +54,11 @@ impl Row {
 /// Metrics (by how their names begin) that are compared with no file here, and what tests them.
 pub(super) const ELSEWHERE: &[(&str, &str)] = &[
     ("container_network_", "the live tests of containers compare them with the kernel's file"),
+    ("container_processes", "the live tests of tasks, with the further ones of /proc"),
+    ("container_file_descriptors", "the same"),
+    ("container_sockets", "the same"),
+    ("container_ulimits_soft", "the same"),
+    ("container_fs_discards_", "the row of container_blkio_device_usage_total"),
     ("container_oom_events_total", "the live tests of OOM kills"),
     ("container_last_seen", "the time of the reading itself"),
     ("container_creation_time_seconds", "a time, tested with the reader"),
@@ -60,11 +67,11 @@ pub(super) const ELSEWHERE: &[(&str, &str)] = &[
     ("container_fs_io_cost_", "only with iocost turned on for a disk"),
 ];
 
-const fn row(metric: &'static str, controller: &'static str, source: Source, unit: f64) -> Row {
+pub(super) const fn row(metric: &'static str, controller: &'static str, source: Source, unit: f64) -> Row {
     Row { metric, labels: &[], controller, source, unit, everywhere: true }
 }
 
-const fn memory(metric: &'static str, key: &'static str) -> Row {
+pub(super) const fn memory(metric: &'static str, key: &'static str) -> Row {
     row(metric, "memory", Key("memory.stat", key), 1.0)
 }
 
@@ -84,7 +91,7 @@ const fn device(
     Row { labels, ..row(metric, controller, source, 1.0) }.somewhere()
 }
 
-const fn pressure(metric: &'static str, file: &'static str, line: &'static str) -> Row {
+pub(super) const fn pressure(metric: &'static str, file: &'static str, line: &'static str) -> Row {
     row(metric, "", Pressure(file, line), 1e-6).somewhere()
 }
 

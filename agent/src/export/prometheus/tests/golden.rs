@@ -38,7 +38,11 @@ fn golden_v1_host() {
 fn golden_v1_host_without_percpu() {
     let sets = MetricSets::parse("", "percpu,diskIO,network").unwrap();
     let labels = LabelSet::parse("container_id").unwrap();
-    check_golden("v1-host-few", &v1_host(), &ExpositionOptions { sets, labels, timestamps: false });
+    check_golden(
+        "v1-host-few",
+        &v1_host(),
+        &ExpositionOptions { sets, labels, ..ExpositionOptions::default() },
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The snapshots that are tested, and the rules that golden texts cannot show.
 
 mod golden;
+mod limit;
 mod measure;
 mod own;
 

@@ -1,9 +1,11 @@
 //! The declarations are sound, and each metric is really set by code.
 
+mod page;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Kind, Metric, Scope, Value, Values, metrics};
 use crate::export::SampleLabel;
+use crate::export::catalog::{Kind, Metric, Scope, Value, Values, metrics};
 use crate::export::fixtures::{machine, sample, snapshot, stats_v1, stats_v2};
 use crate::model::{CgroupStats, CpuStats, Identity, Limit, MemoryStats, MetricSet, MetricSets};
 
