@@ -63,13 +63,17 @@ pub fn machine_files(input: &[u8]) {
     use parse::{assignment, cpuinfo, meminfo, net_dev, proc_stat, tgid, vmstat_oom_kill};
     let _ = black_box((net_dev(input), proc_stat(input), meminfo(input), cpuinfo(input)));
     let _ = black_box((tgid(input), vmstat_oom_kill(input), assignment(input, "A")));
+    let _ = black_box(parse::diskstats(input));
     mountinfo(input);
     proc_cgroup(input);
 }
 
-/// `/proc/self/mountinfo`.
+/// `/proc/<pid>/mountinfo`.
 pub fn mountinfo(input: &[u8]) {
     let _ = black_box(parse::cgroup_mounts(input));
+    for mount in parse::mounts(input).unwrap_or_default() {
+        black_box(mount.option(b"upperdir"));
+    }
 }
 
 /// `/proc/<pid>/cgroup`, and whose cgroups they are.

@@ -25,6 +25,7 @@ impl Config {
     /// Names the first setting whose value is not allowed, and what is.
     pub fn check(settings: Settings) -> Result<Self, ConfigError> {
         let (event_log_bytes, event_log_age, event_log_segments) = event_log(&settings)?;
+        let (fs_walk_interval, fs_walk_entries_per_second) = fs_walk(&settings)?;
         Ok(Self {
             listen: listen(settings.listen)?,
             host_root: absolute("host_root", settings.host_root, "/")?,
@@ -44,10 +45,10 @@ impl Config {
             timestamps: settings.timestamps.unwrap_or(false),
             log_format: settings.log_format.unwrap_or(LogFormat::Text),
             log_level: settings.log_level.unwrap_or(LogLevel::Info),
-            max_open_files: match settings.max_open_files {
-                None => None,
-                Some(files) => Some(number("max_open_files", files, 0..=1 << 30)?),
-            },
+            max_open_files: settings
+                .max_open_files
+                .map(|n| number("max_open_files", n, 0..=1 << 30))
+                .transpose()?,
             event_memory_records: number(
                 "event_memory_records",
                 settings.event_memory_records.unwrap_or(32_768),
@@ -75,11 +76,10 @@ impl Config {
             oom_source: settings.oom_source.unwrap_or(OomChoice::Auto),
             lifecycle_ring_bytes: ring("lifecycle_ring_bytes", settings.lifecycle_ring_bytes, 4 << 20)?,
             oom_ring_bytes: ring("oom_ring_bytes", settings.oom_ring_bytes, 256 << 10)?,
-            pin: match settings.pin {
-                None => None,
-                Some(place) => Some(absolute("pin", Some(place), "")?),
-            },
+            pin: settings.pin.map(|place| absolute("pin", Some(place), "")).transpose()?,
             pin_replace: settings.pin_replace.unwrap_or(false),
+            fs_walk_interval,
+            fs_walk_entries_per_second,
             max_connections: number("max_connections", settings.max_connections.unwrap_or(256), 1..=65_536)?,
             client_timeout: duration(
                 "client_timeout",
@@ -100,6 +100,15 @@ fn event_log(settings: &Settings) -> Result<(u64, Duration, u32), ConfigError> {
         number("event_log_bytes", bytes, 1 << 16..=1 << 40)?,
         duration("event_log_age", settings.event_log_age, WEEK, SECOND..=520 * WEEK)?,
         number("event_log_segments", segments, 2..=4096)?,
+    ))
+}
+
+/// How often and how fast containers' files are counted.
+fn fs_walk(settings: &Settings) -> Result<(Duration, u32), ConfigError> {
+    let entries = settings.fs_walk_entries_per_second.unwrap_or(20_000);
+    Ok((
+        duration("fs_walk_interval", settings.fs_walk_interval, 60 * SECOND, Duration::ZERO..=24 * HOUR)?,
+        number("fs_walk_entries_per_second", entries, 10..=100_000_000)?,
     ))
 }
 

@@ -83,6 +83,10 @@ pub struct Config {
     pub pin: Option<PathBuf>,
     /// Whether what is pinned there and is not this agent's is replaced.
     pub pin_replace: bool,
+    /// Between two looks at what a container has written; zero for never.
+    pub fs_walk_interval: Duration,
+    /// Files and directories that such looks may count in a second.
+    pub fs_walk_entries_per_second: u32,
     /// Connections at once, all listeners together.
     pub max_connections: usize,
     /// How long a follower of the events may take nothing.

@@ -121,6 +121,12 @@ pub struct Settings {
     #[arg(long, env = "CGTAP_PIN_REPLACE", value_name = "BOOL",
           num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub pin_replace: Option<bool>,
+    /// Look this often at what a container has written; 0s: never [default: 60s]
+    #[arg(long, env = "CGTAP_FS_WALK_INTERVAL", value_name = "DURATION")]
+    pub fs_walk_interval: Option<HumanDuration>,
+    /// Files and directories that such looks may count in a second, all together [default: 20000]
+    #[arg(long, env = "CGTAP_FS_WALK_ENTRIES_PER_SECOND", value_name = "N")]
+    pub fs_walk_entries_per_second: Option<u32>,
     /// Connections at once, all listeners together [default: 256]
     #[arg(long, env = "CGTAP_MAX_CONNECTIONS", value_name = "N")]
     pub max_connections: Option<usize>,
@@ -168,6 +174,8 @@ impl Settings {
             oom_ring_bytes: self.oom_ring_bytes.or(lower.oom_ring_bytes),
             pin: self.pin.or(lower.pin),
             pin_replace: self.pin_replace.or(lower.pin_replace),
+            fs_walk_interval: self.fs_walk_interval.or(lower.fs_walk_interval),
+            fs_walk_entries_per_second: self.fs_walk_entries_per_second.or(lower.fs_walk_entries_per_second),
             max_connections: self.max_connections.or(lower.max_connections),
             client_timeout: self.client_timeout.or(lower.client_timeout),
             sink: self.sink.or(lower.sink),

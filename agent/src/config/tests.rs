@@ -62,6 +62,8 @@ fn the_defaults_need_no_file() {
         oom_ring_bytes: 262_144,
         pin: None,
         pin_replace: false,
+        fs_walk_interval: secs(60),
+        fs_walk_entries_per_second: 20_000,
         max_connections: 256,
         client_timeout: secs(600),
         sinks: vec![],
@@ -97,6 +99,8 @@ lifecycle_ring_bytes = 65536
 oom_ring_bytes = 131072
 pin = "/sys/fs/bpf/c"
 pin_replace = true
+fs_walk_interval = "0s"
+fs_walk_entries_per_second = 100
 max_connections = 7
 client_timeout = "5s"
 cgroup_include = ["/a/**"]
@@ -141,6 +145,8 @@ fn every_key_of_the_file_counts() {
         oom_ring_bytes: 131_072,
         pin: Some("/sys/fs/bpf/c".into()),
         pin_replace: true,
+        fs_walk_interval: secs(0),
+        fs_walk_entries_per_second: 100,
         max_connections: 7,
         client_timeout: secs(5),
         sinks: vec![],
@@ -177,6 +183,8 @@ fn every_flag_wins_over_the_file() {
         ("oom-ring-bytes", "65536"),
         ("pin", "/p"),
         ("pin-replace", "false"),
+        ("fs-walk-interval", "9s"),
+        ("fs-walk-entries-per-second", "99"),
         ("max-connections", "9"),
         ("client-timeout", "9s"),
     ] {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::model::{
-    Cache, CgroupPath, CgroupStats, Core, CpuStats, Descendants, Dimms, HugetlbStats, Identity,
-    InterfaceStats, IoDeviceStats, Limit, LoadAverages, Machine, MemoryDetail, MemoryEvents, MemoryStat,
-    MemoryStats, NumaKind, NumaNode, NumaPages, PidsStats, Pressure, PressureLine, PressureStats,
-    ProcessStats, QosClass, Role, Runtime, SchedStats, SocketStats, SwapEvents, TaskStates, TcpStates,
-    Topology, TransferStats, UdpStats,
+    Cache, CgroupPath, CgroupStats, Core, CpuStats, Descendants, Dimms, DiskStats, FilesystemStats,
+    HugetlbStats, Identity, InterfaceStats, IoDeviceStats, Limit, LoadAverages, Machine, MemoryDetail,
+    MemoryEvents, MemoryStat, MemoryStats, NumaKind, NumaNode, NumaPages, PidsStats, Pressure, PressureLine,
+    PressureStats, ProcessStats, QosClass, Role, Runtime, SchedStats, SocketStats, SwapEvents, TaskStates,
+    TcpStates, Topology, TransferStats, UdpStats, WrittenStats,
 };
 use crate::snapshot::{CgroupSample, NodeSnapshot, Reading};
 
@@ -269,6 +269,38 @@ fn interfaces() -> Vec<InterfaceStats> {
     vec![InterfaceStats { name: "eth0".to_owned(), receive, transmit }]
 }
 
+fn filesystems() -> Vec<FilesystemStats> {
+    let disk = DiskStats {
+        major: 259,
+        minor: 1,
+        name: "nvme0n1p1".to_owned(),
+        reads: 11,
+        reads_merged: 12,
+        sectors_read: 13,
+        read_msec: 14,
+        writes: 15,
+        writes_merged: 16,
+        sectors_written: 17,
+        write_msec: 18,
+        in_progress: 19,
+        busy_msec: 20,
+        weighted_msec: 21,
+    };
+    vec![FilesystemStats {
+        device: "/dev/mapper/vg-root".to_owned(),
+        limit_bytes: Some(50_000_003_072),
+        usage_bytes: Some(20_004_864),
+        inodes_total: Some(3_000_001),
+        inodes_free: Some(2_000_001),
+        written: Some(WrittenStats {
+            writable_bytes: 20_000_768,
+            logs_bytes: 4_096,
+            age: Duration::from_millis(30_500),
+        }),
+        disk: Some(disk),
+    }]
+}
+
 fn pressure(total_usec: u64) -> Option<Pressure> {
     let line = |total_usec| PressureLine { avg10_percent: 1.5, total_usec, ..PressureLine::default() };
     Some(Pressure { some: Some(line(total_usec)), full: Some(line(total_usec / 2)) })
@@ -279,6 +311,7 @@ fn common() -> CgroupStats {
     let sched = SchedStats { run_nsec: 4_000_000_001, runqueue_nsec: 500_000_000, run_periods: 77 };
     CgroupStats {
         network: Some(interfaces()),
+        filesystems: Some(filesystems()),
         host_network: true,
         sockets: Some(sockets()),
         processes: Some(ProcessStats {

@@ -77,7 +77,12 @@ impl HostRoot {
     }
 
     fn open(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        self.open_with(path, OFlags::RDONLY)
+    }
+
+    /// A host's file or directory, opened with these flags. A symbolic link in it stays below the root.
+    pub(super) fn open_with(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let flags = flags | OFlags::CLOEXEC;
         let root = openat(CWD, &self.0, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         match openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
             // No openat2 before 5.6, and some seccomp filters of containers answer EPERM for it.

@@ -5,6 +5,7 @@
 
 mod devices;
 mod error;
+mod filesystems;
 mod hierarchies;
 mod host;
 mod kernel_log;
@@ -17,10 +18,12 @@ mod reader;
 mod sockets;
 mod tasks;
 mod tree_watch;
+mod usage;
 mod walk;
 
 pub use devices::DeviceNames;
 pub use error::FilesError;
+pub use filesystems::{Filesystems, MountTable, NodeFilesystem, Wanted};
 pub use hierarchies::{hierarchies, mode};
 pub use host::HostRoot;
 pub use kernel_log::{KernelLog, LogRead};
@@ -33,6 +36,7 @@ pub use reader::{CgroupReader, CgroupReading, ReadSets, Vanished};
 pub use sockets::{SocketsWanted, read_sockets};
 pub use tasks::{Descriptors, ProcessFacts, TasksWanted, clear_referenced, open_files_limit, process_facts};
 pub use tree_watch::{TreeEvent, TreeEvents, TreeWatch};
+pub use usage::{Hooks, Usage, UsageCounts, UsageReader, UsageSettings};
 pub use walk::{Walk, walk};
 
 #[cfg(test)]

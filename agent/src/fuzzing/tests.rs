@@ -12,7 +12,8 @@ const FORMAT: &str = "name: cgroup_notify_populated\nID: 544\nformat:\n\
     \tfield:__data_loc char[] path;\toffset:24;\tsize:4;\tsigned:0;\n\
     \tfield:int val;\toffset:28;\tsize:4;\tsigned:1;\n";
 const MOUNTS: &str = "32 24 0:28 / /sys/fs/cgroup/unified rw,nosuid - cgroup2 cgroup2 rw\n\
-    33 24 0:29 /a\\040b /sys/fs/cgroup/cpu\\134,acct rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n";
+    33 24 0:29 /a\\040b /sys/fs/cgroup/cpu\\134,acct rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n\
+    90 24 0:52 / / rw - overlay overlay rw,lowerdir=/l1:/l2,upperdir=/var/a\\054b/diff\n";
 const CGROUPS: &str = "4:memory:/kubepods/burstable/pod12345678-1234-1234-1234-123456789abc/\
     0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n1:name=systemd:/a b\n\
     0::/system.slice/docker-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.scope\n";
@@ -25,7 +26,7 @@ const LOG: &str = "4,600,2915426,-;hog invoked oom-killer: gfp_mask=0xcc0(GFP_KE
     file-rss:4kB, shmem-rss:1284kB, UID:0 pgtables:60kB oom_score_adj:0\n";
 const FILES: &str = "cache 4096\nanon 8192\nusage_usec 5\n8:0 rbytes=1 wbytes=2 rios=3 wios=4\n8:0 Read 7\nTotal 9\n\
     some avg10=0.00 avg60=0.00 avg300=0.00 total=11\ncpu  1 2 3 4 5 6 7 8 9 10\nMemTotal: 16 kB\nTgid:\t7\n\
-    eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\nmax 100000\n";
+    eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\nmax 100000\n254 0 vda 1 2 3 4 5 6 7 8 9 10 11\n";
 
 /// `seed` with up to eight pieces replaced by other bytes.
 fn damaged(seed: &'static [u8]) -> impl Strategy<Value = Vec<u8>> {
@@ -95,6 +96,7 @@ fn the_seeds_are_sound() {
     probe::read_btf(crate::kernel::btf::sample()).unwrap();
     assert!(decode::oom(ring_seed(), Clock::now(), Source::TpBtf).unwrap().1.is_some());
     assert_eq!(parse::cgroup_mounts(MOUNTS.as_bytes()).unwrap().len(), 2);
+    assert!(parse::mounts(MOUNTS.as_bytes()).unwrap()[2].option(b"upperdir").is_some());
     assert_eq!(parse::proc_cgroup(CGROUPS.as_bytes()).unwrap().len(), 3);
     let mut lines = OomLines::default();
     let kills = LOG.lines().filter_map(|line| lines.push(&parse::log_record(line.as_bytes()).unwrap()));

@@ -9,7 +9,8 @@
 //! - `exits` reads where a cgroup's last task begins to exit, CPU by CPU.
 //! - `handle` finds a cgroup's path by its id.
 //! - `pin` lets programs and rings outlive the agent.
-//! - `priority` lets a thread go first.
+//! - `priority` lets a thread go first or last.
+//! - `quota` asks a file system what a project has used.
 //! - `heap` gives back the memory that all this took.
 //!
 //! No kernel version is tested anywhere: distributions backport.
@@ -36,6 +37,7 @@ mod plan;
 mod priority;
 pub(crate) mod probe;
 mod program_log;
+mod quota;
 mod readable;
 mod ring;
 mod self_check;
@@ -51,8 +53,9 @@ pub use heap::{give_back, limit_heaps};
 pub use load::{Attached, Guard, RingSizes, adopt, load, pins};
 pub use pin::{PinError, Pins};
 pub use plan::{HookPlan, Plan, Wish, Wishes, plan};
-pub use priority::go_first;
+pub use priority::{go_first, go_last};
 pub use probe::{Facts, probe};
+pub use quota::project_usage;
 pub use readable::Readable;
 pub use ring::{Batch, LifecycleRing, OomRing};
 pub use sequence::Sequences;

@@ -23,3 +23,20 @@ pub fn go_first() -> io::Result<()> {
     }
     Err(io::Error::last_os_error())
 }
+
+/// The idle class of `ioprio_set`: its transfers wait for those of all others.
+const IDLE_TRANSFERS: libc::c_int = 3 << 13;
+/// `IOPRIO_WHO_PROCESS`: a thread, in truth.
+const OF_THREAD: libc::c_int = 1;
+
+/// Lets the calling thread run and transfer after all others.
+///
+/// # Errors
+/// When the kernel refuses it.
+pub fn go_last() -> io::Result<()> {
+    // SAFETY: the call takes integers; 0 is the calling thread.
+    let processor = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
+    // SAFETY: the call takes integers; 0 is the calling thread.
+    let transfers = unsafe { libc::syscall(libc::SYS_ioprio_set, OF_THREAD, 0, IDLE_TRANSFERS) };
+    if processor == 0 && transfers == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

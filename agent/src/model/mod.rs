@@ -5,6 +5,7 @@
 
 mod cgroup;
 mod event;
+mod filesystem;
 mod identity;
 mod machine;
 mod memory_detail;
@@ -20,6 +21,7 @@ mod topology;
 
 pub use cgroup::*;
 pub use event::*;
+pub use filesystem::*;
 pub use identity::*;
 pub use machine::*;
 pub use memory_detail::*;

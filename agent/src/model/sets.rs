@@ -135,6 +135,7 @@ impl MetricSet {
                 | Self::CpuLoad
                 | Self::CpuTopology
                 | Self::Cpuset
+                | Self::Disk
                 | Self::DiskIo
                 | Self::Hugetlb
                 | Self::Memory

@@ -6,7 +6,7 @@
 
 use std::time::SystemTime;
 
-use super::{LoadAverages, MemoryDetail, ProcessStats, SchedStats, SocketStats, TaskStates};
+use super::{FilesystemStats, LoadAverages, MemoryDetail, ProcessStats, SchedStats, SocketStats, TaskStates};
 
 /// A limit: a value or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub struct CgroupStats {
     pub memory_migrate: Option<bool>,
     /// `cgroup.stat` (v2): cgroups below this one.
     pub descendants: Option<Descendants>,
+    /// File systems: of the root the node's, of a container the one that it writes to.
+    pub filesystems: Option<Vec<FilesystemStats>>,
     /// When the cgroup's directory was made.
     pub created: Option<SystemTime>,
 }

@@ -56,7 +56,7 @@ fn cgroup_mount(line: &Line<'_>) -> Result<Option<CgroupMount>, ParseError> {
 }
 
 /// Undoes `\040` and its like; a backslash that starts no octal number stays.
-fn unescape(text: &[u8]) -> Vec<u8> {
+pub(super) fn unescape(text: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text;
     while let [first, after @ ..] = rest {

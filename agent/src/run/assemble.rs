@@ -168,7 +168,12 @@ fn collector(config: &Config, state: &State, options: CollectOptions) -> Collect
         reads,
         settings::max_open_files(config).scrapes,
     );
-    Collector::new(host, state.registry.clone(), reader, options)
+    let filesystems = settings::filesystems(config, &host, options.sets);
+    let collector = Collector::new(host, state.registry.clone(), reader, options);
+    match filesystems {
+        Some(filesystems) => collector.with_filesystems(filesystems),
+        None => collector,
+    }
 }
 
 fn services(

@@ -3,12 +3,15 @@
 //! Most of them mirror counters that are kept elsewhere (in BPF maps, the log, the server), so they are refreshed when
 //! a scrape asks and cost nothing else.
 
+mod filesystems;
+
 use std::sync::atomic::Ordering;
 
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
+use self::filesystems::FilesystemMetrics;
 use super::state::State;
 use crate::model::{DiskHealth, Hook, HookCounters};
 use crate::serve::CountersNow;
@@ -40,6 +43,7 @@ pub(super) struct OwnMetrics {
     vanished: IntCounter,
     read_errors: IntCounter,
     open_files: IntGauge,
+    filesystems: FilesystemMetrics,
     connections: IntGauge,
     requests: IntCounter,
     bad_requests: IntCounter,
@@ -186,6 +190,7 @@ impl OwnMetrics {
                 .counter("cgtap_read_errors_total", "Kernel files that could not be read or understood.")?,
             open_files: make
                 .gauge("cgtap_open_cgroup_files", "Descriptors of cgroup files that are kept open.")?,
+            filesystems: FilesystemMetrics::new(&make)?,
             connections: make.gauge("cgtap_http_connections", "Open connections.")?,
             requests: make.counter("cgtap_http_requests_total", "Requests.")?,
             bad_requests: make
@@ -257,6 +262,7 @@ impl OwnMetrics {
         raise(&self.vanished, progress.vanished);
         raise(&self.read_errors, progress.errors);
         set(&self.open_files, progress.open_files);
+        self.filesystems.set(progress);
     }
 
     fn set_http(&self, http: CountersNow) {

@@ -6,10 +6,10 @@ use crate::config::{Config, ConfigError, EventSync, LifecycleChoice, OomChoice};
 use crate::events::{DiskOptions, Fsync};
 use crate::export::LabelSet;
 use crate::export::prometheus::ExpositionOptions;
-use crate::files::ReadSets;
+use crate::files::{HostRoot, ReadSets, UsageSettings, Wanted};
 use crate::kernel::{Wish, Wishes};
-use crate::model::{MetricSets, Source};
-use crate::snapshot::{CollectOptions, Shown};
+use crate::model::{MetricSet, MetricSets, Source};
+use crate::snapshot::{CollectOptions, FilesystemCollector, Shown};
 
 /// What `/metrics` shows.
 pub(super) fn exposition(config: &Config) -> Result<ExpositionOptions, ConfigError> {
@@ -51,6 +51,17 @@ pub(super) fn collect(config: &Config, sets: MetricSets) -> Result<CollectOption
         })?;
     let (load, referenced_reset) = (config.enable_load_reader, config.referenced_reset_interval);
     Ok(CollectOptions { sets, shown, load, referenced_reset })
+}
+
+/// What is read of file systems for it; `None` for nothing.
+pub(super) fn filesystems(config: &Config, host: &HostRoot, sets: MetricSets) -> Option<FilesystemCollector> {
+    let wanted = Wanted { sizes: sets.has(MetricSet::Disk), disks: sets.has(MetricSet::DiskIo) };
+    let looks = wanted.sizes && !config.fs_walk_interval.is_zero();
+    let written = looks.then_some(UsageSettings {
+        interval: config.fs_walk_interval,
+        entries_per_second: config.fs_walk_entries_per_second,
+    });
+    (wanted.sizes || wanted.disks).then(|| FilesystemCollector::new(host, wanted, written))
 }
 
 /// Which rungs are wanted.

@@ -1,5 +1,6 @@
 //! Takes a snapshot: the only place where registry, files and identity meet.
 
+mod filesystems;
 mod network;
 mod shown;
 mod tasks;
@@ -9,12 +10,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+pub use self::filesystems::FilesystemCollector;
 pub use self::shown::{GlobError, Shown};
 
 use self::network::Network;
 use self::tasks::Tasks;
 use super::{CgroupSample, NodeSnapshot, Reading};
-use crate::files::{CgroupReader, FilesError, HostRoot, machine};
+use crate::files::{CgroupReader, FilesError, HostRoot, UsageCounts, machine};
 use crate::model::{CgroupKey, CgroupPath, CgroupStats, Identity, Machine, MetricSet, MetricSets};
 use crate::registry::{Registry, Tombstone};
 
@@ -44,6 +46,7 @@ pub struct Collector {
     reader: CgroupReader,
     options: CollectOptions,
     tasks: Tasks,
+    filesystems: Option<FilesystemCollector>,
     machine: Option<(Instant, Arc<Machine>)>,
     /// The cgroups of the last snapshot, whose descriptors may be kept.
     kept: HashSet<CgroupPath>,
@@ -64,6 +67,10 @@ pub struct Progress {
     pub open_files: u64,
     /// Wall time of the last one.
     pub last_duration: Duration,
+    /// Mounts that were asked how full they are and have not answered yet.
+    pub hung_filesystems: u64,
+    /// Looks at what containers write.
+    pub usage: UsageCounts,
 }
 
 /// What a snapshot needs of a cgroup in the registry.
@@ -113,11 +120,19 @@ impl Collector {
             reader,
             tasks: Tasks::new(options.sets, options.load, options.referenced_reset),
             options,
+            filesystems: None,
             machine: None,
             kept: HashSet::new(),
             faults: HashSet::new(),
             progress: Progress::default(),
         }
+    }
+
+    /// The same, with file systems.
+    #[must_use]
+    pub fn with_filesystems(mut self, filesystems: FilesystemCollector) -> Self {
+        self.filesystems = Some(filesystems);
+        self
     }
 
     /// What all snapshots together did.
@@ -141,6 +156,7 @@ impl Collector {
         self.kept = paths;
         let mut networks = self.networks(&known);
         let mut reading = Reading::default();
+        let filesystems = self.filesystems(&known, &mut reading);
         cgroups.reserve_exact(known.len());
         for cgroup in known {
             let (network, sums) = (networks.remove(&cgroup.path), sums.remove(&cgroup.path));
@@ -156,6 +172,7 @@ impl Collector {
             cgroups.push(sample);
         }
         cgroups.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        filesystems.put_into(&mut cgroups);
         reading.duration = began.elapsed();
         self.note_progress(reading);
         NodeSnapshot { taken, machine: self.machine(), cgroups, reading }
@@ -205,6 +222,17 @@ impl Collector {
             self.registry.lock().unwrap_or_else(PoisonError::into_inner).looked_empty(networks.empty);
         }
         networks.found
+    }
+
+    fn filesystems(&mut self, known: &[Known], reading: &mut Reading) -> filesystems::Found {
+        let Some(filesystems) = &mut self.filesystems else { return filesystems::Found::default() };
+        let mut found = filesystems.read(known, &mut self.reader);
+        filesystems.note(&mut self.progress);
+        if let Some(error) = found.error.take().filter(|error| !error.is_gone()) {
+            reading.errors += 1;
+            self.log_once(&error);
+        }
+        found
     }
 
     fn machine(&mut self) -> Arc<Machine> {

@@ -4,7 +4,7 @@ mod collect;
 mod memory;
 mod shared;
 
-pub use collect::{CollectOptions, Collector, GlobError, Progress, Shown};
+pub use collect::{CollectOptions, Collector, FilesystemCollector, GlobError, Progress, Shown};
 pub use memory::LastMemory;
 pub use shared::{SnapshotError, Snapshots};
 

@@ -11,7 +11,7 @@ use cgtap_tests::load::Member;
 use crate::support::{Lent, QUIET, kind, load, path};
 
 /// A container's cgroup below a test's, in each hierarchy.
-fn container(of: &TestCgroup) -> (String, Vec<PathBuf>) {
+pub(super) fn container(of: &TestCgroup) -> (String, Vec<PathBuf>) {
     let id = format!("{:064x}", std::process::id());
     let dirs: Vec<PathBuf> = of.dirs().iter().map(|dir| dir.join(&id)).collect();
     for dir in &dirs {
@@ -20,7 +20,7 @@ fn container(of: &TestCgroup) -> (String, Vec<PathBuf>) {
     (id, dirs)
 }
 
-fn enter(dirs: &[PathBuf], pid: u32) {
+pub(super) fn enter(dirs: &[PathBuf], pid: u32) {
     for dir in dirs {
         std::fs::write(dir.join("cgroup.procs"), pid.to_string()).unwrap();
     }

@@ -7,6 +7,7 @@
 //! | [`tree`] | the set of cgroups is the tree, through renames and cut paths |
 //! | [`containers`] | a container's start and end are events, and its network is its own |
 //! | `crash` | killed at any moment, the agent goes on without a gap or a repeat; here in a virtual machine only, else in `tests/events` |
+//! | [`filesystem`] | the node's file systems are what statfs says, and a container's usage what `du` says |
 //! | `finals` | a container that ends leaves what it used in all; here in a virtual machine only, else in `tests/alone` |
 //! | [`oom_matrix`] | every OOM kill is an event with the right process, cgroup and limit, by every rung |
 //! | [`oom`] | the count of a container's kills outlives it |
@@ -34,6 +35,7 @@ mod containers;
 mod crash;
 mod degrade;
 mod deploy;
+mod filesystem;
 #[cfg(cgtap_machine)]
 mod finals;
 mod http;

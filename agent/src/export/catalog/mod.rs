@@ -7,6 +7,7 @@
 
 mod cgroup_detail;
 mod cpu;
+mod filesystem;
 mod hugetlb;
 mod io;
 mod machine;
@@ -30,7 +31,7 @@ pub use metric::{Emit, Kind, Label, LabelValue, Metric, Scope, Value, Values};
 
 /// All metrics, in the order in which they are printed.
 pub fn metrics() -> impl Iterator<Item = &'static Metric> {
-    const AREAS: [&[Metric]; 17] = [
+    const AREAS: [&[Metric]; 18] = [
         spec::METRICS,
         cpu::METRICS,
         memory::METRICS,
@@ -39,6 +40,7 @@ pub fn metrics() -> impl Iterator<Item = &'static Metric> {
         numa::METRICS,
         hugetlb::METRICS,
         io::METRICS,
+        filesystem::METRICS,
         network::METRICS,
         sockets::METRICS,
         process::METRICS,

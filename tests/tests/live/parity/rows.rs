@@ -65,6 +65,16 @@ pub(super) const ELSEWHERE: &[(&str, &str)] = &[
     ("container_start_time_seconds", "the same time"),
     ("container_scrape_error", "an error of the reading itself, tested with the exporter"),
     ("container_fs_io_cost_", "only with iocost turned on for a disk"),
+    ("container_fs_limit_bytes", "the live tests of file systems"),
+    ("container_fs_usage_bytes", "the live tests of file systems"),
+    ("container_fs_inodes_", "the live tests of file systems"),
+    ("container_fs_reads_merged_", "the live tests of file systems"),
+    ("container_fs_writes_merged_", "the live tests of file systems"),
+    ("container_fs_sector_", "the live tests of file systems"),
+    ("container_fs_read_seconds_", "the live tests of file systems"),
+    ("container_fs_write_seconds_", "the live tests of file systems"),
+    ("container_fs_io_current", "the live tests of file systems"),
+    ("container_fs_io_time_", "the live tests of file systems"),
 ];
 
 pub(super) const fn row(metric: &'static str, controller: &'static str, source: Source, unit: f64) -> Row {

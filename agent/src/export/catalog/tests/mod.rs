@@ -73,7 +73,14 @@ fn only_counters_end_in_total() {
 /// Gauges with a counter's name.
 fn is_cadvisors_gauge(name: &str) -> bool {
     let rest = name.strip_prefix("container_network_").unwrap_or_default();
-    ["tcp_usage_total", "tcp6_usage_total", "udp_usage_total", "udp6_usage_total", "advance_tcp_stats_total"]
+    name == "container_fs_inodes_total"
+        || [
+            "tcp_usage_total",
+            "tcp6_usage_total",
+            "udp_usage_total",
+            "udp6_usage_total",
+            "advance_tcp_stats_total",
+        ]
         .contains(&rest)
 }
 

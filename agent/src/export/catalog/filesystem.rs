@@ -1,0 +1,109 @@
+//! File systems of the node (`statfs`, `/proc/diskstats`), and what containers write.
+//!
+//! cAdvisor gives a container the counters of the host's disk below it; here those are the root's alone. Its times are
+//! 10^6 too small, as it takes milliseconds for nanoseconds.
+
+use std::time::Duration;
+
+use super::metric::{Emit, LabelValue, Metric, Value};
+use crate::model::{DiskStats, FilesystemStats, MetricSet, WrittenStats};
+use crate::snapshot::CgroupSample;
+
+const DEVICE: &[&str] = &["device"];
+
+const fn gauge(name: &'static str, help: &'static str) -> Metric {
+    Metric::gauge(name, help).set(MetricSet::Disk)
+}
+
+const fn counter(name: &'static str, help: &'static str) -> Metric {
+    Metric::counter(name, help).set(MetricSet::DiskIo)
+}
+
+pub(super) const METRICS: &[Metric] = &[
+    gauge("container_fs_limit_bytes", "Size of the file system, in bytes.")
+        .both("statfs f_blocks; of a container: of what its writable layer is on")
+        .many(DEVICE, |s, _, emit| each(s, emit, |f| f.limit_bytes.map(Value::Count))),
+    gauge("container_fs_usage_bytes", "Bytes used of the file system; of a container by its layer and logs.")
+        .both("statfs f_blocks - f_bfree; of a container: project quota, else a walk")
+        .many(DEVICE, |s, _, emit| each(s, emit, |f| f.usage_bytes.map(Value::Count))),
+    gauge("container_fs_inodes_total", "Inodes of the file system; of a container those that it uses.")
+        .both("statfs f_files; of a container: project quota, else a walk")
+        .many(DEVICE, |s, _, emit| each(s, emit, |f| f.inodes_total.map(Value::Count))),
+    gauge("container_fs_inodes_free", "Free inodes of the file system.")
+        .both("statfs f_ffree")
+        .many(DEVICE, |s, _, emit| each(s, emit, |f| f.inodes_free.map(Value::Count))),
+    gauge("cgtap_container_fs_writable_bytes", "Bytes used by the container's writable layer.")
+        .both("project quota, else a walk")
+        .many(DEVICE, |s, _, emit| written(s, emit, |w| Value::Count(w.writable_bytes))),
+    gauge("cgtap_container_fs_logs_bytes", "Bytes used by the container's logs.")
+        .both("a walk of the log's directory")
+        .many(DEVICE, |s, _, emit| written(s, emit, |w| Value::Count(w.logs_bytes))),
+    gauge("cgtap_container_fs_usage_age_seconds", "Time since the container's usage was last looked at.")
+        .both("the reading")
+        .many(DEVICE, |s, _, emit| written(s, emit, |w| nanoseconds(w.age))),
+    counter("container_fs_reads_merged_total", "Cumulative count of reads merged.")
+        .both("/proc/diskstats column 5")
+        .many(DEVICE, |s, _, emit| disks(s, emit, |d| Value::Count(d.reads_merged))),
+    counter("container_fs_writes_merged_total", "Cumulative count of writes merged.")
+        .both("/proc/diskstats column 9")
+        .many(DEVICE, |s, _, emit| disks(s, emit, |d| Value::Count(d.writes_merged))),
+    counter("container_fs_sector_reads_total", "Cumulative count of sectors read, of 512 bytes.")
+        .both("/proc/diskstats column 6")
+        .many(DEVICE, |s, _, emit| disks(s, emit, |d| Value::Count(d.sectors_read))),
+    counter("container_fs_sector_writes_total", "Cumulative count of sectors written, of 512 bytes.")
+        .both("/proc/diskstats column 10")
+        .many(DEVICE, |s, _, emit| disks(s, emit, |d| Value::Count(d.sectors_written))),
+    counter("container_fs_read_seconds_total", "Cumulative time of all reads, in seconds.")
+        .both("/proc/diskstats column 7")
+        .many(DEVICE, |s, _, emit| disks(s, emit, |d| milliseconds(d.read_msec))),
+    counter("container_fs_write_seconds_total", "Cumulative time of all writes, in seconds.")
+        .both("/proc/diskstats column 11")
+        .many(DEVICE, |s, _, emit| disks(s, emit, |d| milliseconds(d.write_msec))),
+    Metric::gauge("container_fs_io_current", "Transfers under way.")
+        .set(MetricSet::DiskIo)
+        .both("/proc/diskstats column 12")
+        .many(DEVICE, |s, _, emit| disks(s, emit, |d| Value::Count(d.in_progress))),
+    counter("container_fs_io_time_seconds_total", "Cumulative time with transfers under way, in seconds.")
+        .both("/proc/diskstats column 13")
+        .many(DEVICE, |s, _, emit| disks(s, emit, |d| milliseconds(d.busy_msec))),
+    counter(
+        "container_fs_io_time_weighted_seconds_total",
+        "Cumulative time with transfers under way times their number, in seconds.",
+    )
+    .both("/proc/diskstats column 14")
+    .many(DEVICE, |s, _, emit| disks(s, emit, |d| milliseconds(d.weighted_msec))),
+];
+
+fn filesystems(sample: &CgroupSample) -> &[FilesystemStats] {
+    sample.stats.filesystems.as_deref().unwrap_or_default()
+}
+
+fn each(sample: &CgroupSample, emit: &mut Emit<'_>, value: fn(&FilesystemStats) -> Option<Value>) {
+    for filesystem in filesystems(sample) {
+        if let Some(value) = value(filesystem) {
+            emit(&[("device", LabelValue::Text(&filesystem.device))], value);
+        }
+    }
+}
+
+fn written(sample: &CgroupSample, emit: &mut Emit<'_>, value: fn(&WrittenStats) -> Value) {
+    for filesystem in filesystems(sample) {
+        if let Some(written) = &filesystem.written {
+            emit(&[("device", LabelValue::Text(&filesystem.device))], value(written));
+        }
+    }
+}
+
+fn disks(sample: &CgroupSample, emit: &mut Emit<'_>, value: fn(&DiskStats) -> Value) {
+    for disk in filesystems(sample).iter().filter_map(|filesystem| filesystem.disk.as_ref()) {
+        emit(&[("device", LabelValue::Text(&disk.name))], value(disk));
+    }
+}
+
+fn milliseconds(value: u64) -> Value {
+    Value::Microseconds(value.saturating_mul(1_000))
+}
+
+fn nanoseconds(value: Duration) -> Value {
+    Value::Nanoseconds(u64::try_from(value.as_nanos()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,83 @@
+//! One look at what a container uses: its layer by project quota or by walking, its logs by walking.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use rustix::fs::{FileType, OFlags, fstat};
+
+use super::layer::Layer;
+use super::logs::Logs;
+use super::pace::Pace;
+use super::walk::{Ended, Walk};
+use super::{Hooks, Usage, UsageCounts};
+use crate::files::HostRoot;
+
+/// What the thread keeps between two looks.
+pub(super) struct Looker {
+    host: HostRoot,
+    hooks: Hooks,
+    logs: Logs,
+    pace: Pace,
+    /// Since they were last taken.
+    counts: UsageCounts,
+}
+
+impl Looker {
+    pub(super) fn new(host: HostRoot, entries_per_second: u32, hooks: Hooks) -> Self {
+        let (logs, pace) = (Logs::new(host.clone()), Pace::new(entries_per_second));
+        Self { host, hooks, logs, pace, counts: UsageCounts::default() }
+    }
+
+    /// What a container uses now; `None` when its layer cannot be opened (it may be gone) or the agent ends.
+    pub(super) fn look(&mut self, id: &str, layer: &Layer, ended: &AtomicBool) -> Option<Usage> {
+        let dir = self.host.open_with(&layer.path, OFlags::RDONLY | OFlags::DIRECTORY).ok()?;
+        let places = self.logs.of(id, &layer.path);
+        let device = self.host.join(&layer.label);
+        let quota = (self.hooks.project_usage)(dir.as_fd(), &device);
+        let mut step = || self.pace.step(ended);
+        let mut walk = Walk::new(&mut step);
+        if quota.is_none() {
+            walk.directory(&dir).ok()?;
+        }
+        let walked = walk.sum;
+        for place in places {
+            logs(&self.host, &place, &mut walk).ok()?;
+        }
+        let all = walk.sum;
+        self.counts.quotas += u64::from(quota.is_some());
+        self.counts.walks += u64::from(quota.is_none());
+        self.counts.cut += u64::from(all.cut);
+        Some(Usage {
+            label: layer.label.clone(),
+            device: layer.device,
+            writable_bytes: quota.map_or(walked.bytes, |quota| quota.bytes),
+            logs_bytes: all.bytes - walked.bytes,
+            inodes: all.inodes + quota.map_or(0, |quota| quota.inodes),
+            taken: Instant::now(),
+        })
+    }
+
+    /// Adds what was done since the last call.
+    pub(super) fn add_to(&mut self, counts: &mut UsageCounts) {
+        let new = std::mem::take(&mut self.counts);
+        counts.quotas += new.quotas;
+        counts.walks += new.walks;
+        counts.cut += new.cut;
+        counts.entries = self.pace.total;
+    }
+}
+
+/// Counts a log or a directory of logs, if it is there.
+fn logs(host: &HostRoot, place: &Path, walk: &mut Walk<'_>) -> Result<(), Ended> {
+    // Not opened for reading, as a name may be a pipe's.
+    let Ok(found) = host.open_with(place, OFlags::PATH | OFlags::NOFOLLOW) else { return Ok(()) };
+    let Ok(stat) = fstat(&found) else { return Ok(()) };
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => walk.directory(&found)?,
+        FileType::RegularFile => walk.file(&stat),
+        _ => {}
+    }
+    Ok(())
+}
