@@ -55,7 +55,10 @@ pub fn cgroup_files(input: &[u8]) {
     let _ = black_box((memory_stat_v1(input), memory_stat_v2(input), memory_events(input)));
     let _ = black_box((parse::cgroup_events_populated(input), parse::vmstat_oom_kill(input)));
     let _ = black_box((oom_control(input), io_stat(input), blkio(input), pressure(input)));
-    let _ = black_box(first_process(input));
+    let _ = black_box((first_process(input), parse::processes(input), parse::cgroup_stat(input)));
+    let _ = black_box((parse::numa_stat_v1(input), parse::numa_stat_v2(input, 4096)));
+    let _ = black_box((parse::memory_detail_v1(input), parse::memory_detail_v2(input)));
+    let _ = black_box((parse::swap_events(input), parse::max_events(input)));
 }
 
 /// The files of the machine and of a process.
@@ -64,8 +67,17 @@ pub fn machine_files(input: &[u8]) {
     let _ = black_box((net_dev(input), proc_stat(input), meminfo(input), cpuinfo(input)));
     let _ = black_box((tgid(input), vmstat_oom_kill(input), assignment(input, "A")));
     let _ = black_box(parse::diskstats(input));
+    let _ = black_box((parse::schedstat(input), parse::task_state(input), parse::open_files_limit(input)));
+    let _ = black_box((parse::referenced_bytes(input), parse::snmp(input, "Tcp")));
+    let _ = black_box((parse::proc_tcp(input), parse::proc_udp(input)));
     mountinfo(input);
     proc_cgroup(input);
+}
+
+/// A datagram of netlink's answer about sockets.
+pub fn sock_diag(input: &[u8]) {
+    let (mut tcp, mut udp) = (crate::model::TcpStates::default(), crate::model::UdpStats::default());
+    let _ = black_box((parse::diag_tcp(input, &mut tcp), parse::diag_udp(input, &mut udp)));
 }
 
 /// `/proc/<pid>/mountinfo`.

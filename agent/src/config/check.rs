@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{
     Config, ConfigError, EventSync, HumanDuration, LifecycleChoice, ListenAddr, LogFormat, LogLevel,
-    OomChoice, Settings, sinks,
+    OomChoice, ReadingConfig, Settings, sinks,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ impl Config {
     /// Names the first setting whose value is not allowed, and what is.
     pub fn check(settings: Settings) -> Result<Self, ConfigError> {
         let (event_log_bytes, event_log_age, event_log_segments) = event_log(&settings)?;
-        let (fs_walk_interval, fs_walk_entries_per_second) = fs_walk(&settings)?;
+        let reading = ReadingConfig::check(&settings)?;
         Ok(Self {
             listen: listen(settings.listen)?,
             host_root: absolute("host_root", settings.host_root, "/")?,
@@ -34,14 +34,7 @@ impl Config {
             enable: words("enable", settings.enable)?,
             disable: words("disable", settings.disable)?,
             labels: words("labels", settings.labels)?,
-            cgroup_include: globs("cgroup_include", settings.cgroup_include)?,
-            cgroup_exclude: globs("cgroup_exclude", settings.cgroup_exclude)?,
-            max_series: match settings.max_series {
-                None => None,
-                Some(series) => Some(number("max_series", series, 1..=1 << 40)?),
-            },
-            enable_load_reader: settings.enable_load_reader.unwrap_or(false),
-            referenced_reset_interval: settings.referenced_reset_interval.unwrap_or(0),
+            reading,
             timestamps: settings.timestamps.unwrap_or(false),
             log_format: settings.log_format.unwrap_or(LogFormat::Text),
             log_level: settings.log_level.unwrap_or(LogLevel::Info),
@@ -78,8 +71,6 @@ impl Config {
             oom_ring_bytes: ring("oom_ring_bytes", settings.oom_ring_bytes, 256 << 10)?,
             pin: settings.pin.map(|place| absolute("pin", Some(place), "")).transpose()?,
             pin_replace: settings.pin_replace.unwrap_or(false),
-            fs_walk_interval,
-            fs_walk_entries_per_second,
             max_connections: number("max_connections", settings.max_connections.unwrap_or(256), 1..=65_536)?,
             client_timeout: duration(
                 "client_timeout",
@@ -103,16 +94,7 @@ fn event_log(settings: &Settings) -> Result<(u64, Duration, u32), ConfigError> {
     ))
 }
 
-/// How often and how fast containers' files are counted.
-fn fs_walk(settings: &Settings) -> Result<(Duration, u32), ConfigError> {
-    let entries = settings.fs_walk_entries_per_second.unwrap_or(20_000);
-    Ok((
-        duration("fs_walk_interval", settings.fs_walk_interval, 60 * SECOND, Duration::ZERO..=24 * HOUR)?,
-        number("fs_walk_entries_per_second", entries, 10..=100_000_000)?,
-    ))
-}
-
-fn refused(key: &'static str, given: impl Into<String>, wanted: impl Into<String>) -> ConfigError {
+pub(super) fn refused(key: &'static str, given: impl Into<String>, wanted: impl Into<String>) -> ConfigError {
     ConfigError::Value { key, given: given.into(), wanted: wanted.into() }
 }
 
@@ -149,16 +131,7 @@ fn words(key: &'static str, given: Option<Vec<String>>) -> Result<Vec<String>, C
     Ok(words)
 }
 
-/// Paths begin with `/`: a glob that does not can match none of them.
-fn globs(key: &'static str, given: Option<Vec<String>>) -> Result<Vec<String>, ConfigError> {
-    let globs = given.unwrap_or_default();
-    match globs.iter().find(|glob| !glob.starts_with(['/', '*', '{'])) {
-        Some(glob) => Err(refused(key, glob, "a glob of a cgroup's path, as /system.slice/*.service")),
-        None => Ok(globs),
-    }
-}
-
-fn duration(
+pub(super) fn duration(
     key: &'static str,
     given: Option<HumanDuration>,
     default: Duration,
@@ -173,7 +146,7 @@ fn duration(
     Err(refused(key, text(value).to_string(), wanted))
 }
 
-fn number<T: PartialOrd + Display>(
+pub(super) fn number<T: PartialOrd + Display>(
     key: &'static str,
     value: T,
     allowed: RangeInclusive<T>,

@@ -7,6 +7,7 @@
 
 mod check;
 mod file;
+mod reading;
 mod settings;
 mod sinks;
 mod values;
@@ -14,6 +15,7 @@ mod values;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use reading::ReadingConfig;
 pub use settings::{Flags, Settings};
 pub use sinks::{OutletConfig, SinkConfig, SinkSettings};
 pub use values::{EventSync, HumanDuration, LifecycleChoice, ListenAddr, LogFormat, LogLevel, OomChoice};
@@ -35,16 +37,8 @@ pub struct Config {
     pub disable: Vec<String>,
     /// Container labels to put on metrics, as given.
     pub labels: Vec<String>,
-    /// Globs of cgroups to show; empty is all.
-    pub cgroup_include: Vec<String>,
-    /// Globs of cgroups not to show.
-    pub cgroup_exclude: Vec<String>,
-    /// Samples of cgroups on a page at most; `None` is no limit.
-    pub max_series: Option<u64>,
-    /// Whether states of threads and load averages are read.
-    pub enable_load_reader: bool,
-    /// Readings after which referenced memory is cleared; 0 is never.
-    pub referenced_reset_interval: u64,
+    /// What a scrape reads beside the sets, and how much of it a page shows.
+    pub reading: ReadingConfig,
     /// Whether samples carry the time of their reading.
     pub timestamps: bool,
     /// The log's form.
@@ -83,10 +77,6 @@ pub struct Config {
     pub pin: Option<PathBuf>,
     /// Whether what is pinned there and is not this agent's is replaced.
     pub pin_replace: bool,
-    /// Between two looks at what a container has written; zero for never.
-    pub fs_walk_interval: Duration,
-    /// Files and directories that such looks may count in a second.
-    pub fs_walk_entries_per_second: u32,
     /// Connections at once, all listeners together.
     pub max_connections: usize,
     /// How long a follower of the events may take nothing.

@@ -36,7 +36,6 @@ pub(super) fn machine() -> Machine {
         drawers: Some(1),
         dimms: vec![Dimms { kind: "Unbuffered-DDR4".to_owned(), count: 2, capacity_bytes: 17_179_869_184 }],
         topology: topology(),
-        ..Machine::default()
     }
 }
 

@@ -26,6 +26,9 @@ const LOG: &str = "4,600,2915426,-;hog invoked oom-killer: gfp_mask=0xcc0(GFP_KE
     file-rss:4kB, shmem-rss:1284kB, UID:0 pgtables:60kB oom_score_adj:0\n";
 const FILES: &str = "cache 4096\nanon 8192\nusage_usec 5\n8:0 rbytes=1 wbytes=2 rios=3 wios=4\n8:0 Read 7\nTotal 9\n\
     some avg10=0.00 avg60=0.00 avg300=0.00 total=11\ncpu  1 2 3 4 5 6 7 8 9 10\nMemTotal: 16 kB\nTgid:\t7\n\
+    max 3\nfile=7 N0=4 N1=3\nhierarchical_anon=1 N0=1\nanon N0=8192\nnr_dying_descendants 2\nhigh 1\nfail 2\n\
+    1 2 3\n7 (a) b) S 1\nMax open files 1024 4096 files\nReferenced: 4 kB\nTcp: A B\nTcp: 1 -1\n\
+    sl local_address\n0: 0:1 0:0 0A 1:2 00:0 0 0 0 17 2 0 5\n\
     eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\nmax 100000\n254 0 vda 1 2 3 4 5 6 7 8 9 10 11\n";
 
 /// `seed` with up to eight pieces replaced by other bytes.
@@ -49,7 +52,21 @@ fn ring_seed() -> &'static [u8] {
     bytes.leak()
 }
 
+/// One socket with its memory.
+fn diag_seed() -> &'static [u8] {
+    let mut bytes = vec![0; 16 + 72 + 40];
+    for (at, value) in [(0, 128), (4, 20), (17, 10), (88, 40), (90, 7)] {
+        bytes[at] = value;
+    }
+    bytes.leak()
+}
+
 proptest! {
+    #[test]
+    fn damaged_sock_diag(input in damaged(diag_seed())) {
+        sock_diag(&input);
+    }
+
     #[test]
     fn damaged_format(input in damaged(FORMAT.as_bytes())) {
         format(&input);

@@ -30,7 +30,7 @@ pub fn processes(input: &[u8]) -> Result<Vec<u32>, ParseError> {
 fn each_process(input: &[u8]) -> impl Iterator<Item = Result<u32, ParseError>> {
     let pid = |line: Line<'_>| {
         let pid = line.number(line.text, "a process id")?;
-        u32::try_from(pid).map_err(|_| line.refused("a process id of 32 bits"))
+        u32::try_from(pid).ok().ok_or_else(|| line.refused("a process id of 32 bits"))
     };
     lines(input).map(pid).filter(|pid| !matches!(pid, Ok(0)))
 }

@@ -29,7 +29,12 @@ pub(super) fn exposition(config: &Config) -> Result<ExpositionOptions, ConfigErr
         given: config.labels.join(","),
         wanted: error.to_string(),
     })?;
-    Ok(ExpositionOptions { sets, labels, timestamps: config.timestamps, max_series: config.max_series })
+    Ok(ExpositionOptions {
+        sets,
+        labels,
+        timestamps: config.timestamps,
+        max_series: config.reading.max_series,
+    })
 }
 
 /// Which files are read for it.
@@ -40,26 +45,29 @@ pub(super) fn reads(sets: MetricSets) -> ReadSets {
 /// What a reading reads beside the cgroups' own files.
 pub(super) fn collect(config: &Config, sets: MetricSets) -> Result<CollectOptions, ConfigError> {
     let shown =
-        Shown::new(&config.cgroup_include, &config.cgroup_exclude).map_err(|error| ConfigError::Value {
-            key: if config.cgroup_include.contains(&error.pattern) {
-                "cgroup_include"
-            } else {
-                "cgroup_exclude"
-            },
-            given: error.pattern.clone(),
-            wanted: error.to_string(),
+        Shown::new(&config.reading.cgroup_include, &config.reading.cgroup_exclude).map_err(|error| {
+            ConfigError::Value {
+                key: if config.reading.cgroup_include.contains(&error.pattern) {
+                    "cgroup_include"
+                } else {
+                    "cgroup_exclude"
+                },
+                given: error.pattern.clone(),
+                wanted: error.to_string(),
+            }
         })?;
-    let (load, referenced_reset) = (config.enable_load_reader, config.referenced_reset_interval);
+    let (load, referenced_reset) =
+        (config.reading.enable_load_reader, config.reading.referenced_reset_interval);
     Ok(CollectOptions { sets, shown, load, referenced_reset })
 }
 
 /// What is read of file systems for it; `None` for nothing.
 pub(super) fn filesystems(config: &Config, host: &HostRoot, sets: MetricSets) -> Option<FilesystemCollector> {
     let wanted = Wanted { sizes: sets.has(MetricSet::Disk), disks: sets.has(MetricSet::DiskIo) };
-    let looks = wanted.sizes && !config.fs_walk_interval.is_zero();
+    let looks = wanted.sizes && !config.reading.fs_walk_interval.is_zero();
     let written = looks.then_some(UsageSettings {
-        interval: config.fs_walk_interval,
-        entries_per_second: config.fs_walk_entries_per_second,
+        interval: config.reading.fs_walk_interval,
+        entries_per_second: config.reading.fs_walk_entries_per_second,
     });
     (wanted.sizes || wanted.disks).then(|| FilesystemCollector::new(host, wanted, written))
 }

@@ -13,7 +13,7 @@ fn only_what_the_globs_leave_is_shown() {
     for of in [&one, &other] {
         std::fs::create_dir(of.memory_dir().unwrap().join("child")).unwrap();
     }
-    let globs = [format!("{}{{,/**}}", one.path()), format!("{}", other.path()), format!("{}/*", one.path())];
+    let globs = [format!("{}{{,/**}}", one.path()), other.path(), format!("{}/*", one.path())];
     let agent = Agent::start(&[
         "--cgroup-include",
         &globs[0],

@@ -79,13 +79,13 @@ const fn file(
     FileSpec { page_size: Some(size), ..FileSpec::new(names, |sets| sets.has(MetricSet::Hugetlb), apply) }
 }
 
+#[expect(clippy::indexing_slicing, reason = "the entry was found or pushed just before")]
 fn page<'a>(stats: &'a mut CgroupStats, page_size: &'static str) -> &'a mut HugetlbStats {
     let pages = stats.hugetlb.get_or_insert_default();
     let at = pages.iter().position(|page| page.page_size == page_size).unwrap_or_else(|| {
         pages.push(HugetlbStats { page_size, ..HugetlbStats::default() });
         pages.len() - 1
     });
-    // Found or pushed just now.
     &mut pages[at]
 }
 

@@ -97,9 +97,16 @@ fn row(page: &mut String, metric: &Metric) {
     };
     let kept = if metric.outlives { ", kept" } else { "" };
     let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
-    let source =
-        |source: Option<&str>| source.map_or_else(|| "-".to_owned(), |source| source.replace('|', "\\|"));
-    let (v1, v2) = (source(metric.source_v1), source(metric.source_v2));
+    let source = |source: Option<&str>| source.map_or_else(|| "-".to_owned(), plain);
+    let (v1, v2) = match (metric.source_v1, metric.source_v2) {
+        (Some(one), Some(other)) if one == other => (source(Some(one)), "the same".to_owned()),
+        (v1, v2) => (source(v1), source(v2)),
+    };
     writeln!(page, "| {name} | {} | {kind}{kept} | {} | {v1} | {v2} |", metric.help, labels.join(", "))
         .unwrap();
+}
+
+/// Markdown's own marks as they stand.
+fn plain(text: &str) -> String {
+    text.replace('*', "\\*").replace('<', "\\<").replace('|', "\\|")
 }
