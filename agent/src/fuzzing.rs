@@ -65,6 +65,8 @@ pub fn cgroup_files(input: &[u8]) {
 pub fn machine_files(input: &[u8]) {
     use parse::{assignment, cpuinfo, meminfo, net_dev, proc_stat, tgid, vmstat_oom_kill};
     let _ = black_box((net_dev(input), proc_stat(input), meminfo(input), cpuinfo(input)));
+    let _ = black_box((parse::perf_terms(input), parse::cpu_list(input), parse::resctrl_count(input)));
+    let _ = black_box(parse::perf_format(input).map(|bits| bits.put(u64::MAX, &mut [0; 3])));
     let _ = black_box((tgid(input), vmstat_oom_kill(input), assignment(input, "A")));
     let _ = black_box(parse::diskstats(input));
     let _ = black_box((parse::schedstat(input), parse::task_state(input), parse::open_files_limit(input)));

@@ -53,6 +53,12 @@ impl Hierarchies {
         self.0.iter().find(|h| h.controllers.iter().any(|c| c == controller))
     }
 
+    /// The unified hierarchy.
+    #[must_use]
+    pub fn unified(&self) -> Option<&Hierarchy> {
+        self.0.iter().find(|h| h.v2)
+    }
+
     /// Whether the unified hierarchy has the memory controller: then the kernel's files are v2's.
     #[must_use]
     pub fn memory_is_v2(&self) -> bool {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{
     Config, ConfigError, EventSync, HumanDuration, LifecycleChoice, ListenAddr, LogFormat, LogLevel,
-    OomChoice, ReadingConfig, Settings, sinks,
+    OomChoice, ReadingConfig, Settings, perf_events, sinks,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -33,6 +33,7 @@ impl Config {
             min_interval: duration("min_interval", settings.min_interval, SECOND, Duration::ZERO..=HOUR)?,
             enable: words("enable", settings.enable)?,
             disable: words("disable", settings.disable)?,
+            perf_events: settings.perf_events_config.map(perf_events::read).transpose()?,
             labels: words("labels", settings.labels)?,
             reading,
             timestamps: settings.timestamps.unwrap_or(false),

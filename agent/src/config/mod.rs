@@ -7,6 +7,7 @@
 
 mod check;
 mod file;
+mod perf_events;
 mod reading;
 mod settings;
 mod sinks;
@@ -14,6 +15,8 @@ mod values;
 
 use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::model::PerfWishes;
 
 pub use reading::ReadingConfig;
 pub use settings::{Flags, Settings};
@@ -35,6 +38,8 @@ pub struct Config {
     pub enable: Vec<String>,
     /// Metric sets not to serve, as given.
     pub disable: Vec<String>,
+    /// Performance events to count: the file, and what it asks for.
+    pub perf_events: Option<(PathBuf, PerfWishes)>,
     /// Container labels to put on metrics, as given.
     pub labels: Vec<String>,
     /// What a scrape reads beside the sets, and how much of it a page shows.
@@ -103,6 +108,14 @@ pub enum ConfigError {
         path: PathBuf,
         /// What and where, and what is allowed.
         source: Box<toml::de::Error>,
+    },
+    /// The file of `--perf-events-config` asks for what cannot be.
+    #[error("--perf-events-config {}: {problem}", path.display())]
+    PerfEvents {
+        /// Which file.
+        path: PathBuf,
+        /// What and where, and what is allowed.
+        problem: String,
     },
     /// A sink's table has a value that is not allowed.
     #[error("[[sink]] {sink}: {key} = {given:?} is not allowed; wanted: {wanted}")]

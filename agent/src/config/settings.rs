@@ -42,6 +42,9 @@ pub struct Settings {
     /// Do not serve these metric sets (cAdvisor's names)
     #[arg(long, env = "CGTAP_DISABLE", value_name = "SET,...", value_delimiter = ',')]
     pub disable: Option<Vec<String>>,
+    /// Count the performance events that this file asks for, in cAdvisor's form
+    #[arg(long, env = "CGTAP_PERF_EVENTS_CONFIG", value_name = "FILE")]
+    pub perf_events_config: Option<PathBuf>,
     /// Put these container labels on metrics
     #[arg(long, env = "CGTAP_LABELS", value_name = "LABEL,...", value_delimiter = ',')]
     pub labels: Option<Vec<String>>,
@@ -149,6 +152,7 @@ impl Settings {
             min_interval: self.min_interval.or(lower.min_interval),
             enable: self.enable.or(lower.enable),
             disable: self.disable.or(lower.disable),
+            perf_events_config: self.perf_events_config.or(lower.perf_events_config),
             labels: self.labels.or(lower.labels),
             cgroup_include: self.cgroup_include.or(lower.cgroup_include),
             cgroup_exclude: self.cgroup_exclude.or(lower.cgroup_exclude),

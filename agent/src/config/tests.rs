@@ -37,6 +37,7 @@ fn the_defaults_need_no_file() {
         min_interval: secs(1),
         enable: vec![],
         disable: vec![],
+        perf_events: None,
         labels: vec![],
         reading: ReadingConfig {
             cgroup_include: vec![],
@@ -122,6 +123,7 @@ fn every_key_of_the_file_counts() {
         min_interval: Duration::from_millis(250),
         enable: vec!["percpu".into()],
         disable: vec!["tcp".into(), "udp".into()],
+        perf_events: None,
         labels: vec!["app".into()],
         reading: ReadingConfig {
             cgroup_include: vec!["/a/**".into()],
@@ -283,4 +285,24 @@ fn a_file_that_was_named_must_be_there() {
     assert!(err.contains("No such file"), "{err}");
     let flags = parse(&["--config", "/"]).unwrap();
     assert!(matches!(Config::load(flags), Err(ConfigError::Unreadable { .. })));
+}
+
+#[test]
+fn a_file_of_performance_events_is_read_and_its_errors_name_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("perf.json");
+    let flag = format!("--perf-events-config={}", path.display());
+    let wanted = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        load("", &[&flag])
+    };
+    let config = wanted(r#"{"core":{"events":["page-faults"]}}"#).unwrap();
+    assert_eq!(config.perf_events.unwrap().1.core.groups, [["page-faults"]]);
+    let err = wanted(r#"{"core":{"event":[]}}"#).unwrap_err();
+    assert!(
+        err.contains("--perf-events-config") && err.contains("perf.json") && err.contains("`events`"),
+        "{err}"
+    );
+    let err = load("perf_events_config = \"/nonexistent/p.json\"", &[]).unwrap_err();
+    assert!(err.contains("/nonexistent/p.json"), "{err}");
 }

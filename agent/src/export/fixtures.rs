@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::model::{
-    Cache, CgroupPath, CgroupStats, Core, CpuStats, Descendants, Dimms, DiskStats, FilesystemStats,
-    HugetlbStats, Identity, InterfaceStats, IoDeviceStats, Limit, LoadAverages, Machine, MemoryDetail,
-    MemoryEvents, MemoryStat, MemoryStats, NumaKind, NumaNode, NumaPages, PidsStats, Pressure, PressureLine,
-    PressureStats, ProcessStats, QosClass, Role, Runtime, SchedStats, SocketStats, SwapEvents, TaskStates,
-    TcpStates, Topology, TransferStats, UdpStats, WrittenStats,
+    Cache, CacheDomain, CgroupPath, CgroupStats, Core, CpuCount, CpuStats, Descendants, Dimms, DiskStats,
+    FilesystemStats, HardwareStats, HugetlbStats, Identity, InterfaceStats, IoDeviceStats, Limit,
+    LoadAverages, Machine, MemoryDetail, MemoryEvents, MemoryStat, MemoryStats, NumaKind, NumaNode,
+    NumaPages, PerfCounts, PidsStats, Pressure, PressureLine, PressureStats, ProcessStats, QosClass, Role,
+    Runtime, Scaled, SchedStats, SocketStats, SwapEvents, TaskStates, TcpStates, Topology, TransferStats,
+    UdpStats, UncoreCount, WrittenStats,
 };
 use crate::snapshot::{CgroupSample, NodeSnapshot, Reading};
 
@@ -323,8 +324,31 @@ fn common() -> CgroupStats {
         tasks: Some(TaskStates { running: 1, sleeping: 10, uninterruptible: 2, stopped: 0 }),
         load: Some(LoadAverages { running_milli: 1_250, uninterruptible_milli: 2_000 }),
         referenced_bytes: Some(1_179_648),
+        hardware: Some(Box::new(hardware())),
         created: Some(moment(0) - Duration::from_secs(3_600)),
         ..CgroupStats::default()
+    }
+}
+
+fn hardware() -> HardwareStats {
+    let scaled = |count, running_ratio| Scaled { count, running_ratio };
+    let cpus =
+        vec![CpuCount { cpu: 0, count: scaled(1_234_567, 1.0) }, CpuCount { cpu: 2, count: scaled(3, 0.5) }];
+    let domain = CacheDomain {
+        id: 0,
+        occupancy_bytes: Some(4_718_592),
+        bandwidth_bytes: Some(9_437_184),
+        local_bandwidth_bytes: Some(8_388_608),
+    };
+    HardwareStats {
+        perf: vec![PerfCounts { event: "instructions".into(), cpus }],
+        uncore: vec![UncoreCount {
+            event: "cas_count_read".into(),
+            pmu: "uncore_imc_0".into(),
+            socket: 0,
+            count: scaled(11_000, 0.25),
+        }],
+        cache_domains: vec![domain],
     }
 }
 

@@ -8,6 +8,7 @@
 //! - `ring` reads, `decode` turns records into the model, `sequence` notices gaps.
 //! - `exits` reads where a cgroup's last task begins to exit, CPU by CPU.
 //! - `handle` finds a cgroup's path by its id.
+//! - `perf_counters` counts performance events of a cgroup.
 //! - `pin` lets programs and rings outlive the agent.
 //! - `priority` lets a thread go first or last.
 //! - `quota` asks a file system what a project has used.
@@ -32,6 +33,7 @@ mod heap;
 mod load;
 pub(crate) mod offsets;
 mod perf;
+mod perf_counters;
 mod pin;
 mod plan;
 mod priority;
@@ -51,6 +53,7 @@ pub use exits::{ExitFeed, stay_on};
 pub use handle::Paths;
 pub use heap::{give_back, limit_heaps};
 pub use load::{Attached, Guard, RingSizes, adopt, load, pins};
+pub use perf_counters::{CountedIn, CounterGroup, GroupReading};
 pub use pin::{PinError, Pins};
 pub use plan::{HookPlan, Plan, Wish, Wishes, plan};
 pub use priority::{go_first, go_last};

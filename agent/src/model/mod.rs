@@ -6,6 +6,7 @@
 mod cgroup;
 mod event;
 mod filesystem;
+mod hardware;
 mod identity;
 mod machine;
 mod memory_detail;
@@ -22,6 +23,7 @@ mod topology;
 pub use cgroup::*;
 pub use event::*;
 pub use filesystem::*;
+pub use hardware::*;
 pub use identity::*;
 pub use machine::*;
 pub use memory_detail::*;

@@ -145,9 +145,11 @@ impl MetricSet {
                 | Self::Network
                 | Self::OomEvent
                 | Self::PerCpu
+                | Self::PerfEvent
                 | Self::Pressure
                 | Self::Process
                 | Self::ReferencedMemory
+                | Self::Resctrl
                 | Self::Sched
                 | Self::Tcp
                 | Self::Udp

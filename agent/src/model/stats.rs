@@ -6,7 +6,10 @@
 
 use std::time::SystemTime;
 
-use super::{FilesystemStats, LoadAverages, MemoryDetail, ProcessStats, SchedStats, SocketStats, TaskStates};
+use super::{
+    FilesystemStats, HardwareStats, LoadAverages, MemoryDetail, ProcessStats, SchedStats, SocketStats,
+    TaskStates,
+};
 
 /// A limit: a value or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +62,8 @@ pub struct CgroupStats {
     pub referenced_bytes: Option<u64>,
     /// Huge pages, one entry for each size.
     pub hugetlb: Option<Vec<HugetlbStats>>,
+    /// What the processor counted, where that is asked for.
+    pub hardware: Option<Box<HardwareStats>>,
     /// `cpuset.memory_migrate` (v1): whether pages move when the cgroup's memory nodes change.
     pub memory_migrate: Option<bool>,
     /// `cgroup.stat` (v2): cgroups below this one.

@@ -159,7 +159,7 @@ pub async fn check(config: Config) -> Result<Status, RunError> {
     Ok(state.status())
 }
 
-fn collector(config: &Config, state: &State, options: CollectOptions) -> Collector {
+fn collector(config: &Config, state: &State, mut options: CollectOptions) -> Collector {
     let host = HostRoot::new(&config.host_root);
     let reads = settings::reads(options.sets);
     let reader = CgroupReader::new(
@@ -168,6 +168,8 @@ fn collector(config: &Config, state: &State, options: CollectOptions) -> Collect
         reads,
         settings::max_open_files(config).scrapes,
     );
+    // The files' budget has raised the limit by now.
+    options.perf_descriptors = settings::perf_descriptors();
     let filesystems = settings::filesystems(config, &host, options.sets);
     let collector = Collector::new(host, state.registry.clone(), reader, options);
     match filesystems {

@@ -44,6 +44,7 @@ pub(super) struct OwnMetrics {
     read_errors: IntCounter,
     open_files: IntGauge,
     filesystems: FilesystemMetrics,
+    perf_left_out: IntGauge,
     connections: IntGauge,
     requests: IntCounter,
     bad_requests: IntCounter,
@@ -191,6 +192,10 @@ impl OwnMetrics {
             open_files: make
                 .gauge("cgtap_open_cgroup_files", "Descriptors of cgroup files that are kept open.")?,
             filesystems: FilesystemMetrics::new(&make)?,
+            perf_left_out: make.gauge(
+                "cgtap_perf_left_out_cgroups",
+                "Cgroups whose performance events are not counted, for want of descriptors.",
+            )?,
             connections: make.gauge("cgtap_http_connections", "Open connections.")?,
             requests: make.counter("cgtap_http_requests_total", "Requests.")?,
             bad_requests: make
@@ -263,6 +268,7 @@ impl OwnMetrics {
         raise(&self.read_errors, progress.errors);
         set(&self.open_files, progress.open_files);
         self.filesystems.set(progress);
+        set(&self.perf_left_out, progress.perf_left_out);
     }
 
     fn set_http(&self, http: CountersNow) {

@@ -6,9 +6,9 @@ use crate::config::{Config, ConfigError, EventSync, LifecycleChoice, OomChoice};
 use crate::events::{DiskOptions, Fsync};
 use crate::export::LabelSet;
 use crate::export::prometheus::ExpositionOptions;
-use crate::files::{HostRoot, ReadSets, UsageSettings, Wanted};
+use crate::files::{HostRoot, ReadSets, UsageSettings, Wanted, perf_plan};
 use crate::kernel::{Wish, Wishes};
-use crate::model::{MetricSet, MetricSets, Source};
+use crate::model::{MetricSet, MetricSets, PerfPlan, Source};
 use crate::snapshot::{CollectOptions, FilesystemCollector, Shown};
 
 /// What `/metrics` shows.
@@ -44,21 +44,18 @@ pub(super) fn reads(sets: MetricSets) -> ReadSets {
 
 /// What a reading reads beside the cgroups' own files.
 pub(super) fn collect(config: &Config, sets: MetricSets) -> Result<CollectOptions, ConfigError> {
-    let shown =
-        Shown::new(&config.reading.cgroup_include, &config.reading.cgroup_exclude).map_err(|error| {
-            ConfigError::Value {
-                key: if config.reading.cgroup_include.contains(&error.pattern) {
-                    "cgroup_include"
-                } else {
-                    "cgroup_exclude"
-                },
-                given: error.pattern.clone(),
-                wanted: error.to_string(),
-            }
-        })?;
-    let (load, referenced_reset) =
-        (config.reading.enable_load_reader, config.reading.referenced_reset_interval);
-    Ok(CollectOptions { sets, shown, load, referenced_reset })
+    let reading = &config.reading;
+    let shown = Shown::new(&reading.cgroup_include, &reading.cgroup_exclude).map_err(|error| {
+        let is_included = reading.cgroup_include.contains(&error.pattern);
+        ConfigError::Value {
+            key: if is_included { "cgroup_include" } else { "cgroup_exclude" },
+            given: error.pattern.clone(),
+            wanted: error.to_string(),
+        }
+    })?;
+    let (load, referenced_reset) = (reading.enable_load_reader, reading.referenced_reset_interval);
+    let perf = perf(config)?;
+    Ok(CollectOptions { sets, shown, load, referenced_reset, perf, perf_descriptors: 0 })
 }
 
 /// What is read of file systems for it; `None` for nothing.
@@ -70,6 +67,13 @@ pub(super) fn filesystems(config: &Config, host: &HostRoot, sets: MetricSets) ->
         entries_per_second: config.reading.fs_walk_entries_per_second,
     });
     (wanted.sizes || wanted.disks).then(|| FilesystemCollector::new(host, wanted, written))
+}
+
+/// Which performance events are counted on this host.
+fn perf(config: &Config) -> Result<PerfPlan, ConfigError> {
+    let Some((path, wishes)) = &config.perf_events else { return Ok(PerfPlan::default()) };
+    perf_plan(&HostRoot::new(&config.host_root), wishes)
+        .map_err(|error| ConfigError::PerfEvents { path: path.clone(), problem: error.to_string() })
 }
 
 /// Which rungs are wanted.
@@ -140,6 +144,17 @@ pub(super) fn max_open_files(config: &Config) -> OpenFiles {
     let may_open = getrlimit(Resource::Nofile).current.unwrap_or(1 << 20);
     let budget = config.max_open_files.unwrap_or(may_open / 10 * 9);
     OpenFiles::of(usize::try_from(budget).unwrap_or(usize::MAX))
+}
+
+/// Descriptors for performance events, whatever the process may open: each costs the kernel some 2 KiB, and each switch
+/// between cgroups the time to tell the processor what to count.
+const MAX_FOR_PERF: u64 = 16_384;
+
+/// Half of the tenth that cgroup files leave, so that sockets are never refused for it.
+pub(super) fn perf_descriptors() -> usize {
+    use rustix::process::{Resource, getrlimit};
+    let may_open = getrlimit(Resource::Nofile).current.unwrap_or(1 << 20);
+    usize::try_from((may_open / 20).min(MAX_FOR_PERF)).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 mod filesystems;
 mod network;
+mod perf;
+mod resctrl;
 mod shown;
 mod tasks;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -14,10 +16,13 @@ pub use self::filesystems::FilesystemCollector;
 pub use self::shown::{GlobError, Shown};
 
 use self::network::Network;
+use self::perf::Perf;
 use self::tasks::Tasks;
 use super::{CgroupSample, NodeSnapshot, Reading};
 use crate::files::{CgroupReader, FilesError, HostRoot, UsageCounts, machine};
-use crate::model::{CgroupKey, CgroupPath, CgroupStats, Identity, Machine, MetricSet, MetricSets};
+use crate::model::{
+    CgroupKey, CgroupPath, CgroupStats, HardwareStats, Identity, Machine, MetricSet, MetricSets, PerfPlan,
+};
 use crate::registry::{Registry, Tombstone};
 
 /// What `machine_*` tells changes with hot-plugged CPUs and memory alone.
@@ -37,6 +42,10 @@ pub struct CollectOptions {
     pub load: bool,
     /// Readings after which referenced memory is cleared; 0 is never.
     pub referenced_reset: u64,
+    /// Which performance events are counted; none where the set is off.
+    pub perf: PerfPlan,
+    /// The most descriptors for that.
+    pub perf_descriptors: usize,
 }
 
 /// Reads the node, keeping descriptors from one snapshot to the next. Not shared: one reading at a time.
@@ -47,6 +56,7 @@ pub struct Collector {
     options: CollectOptions,
     tasks: Tasks,
     filesystems: Option<FilesystemCollector>,
+    perf: Perf,
     machine: Option<(Instant, Arc<Machine>)>,
     /// The cgroups of the last snapshot, whose descriptors may be kept.
     kept: HashSet<CgroupPath>,
@@ -65,6 +75,8 @@ pub struct Progress {
     pub errors: u64,
     /// Descriptors that are kept open.
     pub open_files: u64,
+    /// Cgroups whose performance events were not counted at the last one, for want of descriptors.
+    pub perf_left_out: u64,
     /// Wall time of the last one.
     pub last_duration: Duration,
     /// Mounts that were asked how full they are and have not answered yet.
@@ -112,13 +124,16 @@ impl Collector {
         host: HostRoot,
         registry: Arc<Mutex<Registry>>,
         reader: CgroupReader,
-        options: CollectOptions,
+        mut options: CollectOptions,
     ) -> Self {
+        let plan = std::mem::take(&mut options.perf);
+        let plan = if options.sets.has(MetricSet::PerfEvent) { plan } else { PerfPlan::default() };
         Self {
             host,
             registry,
             reader,
             tasks: Tasks::new(options.sets, options.load, options.referenced_reset),
+            perf: Perf::new(plan, options.perf_descriptors),
             options,
             filesystems: None,
             machine: None,
@@ -157,11 +172,14 @@ impl Collector {
         let mut networks = self.networks(&known);
         let mut reading = Reading::default();
         let filesystems = self.filesystems(&known, &mut reading);
+        let mut hardware = self.hardware(&known, &mut reading);
         cgroups.reserve_exact(known.len());
         for cgroup in known {
             let (network, sums) = (networks.remove(&cgroup.path), sums.remove(&cgroup.path));
+            let hardware = hardware.remove(&cgroup.path);
             let Some(mut sample) = self.sample(cgroup, taken, &mut reading) else { continue };
             if !sample.removed {
+                sample.stats.hardware = hardware;
                 if let Some(network) = network {
                     network.put(self.options.sets, &mut sample.stats);
                 }
@@ -200,10 +218,7 @@ impl Collector {
             reading.vanished += 1;
             return cgroup.finished(taken);
         };
-        for error in &found.errors {
-            reading.errors += 1;
-            self.log_once(error);
-        }
+        self.note(&found.errors, reading);
         let mut stats = found.stats;
         stats.created = cgroup.created.or(stats.created);
         Some(CgroupSample {
@@ -235,6 +250,26 @@ impl Collector {
         found
     }
 
+    /// What the processor tells of the node and of each container.
+    fn hardware(
+        &mut self,
+        known: &[Known],
+        reading: &mut Reading,
+    ) -> HashMap<CgroupPath, Box<HardwareStats>> {
+        let mut found: HashMap<CgroupPath, Box<HardwareStats>> = HashMap::new();
+        for (path, perf) in self.perf.collect(&self.host, &mut self.reader, known) {
+            let stats = found.entry(path).or_default();
+            (stats.perf, stats.uncore) = (perf.core, perf.uncore);
+        }
+        if self.options.sets.has(MetricSet::Resctrl) {
+            for (path, cache) in resctrl::cache_domains(&self.host, known) {
+                self.note(&cache.errors, reading);
+                found.entry(path).or_default().cache_domains = cache.domains;
+            }
+        }
+        found
+    }
+
     fn machine(&mut self) -> Arc<Machine> {
         match &self.machine {
             Some((read, machine)) if read.elapsed() < MACHINE_REFRESH => machine.clone(),
@@ -243,6 +278,13 @@ impl Collector {
                 self.machine = Some((Instant::now(), machine.clone()));
                 machine
             }
+        }
+    }
+
+    fn note(&mut self, errors: &[FilesError], reading: &mut Reading) {
+        for error in errors {
+            reading.errors += 1;
+            self.log_once(error);
         }
     }
 
@@ -257,6 +299,7 @@ impl Collector {
         self.progress.vanished += reading.vanished;
         self.progress.errors += reading.errors;
         self.progress.open_files = self.reader.open_files() as u64;
+        self.progress.perf_left_out = self.perf.left_out();
         self.progress.last_duration = reading.duration;
     }
 }

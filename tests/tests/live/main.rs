@@ -15,6 +15,7 @@
 //! | [`parity`] | every counter is what the kernel's file says |
 //! | [`names`] | no name of a cgroup breaks an output |
 //! | [`http`] | bad requests get an answer that names what is wrong |
+//! | [`perf`] | performance events of a container are its own; an unknown one ends the start |
 //! | [`process`] | exit codes, SIGTERM |
 //! | [`degrade`] | without BPF and without root the agent serves what is left |
 //! | [`prometheus`] | promtool and a real Prometheus take what the agent gives |
@@ -45,6 +46,7 @@ mod names;
 mod oom;
 mod oom_matrix;
 mod parity;
+mod perf;
 mod pinned;
 mod process;
 mod prometheus;

@@ -18,8 +18,10 @@ mod metric;
 mod network;
 mod numa;
 mod oom;
+mod perf;
 mod pressure;
 mod process;
+mod resctrl;
 mod sockets;
 mod spec;
 mod tasks;
@@ -31,7 +33,7 @@ pub use metric::{Emit, Kind, Label, LabelValue, Metric, Scope, Value, Values};
 
 /// All metrics, in the order in which they are printed.
 pub fn metrics() -> impl Iterator<Item = &'static Metric> {
-    const AREAS: [&[Metric]; 18] = [
+    const AREAS: [&[Metric]; 20] = [
         spec::METRICS,
         cpu::METRICS,
         memory::METRICS,
@@ -46,6 +48,8 @@ pub fn metrics() -> impl Iterator<Item = &'static Metric> {
         process::METRICS,
         tasks::METRICS,
         pressure::METRICS,
+        perf::METRICS,
+        resctrl::METRICS,
         oom::METRICS,
         cgroup_detail::METRICS,
         machine::METRICS,

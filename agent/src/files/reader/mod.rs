@@ -10,6 +10,7 @@
 
 mod budget;
 mod buffer;
+mod counted;
 mod first_process;
 mod hugetlb;
 mod member;
