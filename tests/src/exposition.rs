@@ -13,6 +13,8 @@ pub struct Sample {
     pub labels: BTreeMap<String, String>,
     /// Value.
     pub value: f64,
+    /// The time behind the value, in milliseconds since 1970.
+    pub at_msec: Option<i64>,
 }
 
 impl Sample {
@@ -28,6 +30,8 @@ impl Sample {
 pub struct Exposition {
     /// All lines that are no comment, in order.
     pub samples: Vec<Sample>,
+    /// What the lines `# TYPE name type` say, by name.
+    pub types: BTreeMap<String, String>,
 }
 
 impl Exposition {
@@ -38,7 +42,9 @@ impl Exposition {
     pub fn parse(text: &str) -> Result<Self> {
         let lines = text.lines().enumerate().filter(|(_, l)| !l.is_empty() && !l.starts_with('#'));
         let samples = lines.map(|(i, l)| sample(l).with_context(|| format!("line {}: {l}", i + 1)));
-        Ok(Self { samples: samples.collect::<Result<_>>()? })
+        let typed = text.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split_once(' '));
+        let types = typed.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect();
+        Ok(Self { samples: samples.collect::<Result<_>>()?, types })
     }
 
     /// The only sample of that name with all these labels.
@@ -74,12 +80,14 @@ fn sample(line: &str) -> Result<Sample> {
         Some(inside) => labels(inside)?,
         None => (BTreeMap::new(), rest),
     };
-    let text = rest.split_whitespace().next().context("no value")?;
+    let mut words = rest.split_whitespace();
+    let text = words.next().context("no value")?;
     let value = match text {
         "+Inf" => f64::INFINITY,
         other => other.parse().with_context(|| format!("value {other:?}"))?,
     };
-    Ok(Sample { name: name.to_owned(), labels, value })
+    let at_msec = words.next().map(|t| t.parse().with_context(|| format!("time {t:?}"))).transpose()?;
+    Ok(Sample { name: name.to_owned(), labels, value, at_msec })
 }
 
 /// `a="x",b="y"} 1`: the labels, and what follows the brace.
@@ -123,9 +131,11 @@ mod tests {
 
     #[test]
     fn samples_are_read_with_their_escapes() {
-        let text = "# HELP a b\na{id=\"/x \\\"y\\\"\\\\z\",cpu=\"total\"} 1.5\nb 2 1700000000000\nc{} +Inf\n";
+        let text = "# HELP a b\n# TYPE a gauge\na{id=\"/x \\\"y\\\"\\\\z\",cpu=\"total\"} 1.5\nb 2 1700000000000\nc{} +Inf\n";
         let read = Exposition::parse(text).unwrap();
         assert_eq!(read.samples.len(), 3);
+        assert_eq!((read.samples[0].at_msec, read.samples[1].at_msec), (None, Some(1_700_000_000_000)));
+        assert_eq!(read.types.get("a").map(String::as_str), Some("gauge"));
         assert_eq!(read.samples[0].label("id"), "/x \"y\"\\z");
         assert_eq!(read.one("a", &[("cpu", "total")]).unwrap(), Some(1.5));
         assert_eq!(read.one("b", &[]).unwrap(), Some(2.0));

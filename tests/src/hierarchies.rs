@@ -65,6 +65,12 @@ impl Hierarchies {
         self.with("memory").is_some_and(|h| h.v2)
     }
 
+    /// All, also those that nobody reads.
+    #[must_use]
+    pub fn all(&self) -> &[Hierarchy] {
+        &self.0
+    }
+
     /// The roots below which a cgroup must be made so that every controller we read counts for it.
     #[must_use]
     pub fn roots(&self) -> Vec<&Hierarchy> {

@@ -15,6 +15,11 @@ pub const SKIP_LOG: &str = "CGTAP_TEST_SKIP_LOG";
 /// Set by the init of a virtual machine of ours.
 pub const VIRTUAL: &str = "CGTAP_TEST_VIRTUAL";
 
+/// Names the cAdvisor that the agent is compared with, and why there is none when it is empty.
+pub const CADVISOR: &str = "CGTAP_TEST_CADVISOR";
+/// See [`CADVISOR`].
+pub const CADVISOR_WHY: &str = "CGTAP_TEST_CADVISOR_WHY";
+
 const CAP_SYS_RESOURCE: u32 = 24;
 
 /// Either the host can run the test, or the reason why not.
@@ -116,6 +121,18 @@ pub fn may_lower_oom_score() -> Check {
         return Ok(());
     }
     Err("needs CAP_SYS_RESOURCE to set an oom_score_adj of -1000".to_owned())
+}
+
+/// The cAdvisor that the test command fetched.
+///
+/// # Errors
+/// The reason why there is none.
+pub fn cadvisor() -> Result<PathBuf, String> {
+    match std::env::var_os(CADVISOR).filter(|path| !path.is_empty()) {
+        Some(path) => Ok(PathBuf::from(path)),
+        None => Err(std::env::var(CADVISOR_WHY)
+            .unwrap_or_else(|_| format!("needs {CADVISOR}, which `cargo xtask test` sets"))),
+    }
 }
 
 /// Where a program stands, by `PATH` and the folders of system programs.

@@ -43,7 +43,7 @@ pub(crate) fn run(pods: u32, scrapes: u32) -> Result<()> {
     if let Err(why) = host::memory_cgroups() {
         bail!("the benchmark {why}");
     }
-    let cadvisor = suite::fetch("bullseye", "cadvisor", "usr/bin/cadvisor").context("cannot get cAdvisor")?;
+    let cadvisor = suite::cadvisor()?;
     let cgtap = run_command::build_release()?;
     exec::run(exec::cargo().args(["build", "--quiet", "--package", "cgtap-tests", "--bin", "cgtap-load"]))?;
     let tree = Tree::make(pods).context("cannot make the tree")?;

@@ -33,6 +33,14 @@ pub(crate) fn fetch(suite: &str, package: &str, file: &str) -> Result<PathBuf> {
     Ok(unpacked)
 }
 
+/// cAdvisor, which the benchmark and the tests compare the agent with.
+///
+/// # Errors
+/// As for [`fetch`].
+pub(crate) fn cadvisor() -> Result<PathBuf> {
+    fetch("bullseye", "cadvisor", "usr/bin/cadvisor").context("cannot get cAdvisor")
+}
+
 impl Suite {
     /// Fetches its lists.
     ///

@@ -10,6 +10,7 @@
 //! cgtap-load burn MSEC THREADS DIR...  enter each DIR, use a processor for so long while so many more threads sleep, say how
 //!                              many nanoseconds it took
 //! cgtap-load listen DIR T U  enter DIR, open T listening TCP sockets and U UDP sockets on all addresses, say `ready`, wait
+//! cgtap-load disk FILE DIR...  enter each DIR, say `ready`, write FILE and bring it to the disk and back, again and again
 //! cgtap-load sleep DIR      enter DIR, say `ready`, wait
 //! cgtap-load burst N        make and remove N cgroups
 //! cgtap-load oom N [MIB]    N memory-cgroup OOM kills under a limit of MIB (20)
@@ -20,6 +21,7 @@
 #![allow(clippy::print_stdout, reason = "a command line's own output")]
 
 use std::hint::black_box;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Barrier;
 use std::sync::mpsc::channel;
@@ -51,6 +53,7 @@ fn main() -> Result<()> {
             burn(number(msec)?, number(threads)?, words.get(3..).unwrap_or_default())
         }
         ["listen", dir, tcp, udp] => listen(Path::new(dir), number(tcp)?, number(udp)?),
+        ["disk", file, ..] => disk(Path::new(file), words.get(2..).unwrap_or_default()),
         ["sleep", dir] => load::enter(Path::new(dir)).map(|()| wait_ready()),
         ["burst", count] => burst(number(count)?),
         ["oom", count] => oom(number(count)?, 20),
@@ -61,7 +64,8 @@ fn main() -> Result<()> {
             Ok(())
         }
         _ => bail!(
-            "usage: cgtap-load hog|willing|hold|immune DIR MIB | threads DIR MIB N | work DIR | burn MSEC THREADS DIR... | sleep DIR \
+            "usage: cgtap-load hog|willing|hold|immune DIR MIB | threads DIR MIB N | work DIR | burn MSEC THREADS DIR... | disk FILE DIR... \
+             | sleep DIR \
              | burst N | oom N [MIB] | tree N | clean"
         ),
     }
@@ -162,6 +166,26 @@ fn burn(msec: u64, threads: u64, dirs: &[&str]) -> Result<()> {
     let end = used();
     println!("{} {}", (end - begun).as_nanos(), (end - before).as_nanos());
     Ok(())
+}
+
+/// The file is removed at once: what is left of it when this process is killed is nothing.
+fn disk(file: &Path, dirs: &[&str]) -> Result<()> {
+    for dir in dirs {
+        load::enter(Path::new(dir))?;
+    }
+    let mut options = std::fs::File::options();
+    let open = options.read(true).write(true).create_new(true).open(file);
+    let (open, mut bytes) = (open.with_context(|| file.display().to_string())?, vec![1; 256 << 10]);
+    std::fs::remove_file(file)?;
+    println!("ready");
+    loop {
+        open.write_all_at(&bytes, 0)?;
+        open.sync_data()?;
+        // Forgotten by the kernel, so that it is read from the disk.
+        rustix::fs::fadvise(&open, 0, None, rustix::fs::Advice::DontNeed)?;
+        open.read_exact_at(&mut bytes, 0)?;
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// Says that the work is done, and sleeps until somebody kills this process.

@@ -5,10 +5,10 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result};
 use cgtap_tests::counts::Counts;
-use cgtap_tests::host::SKIP_LOG;
+use cgtap_tests::host::{CADVISOR, CADVISOR_WHY, SKIP_LOG};
 
 use super::tally::Tally;
-use crate::exec;
+use crate::{exec, suite};
 
 /// Builds all, then runs every test of the workspace.
 pub(super) fn run(tally: &mut Tally) {
@@ -36,6 +36,11 @@ fn tests() -> Result<(Counts, bool, Vec<String>)> {
     let mut command = exec::cargo();
     command.args(["test", "--workspace", "--no-fail-fast", "--locked"]);
     command.env(SKIP_LOG, &log).env("RUST_BACKTRACE", "0").stdout(Stdio::piped());
+    match suite::cadvisor() {
+        Ok(path) => command.env(CADVISOR, path),
+        // The test that compares with it says that it was not there.
+        Err(why) => command.env(CADVISOR, "").env(CADVISOR_WHY, format!("{why:#}").replace('\n', " ")),
+    };
     let mut child = command.spawn().with_context(|| format!("cannot start `{}`", exec::typed(&command)))?;
     let mut counts = Counts::default();
     for line in BufReader::new(child.stdout.take().context("no pipe")?).lines() {
