@@ -9,7 +9,7 @@ use std::hint::black_box;
 use aya::Endianness;
 use cgtap_abi::TraceLayout;
 
-use crate::identity::identify;
+use crate::identity::{self, identify};
 use crate::kernel::clock::Clock;
 use crate::kernel::format::Format;
 use crate::kernel::{decode, offsets, probe};
@@ -100,6 +100,11 @@ pub fn proc_cgroup(input: &[u8]) {
 /// Whose cgroup a path of any bytes is.
 pub fn path(input: &[u8]) {
     black_box(identify(&CgroupPath::from_bytes(input)));
+}
+
+/// What runtimes answer about containers, and the names of log files.
+pub fn runtime_answers(input: &[u8]) {
+    identity::fuzz(input);
 }
 
 /// Records of `/dev/kmsg`, each on a line of its own, and the same lines as the kernel's text.

@@ -13,13 +13,18 @@ pub(crate) mod tally;
 
 use tally::Tally;
 
-const PROGRAMS: [Need; 8] = [
+const PROGRAMS: [Need; 13] = [
     Need { file: "openssl", packages: &["openssl"] },
     Need { file: "promtool", packages: &["prometheus"] },
     Need { file: "prometheus", packages: &["prometheus"] },
     Need { file: "setpriv", packages: &["util-linux"] },
     Need { file: "unshare", packages: &["util-linux"] },
     Need { file: "ip", packages: &["iproute2"] },
+    Need { file: "containerd", packages: &["containerd"] },
+    Need { file: "runc", packages: &["runc"] },
+    Need { file: "podman", packages: &["podman"] },
+    Need { file: "dockerd", packages: &["docker.io"] },
+    Need { file: "busybox", packages: &["busybox-static"] },
     Need { file: "systemd-analyze", packages: &["systemd"] },
     Need { file: "/usr/lib/python3/dist-packages/yaml", packages: &["python3-yaml"] },
 ];

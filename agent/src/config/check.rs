@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{
     Config, ConfigError, EventSync, HumanDuration, LifecycleChoice, ListenAddr, LogFormat, LogLevel,
-    OomChoice, ReadingConfig, Settings, perf_events, sinks,
+    NamesConfig, OomChoice, ReadingConfig, RuntimeSocket, Settings, perf_events, sinks,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -26,6 +26,9 @@ impl Config {
     pub fn check(settings: Settings) -> Result<Self, ConfigError> {
         let (event_log_bytes, event_log_age, event_log_segments) = event_log(&settings)?;
         let reading = ReadingConfig::check(&settings)?;
+        let names = names(&settings)?;
+        let max_open_files =
+            settings.max_open_files.map(|files| number("max_open_files", files, 0..=1 << 30));
         Ok(Self {
             listen: listen(settings.listen)?,
             host_root: absolute("host_root", settings.host_root, "/")?,
@@ -36,13 +39,11 @@ impl Config {
             perf_events: settings.perf_events_config.map(perf_events::read).transpose()?,
             labels: words("labels", settings.labels)?,
             reading,
+            names,
             timestamps: settings.timestamps.unwrap_or(false),
             log_format: settings.log_format.unwrap_or(LogFormat::Text),
             log_level: settings.log_level.unwrap_or(LogLevel::Info),
-            max_open_files: settings
-                .max_open_files
-                .map(|n| number("max_open_files", n, 0..=1 << 30))
-                .transpose()?,
+            max_open_files: max_open_files.transpose()?,
             event_memory_records: number(
                 "event_memory_records",
                 settings.event_memory_records.unwrap_or(32_768),
@@ -81,6 +82,28 @@ impl Config {
             )?,
             sinks: sinks::check(settings.sink.unwrap_or_default())?,
         })
+    }
+}
+
+/// Who is asked for names of containers, and what is kept of the answers.
+fn names(settings: &Settings) -> Result<NamesConfig, ConfigError> {
+    Ok(NamesConfig {
+        runtime_sockets: runtime_sockets(settings.runtime_sockets.clone())?,
+        all_labels: settings.store_container_labels.unwrap_or(true),
+        labels: words("container_label_allow", settings.container_label_allow.clone())?,
+        env_prefixes: words("container_env_allow", settings.container_env_allow.clone())?,
+    })
+}
+
+/// `none` alone is no socket at all.
+fn runtime_sockets(given: Option<Vec<RuntimeSocket>>) -> Result<Option<Vec<RuntimeSocket>>, ConfigError> {
+    match given {
+        Some(sockets) if sockets == [RuntimeSocket::None] => Ok(Some(Vec::new())),
+        Some(sockets) if sockets.is_empty() || sockets.contains(&RuntimeSocket::None) => {
+            let given: Vec<String> = sockets.iter().map(ToString::to_string).collect();
+            Err(refused("runtime_sockets", given.join(","), "sockets, or none alone"))
+        }
+        other => Ok(other),
     }
 }
 

@@ -9,6 +9,7 @@ mod check;
 mod file;
 mod perf_events;
 mod reading;
+mod runtime_socket;
 mod settings;
 mod sinks;
 mod values;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use crate::model::PerfWishes;
 
 pub use reading::ReadingConfig;
+pub use runtime_socket::{NamesConfig, RuntimeSocket};
 pub use settings::{Flags, Settings};
 pub use sinks::{OutletConfig, SinkConfig, SinkSettings};
 pub use values::{EventSync, HumanDuration, LifecycleChoice, ListenAddr, LogFormat, LogLevel, OomChoice};
@@ -44,6 +46,8 @@ pub struct Config {
     pub labels: Vec<String>,
     /// What a scrape reads beside the sets, and how much of it a page shows.
     pub reading: ReadingConfig,
+    /// Names of containers.
+    pub names: NamesConfig,
     /// Whether samples carry the time of their reading.
     pub timestamps: bool,
     /// The log's form.

@@ -6,7 +6,8 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::{
-    EventSync, HumanDuration, LifecycleChoice, ListenAddr, LogFormat, LogLevel, OomChoice, SinkSettings,
+    EventSync, HumanDuration, LifecycleChoice, ListenAddr, LogFormat, LogLevel, OomChoice, RuntimeSocket,
+    SinkSettings,
 };
 
 /// What the command line of `cgtap serve` and `cgtap check` holds.
@@ -65,6 +66,19 @@ pub struct Settings {
     /// 0 is never [default: 0]
     #[arg(long, env = "CGTAP_REFERENCED_RESET_INTERVAL", value_name = "N")]
     pub referenced_reset_interval: Option<u64>,
+    /// Ask these for names of containers instead of looking for sockets: cri=/path, docker=/path, podman=/path, or none
+    #[arg(long, env = "CGTAP_RUNTIME_SOCKETS", value_name = "SOCKET,...", value_delimiter = ',')]
+    pub runtime_sockets: Option<Vec<RuntimeSocket>>,
+    /// Put all labels of containers on their metrics, as container_label_* [default: true]
+    #[arg(long, env = "CGTAP_STORE_CONTAINER_LABELS", value_name = "BOOL",
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub store_container_labels: Option<bool>,
+    /// Put these labels of containers on their metrics in any case
+    #[arg(long, env = "CGTAP_CONTAINER_LABEL_ALLOW", value_name = "LABEL,...", value_delimiter = ',')]
+    pub container_label_allow: Option<Vec<String>>,
+    /// Put variables of containers that begin so on their metrics, as container_env_*
+    #[arg(long, env = "CGTAP_CONTAINER_ENV_ALLOW", value_name = "PREFIX,...", value_delimiter = ',')]
+    pub container_env_allow: Option<Vec<String>>,
     /// Give each sample the time of its reading [default: false]
     #[arg(long, env = "CGTAP_TIMESTAMPS", value_name = "BOOL",
           num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -159,6 +173,10 @@ impl Settings {
             max_series: self.max_series.or(lower.max_series),
             enable_load_reader: self.enable_load_reader.or(lower.enable_load_reader),
             referenced_reset_interval: self.referenced_reset_interval.or(lower.referenced_reset_interval),
+            runtime_sockets: self.runtime_sockets.or(lower.runtime_sockets),
+            store_container_labels: self.store_container_labels.or(lower.store_container_labels),
+            container_label_allow: self.container_label_allow.or(lower.container_label_allow),
+            container_env_allow: self.container_env_allow.or(lower.container_env_allow),
             timestamps: self.timestamps.or(lower.timestamps),
             log_format: self.log_format.or(lower.log_format),
             log_level: self.log_level.or(lower.log_level),

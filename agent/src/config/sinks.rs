@@ -18,6 +18,7 @@ pub struct SinkSettings {
     types: Vec<String>,
     cgroup: Option<String>,
     pod: Option<String>,
+    namespace: Option<String>,
     container: Option<String>,
     path: Option<PathBuf>,
     max_bytes: Option<u64>,
@@ -143,6 +144,7 @@ fn filter(table: &SinkSettings) -> Vec<(&'static str, String)> {
         ("types", types),
         ("cgroup", table.cgroup.clone()),
         ("pod", table.pod.clone()),
+        ("namespace", table.namespace.clone()),
         ("container", table.container.clone()),
     ];
     given.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()

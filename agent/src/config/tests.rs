@@ -48,6 +48,7 @@ fn the_defaults_need_no_file() {
             fs_walk_interval: secs(60),
             fs_walk_entries_per_second: 20_000,
         },
+        names: NamesConfig { runtime_sockets: None, all_labels: true, labels: vec![], env_prefixes: vec![] },
         timestamps: false,
         log_format: LogFormat::Text,
         log_level: LogLevel::Info,
@@ -83,6 +84,10 @@ min_interval = "250ms"
 enable = ["percpu"]
 disable = ["tcp", "udp"]
 labels = ["app"]
+runtime_sockets = ["cri=/c.sock", "docker=/d.sock"]
+store_container_labels = false
+container_label_allow = ["team"]
+container_env_allow = ["APP_"]
 timestamps = true
 log_format = "json"
 log_level = "debug"
@@ -134,6 +139,15 @@ fn every_key_of_the_file_counts() {
             fs_walk_interval: secs(0),
             fs_walk_entries_per_second: 100,
         },
+        names: NamesConfig {
+            runtime_sockets: Some(vec![
+                RuntimeSocket::Cri("/c.sock".into()),
+                RuntimeSocket::Docker("/d.sock".into()),
+            ]),
+            all_labels: false,
+            labels: vec!["team".into()],
+            env_prefixes: vec!["APP_".into()],
+        },
         timestamps: true,
         log_format: LogFormat::Json,
         log_level: LogLevel::Debug,
@@ -171,6 +185,10 @@ fn every_flag_wins_over_the_file() {
         ("enable", "sched"),
         ("disable", "cpu"),
         ("labels", "x"),
+        ("runtime-sockets", "none"),
+        ("store-container-labels", "true"),
+        ("container-label-allow", "y"),
+        ("container-env-allow", "Z_"),
         ("timestamps", "false"),
         ("log-format", "text"),
         ("log-level", "trace"),

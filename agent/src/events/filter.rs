@@ -19,6 +19,8 @@ pub struct Filter {
     pub cgroup: Option<CgroupPath>,
     /// The pod's uid, as [`crate::model::Identity::pod_uid`] has it.
     pub pod: Option<String>,
+    /// The pod's namespace, as far as it was known when the event was numbered.
+    pub namespace: Option<String>,
     /// The container's id or its first digits.
     pub container: Option<String>,
     /// Not before this moment.
@@ -32,6 +34,7 @@ struct Facts<'a> {
     /// A cgroup that was renamed away from the wanted subtree is news there as well.
     paths: [Option<Cow<'a, CgroupPath>>; 2],
     pod: Option<&'a str>,
+    namespace: Option<&'a str>,
     container: Option<&'a str>,
 }
 
@@ -50,6 +53,7 @@ impl Filter {
             type_name: event.kind.type_name(),
             paths: [path.map(Cow::Borrowed), renamed_from.map(Cow::Borrowed)],
             pod: identity.and_then(|identity| identity.pod_uid.as_deref()),
+            namespace: event.names.pod.as_ref().and_then(|pod| pod.namespace.as_deref()),
             container: identity.and_then(|identity| identity.container_id.as_deref()),
         })
     }
@@ -62,6 +66,7 @@ impl Filter {
             type_name: &head.type_name,
             paths: [path(head.path()), path(head.renamed_from.as_deref())],
             pod: head.pod_uid(),
+            namespace: head.namespace(),
             container: head.container_id(),
         })
     }
@@ -84,6 +89,7 @@ impl Filter {
 
     fn owner_matches(&self, facts: &Facts<'_>) -> bool {
         self.pod.as_deref().is_none_or(|wanted| facts.pod == Some(wanted))
+            && self.namespace.as_deref().is_none_or(|wanted| facts.namespace == Some(wanted))
             && self
                 .container
                 .as_deref()

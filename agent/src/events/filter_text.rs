@@ -17,7 +17,7 @@ pub struct BadFilter {
 
 impl Filter {
     /// The parameters that [`Filter::set`] knows.
-    pub const PARAMETERS: [&'static str; 4] = ["types", "cgroup", "pod", "container"];
+    pub const PARAMETERS: [&'static str; 5] = ["types", "cgroup", "pod", "container", "namespace"];
 
     /// Sets what the parameter of that name says; `false` for one that is none of a filter.
     ///
@@ -29,6 +29,7 @@ impl Filter {
             "types" => self.types = Some(types(text()?)?),
             "cgroup" => self.cgroup = Some(cgroup(value)?),
             "pod" => self.pod = Some(uid(text()?)?),
+            "namespace" => self.namespace = Some(namespace(text()?)?),
             "container" => self.container = Some(container(text()?)?),
             _ => return Ok(false),
         }
@@ -64,6 +65,15 @@ fn uid(value: &str) -> Result<String, BadFilter> {
         return Ok(value.to_ascii_lowercase());
     }
     Err(refused(value.as_bytes(), "is no pod's uid: hexadecimal digits and dashes"))
+}
+
+/// A DNS label, as Kubernetes wants it.
+fn namespace(value: &str) -> Result<String, BadFilter> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if (1..=63).contains(&value.len()) && value.bytes().all(allowed) {
+        return Ok(value.to_owned());
+    }
+    Err(refused(value.as_bytes(), "is no namespace: lower-case letters, digits and dashes, at most 63"))
 }
 
 fn container(value: &str) -> Result<String, BadFilter> {

@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::disk::{DiskOptions, DiskReader, Encode, Writer, look};
 use super::{Delivery, Filter, Start, Subscription};
-use crate::model::{CgroupRef, DiskHealth, Event, EventKind, Identity, Source};
+use crate::model::{CgroupRef, DiskHealth, Event, EventKind, EventNames, Identity, Source};
 
 /// Readers of the disk at once; others wait their turn.
 const DISK_READERS: usize = 4;
@@ -30,6 +30,8 @@ pub struct EventDraft {
     pub cgroup: Option<CgroupRef>,
     /// Whose cgroup that is.
     pub identity: Option<Arc<Identity>>,
+    /// What is known of its container and pod.
+    pub names: EventNames,
     /// What happened.
     pub kind: EventKind,
 }
@@ -234,8 +236,8 @@ impl EventLog {
 
     /// Numbers the event and keeps it. Waits for no subscriber and does no I/O; answers the number.
     pub fn append(&self, draft: EventDraft) -> u64 {
-        let EventDraft { time, source, cgroup, identity, kind } = draft;
-        let mut event = Event { seq: 0, time, source, cgroup, identity, kind };
+        let EventDraft { time, source, cgroup, identity, names, kind } = draft;
+        let mut event = Event { seq: 0, time, source, cgroup, identity, names, kind };
         let mut ring = self.shared.ring();
         let awaits = ring.awaits_disk;
         let seq = ring.next_seq;

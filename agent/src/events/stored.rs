@@ -98,6 +98,8 @@ struct ContainerHead<'a> {
 #[derive(Debug, Deserialize)]
 struct PodHead<'a> {
     #[serde(borrow)]
+    namespace: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     uid: Option<Cow<'a, str>>,
 }
 
@@ -116,6 +118,10 @@ impl<'a> Head<'a> {
 
     pub(super) fn pod_uid(&self) -> Option<&str> {
         self.container.as_ref()?.pod.as_ref()?.uid.as_deref()
+    }
+
+    pub(super) fn namespace(&self) -> Option<&str> {
+        self.container.as_ref()?.pod.as_ref()?.namespace.as_deref()
     }
 
     pub(super) fn container_id(&self) -> Option<&str> {
@@ -148,12 +154,13 @@ mod tests {
     #[test]
     fn a_head_has_what_filters_want() {
         let json = br#"{"seq":7,"time":"2026-11-24T06:12:44Z","type":"x","cgroup":{"path":"/\u0061"},
-            "container":{"id":"c","pod":{"uid":"u"}},"renamed_from":"/b","later":[1]}"#;
+            "container":{"id":"c","pod":{"uid":"u","namespace":"n"}},"renamed_from":"/b","later":[1]}"#;
         let head = Head::read(json).unwrap();
         assert_eq!(
             (head.seq, head.path(), head.pod_uid(), head.container_id()),
             (7, Some("/a"), Some("u"), Some("c"))
         );
+        assert_eq!(head.namespace(), Some("n"));
         assert_eq!((head.type_name.as_ref(), head.renamed_from.as_deref()), ("x", Some("/b")));
         assert!(Head::read(b"{}").is_none() && Head::read(b"[").is_none());
     }

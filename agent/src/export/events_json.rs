@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::events::Delivery;
 use crate::model::rfc3339;
-use crate::model::{CgroupRef, Event, EventKind, ExitSample, Identity};
+use crate::model::{CgroupRef, ContainerTitle, Event, EventKind, EventNames, ExitSample, Identity};
 use oom::OomJson;
 
 #[derive(Serialize)]
@@ -49,6 +49,10 @@ struct ContainerJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     runtime: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pod: Option<PodJson<'a>>,
@@ -58,7 +62,12 @@ struct ContainerJson<'a> {
 
 #[derive(Serialize)]
 struct PodJson<'a> {
-    uid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<&'a str>,
 }
 
 /// What only one type of event tells.
@@ -159,7 +168,7 @@ pub fn write_event(out: &mut Vec<u8>, boot_id: &str, event: &Event) -> serde_jso
         r#type: event.kind.type_name(),
         source: event.source.as_str(),
         cgroup: event.cgroup.as_ref().map(cgroup),
-        container: event.identity.as_deref().and_then(container),
+        container: event.identity.as_deref().and_then(|identity| container(identity, &event.names)),
         unit: event.identity.as_ref().and_then(|identity| identity.unit.as_deref()),
         detail: detail(event),
     };
@@ -176,11 +185,14 @@ fn cgroup(cgroup: &CgroupRef) -> CgroupJson {
 }
 
 /// `None` when the path tells of no container, pod or class.
-fn container(identity: &Identity) -> Option<ContainerJson<'_>> {
+fn container<'a>(identity: &'a Identity, names: &'a EventNames) -> Option<ContainerJson<'a>> {
+    let title = names.container.as_deref();
     let container = ContainerJson {
         id: identity.container_id.as_deref(),
+        name: title.and_then(ContainerTitle::shown),
+        image: title.and_then(|title| title.image.as_deref()),
         runtime: identity.runtime.map(|runtime| runtime.as_str()),
-        pod: identity.pod_uid.as_deref().map(|uid| PodJson { uid }),
+        pod: pod(identity, names),
         qos: identity.qos.map(|qos| qos.as_str()),
     };
     let known = container.id.is_some()
@@ -188,6 +200,15 @@ fn container(identity: &Identity) -> Option<ContainerJson<'_>> {
         || container.pod.is_some()
         || container.qos.is_some();
     known.then_some(container)
+}
+
+/// The uid is the path's, where it has one: it is the one that filters know.
+fn pod<'a>(identity: &'a Identity, names: &'a EventNames) -> Option<PodJson<'a>> {
+    let pod = names.pod.as_deref();
+    let uid = identity.pod_uid.as_deref().or_else(|| pod?.uid.as_deref());
+    let name = pod.and_then(|pod| pod.name.as_deref());
+    let namespace = pod.and_then(|pod| pod.namespace.as_deref());
+    (uid.is_some() || name.is_some()).then_some(PodJson { name, namespace, uid })
 }
 
 fn detail(event: &Event) -> Detail {

@@ -30,7 +30,9 @@ fn whose(event: &Value) -> Option<String> {
         Some(path) => format!("A process of the cgroup {path} was killed for memory"),
         None => "A process was killed for memory; in which cgroup is not known".to_owned(),
     };
-    if let Some(id) = text(event, "/container/id") {
+    if let Some(name) = text(event, "/container/name") {
+        words.push_str(&format!(", in the container {name}"));
+    } else if let Some(id) = text(event, "/container/id") {
         words.push_str(&format!(", in the container {}", id.get(..12).unwrap_or(id)));
     }
     if let Some(pod) = text(event, "/container/pod/name").or_else(|| text(event, "/container/pod/uid")) {

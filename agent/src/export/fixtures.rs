@@ -1,15 +1,16 @@
 //! Snapshots for the tests of this folder: every field that a version can fill is filled, each with its own number.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::model::{
-    Cache, CacheDomain, CgroupPath, CgroupStats, Core, CpuCount, CpuStats, Descendants, Dimms, DiskStats,
-    FilesystemStats, HardwareStats, HugetlbStats, Identity, InterfaceStats, IoDeviceStats, Limit,
-    LoadAverages, Machine, MemoryDetail, MemoryEvents, MemoryStat, MemoryStats, NumaKind, NumaNode,
-    NumaPages, PerfCounts, PidsStats, Pressure, PressureLine, PressureStats, ProcessStats, QosClass, Role,
-    Runtime, Scaled, SchedStats, SocketStats, SwapEvents, TaskStates, TcpStates, Topology, TransferStats,
-    UdpStats, UncoreCount, WrittenStats,
+    Cache, CacheDomain, CgroupPath, CgroupStats, ContainerNames, ContainerTitle, Core, CpuCount, CpuStats,
+    Descendants, Dimms, DiskStats, FilesystemStats, HardwareStats, Health, HugetlbStats, Identity,
+    InterfaceStats, IoDeviceStats, Limit, LoadAverages, Machine, MemoryDetail, MemoryEvents, MemoryStat,
+    MemoryStats, NamesSource, NumaKind, NumaNode, NumaPages, PerfCounts, PidsStats, PodNames, Pressure,
+    PressureLine, PressureStats, ProcessStats, QosClass, Role, Runtime, Scaled, SchedStats, SocketStats,
+    SwapEvents, TaskStates, TcpStates, Topology, TransferStats, UdpStats, UncoreCount, WrittenStats,
 };
 use crate::snapshot::{CgroupSample, NodeSnapshot, Reading};
 
@@ -61,6 +62,8 @@ pub(super) fn sample(path: &[u8], identity: Identity, stats: CgroupStats) -> Cgr
     CgroupSample {
         path: CgroupPath::from_bytes(path),
         identity: Arc::new(identity),
+        names: None,
+        pod: None,
         stats,
         oom_kills: 0,
         last_seen: moment(0),
@@ -81,6 +84,33 @@ pub(super) fn container(runtime: Runtime, unit: Option<&str>) -> Identity {
         qos: Some(QosClass::Burstable),
         unit: unit.map(str::to_owned),
     }
+}
+
+/// A container of the pod `shop/web-1`, healthy.
+pub(super) fn names(container: &str) -> Arc<ContainerNames> {
+    let title = ContainerTitle {
+        name: Some(format!("k8s_{container}")),
+        container: Some(container.to_owned()),
+        image: Some("shop/web:1".to_owned()),
+    };
+    let pod = PodNames {
+        name: Some("web-1".to_owned()),
+        namespace: Some("shop".to_owned()),
+        uid: Some(POD.to_owned()),
+    };
+    Arc::new(ContainerNames {
+        title: Arc::new(title),
+        pod: Some(Arc::new(pod)),
+        labels: BTreeMap::new(),
+        envs: BTreeMap::new(),
+        started: Some(moment(5)),
+        created: Some(moment(4)),
+        restart_count: Some(3),
+        is_sandbox: false,
+        health: Some(Health::Healthy),
+        runtime: Some(Runtime::Docker),
+        source: NamesSource::Docker,
+    })
 }
 
 fn memory_common() -> MemoryStats {

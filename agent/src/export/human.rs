@@ -48,7 +48,10 @@ pub fn details(event: &Value) -> String {
     words.extend(text(event, "/renamed_from").map(|from| format!("(was {from})")));
     words.extend(victim(event));
     words.extend(short(event, "container", "/container/id"));
-    words.extend(text(event, "/container/pod/uid").map(|uid| format!("pod={uid}")));
+    words.extend(text(event, "/container/name").map(|name| format!("name={name}")));
+    let pod = text(event, "/container/pod/name").or_else(|| text(event, "/container/pod/uid"));
+    words.extend(pod.map(|pod| format!("pod={pod}")));
+    words.extend(text(event, "/container/pod/namespace").map(|name| format!("namespace={name}")));
     for (name, at) in [
         ("version", "/version"),
         ("reason", "/reason"),
@@ -111,9 +114,9 @@ mod tests {
         for (json, wanted) in [
             (
                 r#"{"seq":1,"time":"2026-11-22T06:12:44.000000001Z","type":"oom_kill","cgroup":{"path":"/a"},
-                    "container":{"id":"0123456789abcdef","pod":{"uid":"u"}},
+                    "container":{"id":"0123456789abcdef","name":"web","pod":{"uid":"u","namespace":"shop"}},
                     "victim":{"pid":8,"tgid":7,"comm":"hog","anon_rss_bytes":2048}}"#,
-                "2026-11-22T06:12:44  oom_kill          /a pid=7 comm=hog anon=2KiB container=0123456789ab pod=u",
+                "2026-11-22T06:12:44  oom_kill          /a pid=7 comm=hog anon=2KiB container=0123456789ab name=web pod=u namespace=shop",
             ),
             (
                 r#"{"type":"lost","from_seq":3,"to_seq":9}"#,

@@ -18,12 +18,33 @@ pub enum SampleLabel {
     Runtime,
     /// `unit`: the innermost systemd unit.
     Unit,
+    /// `name`: the runtime's name of a container, as in cAdvisor.
+    Name,
+    /// `image`.
+    Image,
+    /// `pod`: its name.
+    Pod,
+    /// `namespace`: the pod's.
+    Namespace,
+    /// `container`: its name in its pod.
+    Container,
 }
 
 impl SampleLabel {
     /// All labels, in the order in which they are printed.
-    pub const ALL: [Self; 6] =
-        [Self::Id, Self::ContainerId, Self::PodUid, Self::QosClass, Self::Runtime, Self::Unit];
+    pub const ALL: [Self; 11] = [
+        Self::Id,
+        Self::ContainerId,
+        Self::PodUid,
+        Self::QosClass,
+        Self::Runtime,
+        Self::Unit,
+        Self::Name,
+        Self::Image,
+        Self::Pod,
+        Self::Namespace,
+        Self::Container,
+    ];
 
     /// The label's name.
     #[must_use]
@@ -35,31 +56,45 @@ impl SampleLabel {
             Self::QosClass => "qos_class",
             Self::Runtime => "runtime",
             Self::Unit => "unit",
+            Self::Name => "name",
+            Self::Image => "image",
+            Self::Pod => "pod",
+            Self::Namespace => "namespace",
+            Self::Container => "container",
         }
     }
 
-    /// The label's value for a cgroup; `None` where the path does not tell it. Never empty.
+    /// The label's value for a cgroup; `None` where it is not known. Never empty.
     #[must_use]
     pub fn value(self, sample: &CgroupSample) -> Option<Cow<'_, str>> {
         let identity = &*sample.identity;
+        let (title, pod) = (sample.names.as_ref().map(|names| &*names.title), sample.pod.as_deref());
         match self {
             Self::Id => Some(sample.path.to_text()),
             Self::ContainerId => identity.container_id.as_deref().map(Cow::Borrowed),
             Self::PodUid => identity.pod_uid.as_deref().map(Cow::Borrowed),
             Self::QosClass => identity.qos.map(|qos| qos.as_str().into()),
-            Self::Runtime => identity.runtime.map(|runtime| runtime.as_str().into()),
+            Self::Runtime => {
+                let told = || sample.names.as_ref().and_then(|names| names.runtime);
+                identity.runtime.or_else(told).map(|runtime| runtime.as_str().into())
+            }
             Self::Unit => identity.unit.as_deref().map(Cow::Borrowed),
+            Self::Name => title.and_then(|title| title.name.as_deref()).map(Cow::Borrowed),
+            Self::Image => title.and_then(|title| title.image.as_deref()).map(Cow::Borrowed),
+            Self::Pod => pod.and_then(|pod| pod.name.as_deref()).map(Cow::Borrowed),
+            Self::Namespace => pod.and_then(|pod| pod.namespace.as_deref()).map(Cow::Borrowed),
+            Self::Container => title.and_then(|title| title.container.as_deref()).map(Cow::Borrowed),
         }
     }
 
-    const fn bit(self) -> u8 {
+    const fn bit(self) -> u16 {
         1 << (self as u8)
     }
 }
 
 /// Which labels to print. Each one costs its bytes in every sample of every cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LabelSet(u8);
+pub struct LabelSet(u16);
 
 /// A list of labels with a name that is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -118,10 +153,11 @@ mod tests {
 
     #[test]
     fn an_unknown_label_is_refused_with_the_allowed_ones() {
-        let error = LabelSet::parse("id,pod").unwrap_err().to_string();
+        let error = LabelSet::parse("id,pods").unwrap_err().to_string();
         assert_eq!(
             error,
-            "unknown label \"pod\": wanted one of id, container_id, pod_uid, qos_class, runtime, unit"
+            "unknown label \"pods\": wanted one of id, container_id, pod_uid, qos_class, runtime, unit, name, image, \
+             pod, namespace, container"
         );
     }
 

@@ -2,8 +2,11 @@
 
 use serde::Serialize;
 
+mod names;
+
 use crate::model::rfc3339;
 use crate::model::{DiskHealth, HookStatus, Ladder, Offer, OfferState, SinkStatus, Status};
+use names::NamesJson;
 
 #[derive(Serialize)]
 struct StatusJson<'a> {
@@ -28,6 +31,7 @@ struct StatusJson<'a> {
     oom_kills: Option<OomKillsJson>,
     rungs: Vec<OfferJson<'a>>,
     events: EventsJson<'a>,
+    names: NamesJson<'a>,
 }
 
 #[derive(Serialize)]
@@ -149,6 +153,7 @@ fn view(status: &Status) -> StatusJson<'_> {
             disk: status.event_disk.as_ref().map(disk),
             sinks: status.sinks.iter().map(sink).collect(),
         },
+        names: names::view(&status.names),
     }
 }
 
@@ -251,7 +256,7 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-    use crate::model::{CgroupMode, Hook, HookCounters, Source};
+    use crate::model::{CgroupMode, Hook, HookCounters, NamesStatus, Source};
 
     fn status() -> Status {
         let hook = |hook, rung, refused| HookStatus {
@@ -291,6 +296,7 @@ mod tests {
             event_disk: None,
             sinks: Vec::new(),
             followers: 1,
+            names: NamesStatus::default(),
         }
     }
 
@@ -312,6 +318,7 @@ mod tests {
             "cgroups": 10, "containers": 2, "tombstones": 0, "walks": 1, "lost_records": 0,
             "rungs": [{"ladder": "oom", "rung": "kmsg", "state": "refused", "why": "no log"}],
             "events": {"first_seq": 4, "last_seq": 9, "followers": 1},
+            "names": {"resolved": 0, "unresolved": 0, "dropped_labels": 0, "sources": []},
         });
         assert_eq!(value, wanted);
         assert!(bytes.ends_with(b"}\n"));

@@ -6,6 +6,7 @@
 mod devices;
 mod error;
 mod filesystems;
+mod folder;
 mod hierarchies;
 mod host;
 mod kernel_log;
@@ -26,6 +27,7 @@ mod walk;
 pub use devices::DeviceNames;
 pub use error::FilesError;
 pub use filesystems::{Filesystems, MountTable, NodeFilesystem, Wanted};
+pub use folder::entry_names;
 pub use hierarchies::{hierarchies, mode};
 pub use host::HostRoot;
 pub use kernel_log::{KernelLog, LogRead};

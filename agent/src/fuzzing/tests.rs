@@ -31,6 +31,10 @@ const FILES: &str = "cache 4096\nanon 8192\nusage_usec 5\n8:0 rbytes=1 wbytes=2 
     sl local_address\n0: 0:1 0:0 0A 1:2 00:0 0 0 0 17 2 0 5\n\
     eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\nmax 100000\n254 0 vda 1 2 3 4 5 6 7 8 9 10 11\n";
 
+const INSPECT: &str = r#"{"Name":"/web","Created":"2026-01-02T03:04:05Z","RestartCount":2,"State":{"Running":true,
+    "StartedAt":"2026-01-02T03:04:06.5+02:00","Health":{"Status":"healthy"}},"Config":{"Image":"web:1","Labels":{"a":"b"},
+    "Env":["A=b"]},"image":"pause","runtimeSpec":{"process":{"env":["A=b"]}}}"#;
+
 /// `seed` with up to eight pieces replaced by other bytes.
 fn damaged(seed: &'static [u8]) -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![any::<u8>(), proptest::sample::select(b"0129 \t\n:;,=/-[]()\\\xff\0".to_vec())];
@@ -97,6 +101,11 @@ proptest! {
     fn damaged_proc_cgroup_and_path(input in damaged(CGROUPS.as_bytes())) {
         proc_cgroup(&input);
         path(&input);
+    }
+
+    #[test]
+    fn damaged_runtime_answers(input in damaged(INSPECT.as_bytes())) {
+        runtime_answers(&input);
     }
 
     #[test]

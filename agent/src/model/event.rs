@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{CgroupKey, CgroupPath, CgroupStats, Identity, IoDeviceStats, OomReport};
+use super::{CgroupKey, CgroupPath, CgroupStats, EventNames, Identity, IoDeviceStats, OomReport};
 
 /// Where a fact came from: the rungs of both ladders, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -110,6 +110,8 @@ pub struct Event {
     pub cgroup: Option<CgroupRef>,
     /// Whose cgroup that is.
     pub identity: Option<Arc<Identity>>,
+    /// What was known of its container and pod when the event was numbered; that never changes after.
+    pub names: EventNames,
     /// What happened.
     pub kind: EventKind,
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{CgroupMode, Source};
+use super::{CgroupMode, NamesStatus, Source};
 
 /// A hook of the kernel that the agent wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -222,4 +222,6 @@ pub struct Status {
     pub sinks: Vec<SinkStatus>,
     /// Clients that follow `/events` now.
     pub followers: u64,
+    /// What containers are called, and who tells.
+    pub names: NamesStatus,
 }

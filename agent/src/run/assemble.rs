@@ -11,17 +11,20 @@ use super::attach::{attach, core, log_rungs};
 use super::core::Alive;
 use super::history;
 use super::memory;
+use super::names;
 use super::own_metrics::OwnMetrics;
 use super::settings;
 use super::sinks;
 use super::state::State;
 use super::walks::{Look, Walks};
 use crate::config::{Config, ConfigError};
-use crate::export::prometheus::{ExpositionOptions, exposition_in_chunks, negotiate};
+use crate::export::prometheus::{ExpositionOptions, View, exposition_in_chunks, negotiate};
 use crate::files::{CgroupReader, FilesError, HostRoot};
 use crate::kernel::{KernelError, PinError};
 use crate::model::Status;
-use crate::serve::{self, BindError, BoxFuture, Counters, Exposition, Limits, Readiness, Services, Shutdown};
+use crate::serve::{
+    self, BindError, BoxFuture, Counters, Exposition, Limits, MetricsSource, Readiness, Services, Shutdown,
+};
 use crate::snapshot::{CollectOptions, Collector, Snapshots};
 
 /// How long the end waits for what the next agent needs.
@@ -104,6 +107,7 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     let counters = Arc::new(Counters::default());
     let snapshots = Snapshots::new(collector(&config, &state, reads), config.min_interval);
     let own = Arc::new(OwnMetrics::new(&state)?);
+    names::start(&config, &state, &shutdown);
     tokio::spawn(memory::give_back(snapshots.clone(), shutdown.clone()));
     let services = services(&state, snapshots.clone(), own, options, readiness.clone(), counters);
     let mut core = tokio::spawn({
@@ -171,7 +175,7 @@ fn collector(config: &Config, state: &State, mut options: CollectOptions) -> Col
     // The files' budget has raised the limit by now.
     options.perf_descriptors = settings::perf_descriptors();
     let filesystems = settings::filesystems(config, &host, options.sets);
-    let collector = Collector::new(host, state.registry.clone(), reader, options);
+    let collector = Collector::new(host, state.registry.clone(), state.names.clone(), reader, options);
     match filesystems {
         Some(filesystems) => collector.with_filesystems(filesystems),
         None => collector,
@@ -186,13 +190,13 @@ fn services(
     readiness: Readiness,
     counters: Arc<Counters>,
 ) -> Services {
-    let (for_metrics, for_status, for_health) = (state.clone(), state.clone(), state.clone());
-    let (options, http) = (Arc::new(options), counters.clone());
+    let (for_status, for_health) = (state.clone(), state.clone());
+    let scrapes = Scrapes { snapshots, state: state.clone(), own, http: counters.clone() };
+    let kubelet = ExpositionOptions { view: View::Kubelet, ..options };
     Services {
         events: state.events.clone(),
-        metrics: Arc::new(move |accept| {
-            scrape(snapshots.clone(), for_metrics.clone(), own.clone(), options.clone(), http.clone(), accept)
-        }),
+        metrics: scrapes.clone().source(options),
+        kubelet_metrics: scrapes.source(kubelet),
         status: Arc::new(move || for_status.status()),
         readiness,
         healthy: Arc::new(move || for_health.alive.load(Ordering::Acquire)),
@@ -201,23 +205,40 @@ fn services(
     }
 }
 
-fn scrape(
+/// What scrapes are answered from.
+#[derive(Clone)]
+struct Scrapes {
     snapshots: Snapshots,
     state: Arc<State>,
     own: Arc<OwnMetrics>,
-    options: Arc<ExpositionOptions>,
     http: Arc<Counters>,
-    accept: Option<String>,
-) -> BoxFuture<Result<Exposition, String>> {
-    Box::pin(async move {
-        let snapshot = snapshots.get().await.map_err(|error| error.to_string())?;
-        let families = own.gather(&state, snapshots.progress(), http.now());
-        let format = negotiate(accept.as_deref());
-        Ok(Exposition {
-            content_type: format.content_type(),
-            write: Box::new(move |sink| exposition_in_chunks(&snapshot, &families, &options, format, sink)),
+}
+
+impl Scrapes {
+    fn source(self, options: ExpositionOptions) -> MetricsSource {
+        Arc::new(move |accept| self.clone().scrape(options, accept))
+    }
+
+    fn scrape(
+        self,
+        options: ExpositionOptions,
+        accept: Option<String>,
+    ) -> BoxFuture<Result<Exposition, String>> {
+        Box::pin(async move {
+            let snapshot = self.snapshots.get().await.map_err(|error| error.to_string())?;
+            let families = match options.view {
+                View::Standalone => self.own.gather(&self.state, self.snapshots.progress(), self.http.now()),
+                View::Kubelet => Vec::new(),
+            };
+            let format = negotiate(accept.as_deref());
+            Ok(Exposition {
+                content_type: format.content_type(),
+                write: Box::new(move |sink| {
+                    exposition_in_chunks(&snapshot, &families, &options, format, sink);
+                }),
+            })
         })
-    })
+    }
 }
 
 /// Tells systemd when the agent is ready and when it stops; elsewhere nobody listens.

@@ -13,6 +13,7 @@ use super::finals::Finals;
 use super::history::{Accounted, Begun};
 use super::kills::Kills;
 use super::lifecycle::{LifecycleFeed, RingFeed, TreeFeed};
+use super::names;
 use super::offers;
 use super::oom_fallback::OomFallback;
 use super::recovery::Recovery;
@@ -73,6 +74,7 @@ pub(super) fn attach(
     let state = State {
         registry: Arc::new(Mutex::new(registry)),
         events,
+        names: names::table(config),
         sinks: OnceLock::new(),
         reason: history.reason,
         totals: Mutex::new(history.totals),

@@ -22,7 +22,7 @@ use super::walks::{Finished, Look, Walks};
 use crate::events::EventDraft;
 use crate::files::HostRoot;
 use crate::kernel::{Guard, OomRing};
-use crate::model::{CgroupPath, CgroupStats, EventKind, ExitSample, Hook, Source};
+use crate::model::{CgroupPath, CgroupStats, EventKind, EventNames, ExitSample, Hook, Source};
 use crate::registry::{Change, ChangeKind, KnownCgroup};
 use crate::serve::{Latch, Shutdown};
 use crate::snapshot::Snapshots;
@@ -285,12 +285,20 @@ impl Core {
     }
 
     fn append_own(&self, time: SystemTime, kind: EventKind) {
-        let draft = EventDraft { time, source: Source::Agent, cgroup: None, identity: None, kind };
+        let draft = EventDraft {
+            time,
+            source: Source::Agent,
+            cgroup: None,
+            identity: None,
+            names: EventNames::default(),
+            kind,
+        };
         self.state.events.append(draft);
     }
 
     fn tell(&mut self, changes: Vec<Change>) {
         for change in changes {
+            self.state.want_names(&change);
             let members = |path: &CgroupPath| self.state.registry().members(path);
             if let Some(change) = self.finals.route(change, members) {
                 self.append_change(change, None);
@@ -335,6 +343,7 @@ impl Core {
             time: change.time,
             source: change.source,
             cgroup: Some(change.cgroup),
+            names: self.state.names.of_event(&change.identity),
             identity: Some(change.identity),
             kind,
         });

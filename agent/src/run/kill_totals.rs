@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Identity, OomReport};
+use crate::model::{ContainerTitle, EventNames, Identity, OomReport};
 
 /// More different owners than this are counted together, without labels of their own: each is a series that stays.
 const MAX_OWNERS: usize = 4096;
@@ -15,10 +15,10 @@ const MAX_OWNERS: usize = 4096;
 pub(super) struct Owner {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) namespace: Option<String>,
-    /// The pod's uid, until names are known.
+    /// Its name, or its uid where that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pod: Option<String>,
-    /// The container's id, until names are known.
+    /// Its name, or its id where that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) container: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,13 +29,17 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    pub(super) fn of(identity: Option<&Identity>, report: &OomReport) -> Self {
+    pub(super) fn of(identity: Option<&Identity>, names: &EventNames, report: &OomReport) -> Self {
         let decision = &report.decision;
+        let pod = names.pod.as_deref();
+        let container = names.container.as_deref().and_then(ContainerTitle::shown).map(str::to_owned);
         let limit_owner = decision.owner.as_ref().and_then(|owner| owner.kind);
         Self {
-            namespace: None,
-            pod: identity.and_then(|identity| identity.pod_uid.clone()),
-            container: identity.and_then(|identity| identity.container_id.clone()),
+            namespace: pod.and_then(|pod| pod.namespace.clone()),
+            pod: pod
+                .and_then(|pod| pod.name.clone())
+                .or_else(|| identity.and_then(|identity| identity.pod_uid.clone())),
+            container: container.or_else(|| identity.and_then(|identity| identity.container_id.clone())),
             constraint: decision.constraint.map(|constraint| constraint.as_str().to_owned()),
             limit_owner: limit_owner.map(|kind| kind.as_str().to_owned()),
         }

@@ -17,6 +17,8 @@ mod kill_totals;
 mod kills;
 mod lifecycle;
 mod memory;
+mod names;
+mod names_metrics;
 mod offers;
 mod oom_fallback;
 mod own_metrics;

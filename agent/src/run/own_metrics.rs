@@ -12,6 +12,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use self::filesystems::FilesystemMetrics;
+use super::names_metrics::NamesMetrics;
 use super::state::State;
 use crate::model::{DiskHealth, Hook, HookCounters};
 use crate::serve::CountersNow;
@@ -45,6 +46,7 @@ pub(super) struct OwnMetrics {
     open_files: IntGauge,
     filesystems: FilesystemMetrics,
     perf_left_out: IntGauge,
+    names: NamesMetrics,
     connections: IntGauge,
     requests: IntCounter,
     bad_requests: IntCounter,
@@ -103,21 +105,21 @@ impl DiskMetrics {
 }
 
 /// Registers metrics; the first failure (a name twice) is kept and reported once.
-struct Maker {
+pub(super) struct Maker {
     registry: Registry,
 }
 
 impl Maker {
-    fn keep<C: Collector + Clone + 'static>(&self, metric: C) -> prometheus::Result<C> {
+    pub(super) fn keep<C: Collector + Clone + 'static>(&self, metric: C) -> prometheus::Result<C> {
         self.registry.register(Box::new(metric.clone()))?;
         Ok(metric)
     }
 
-    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+    pub(super) fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
         self.keep(IntCounter::new(name, help)?)
     }
 
-    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+    pub(super) fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
         self.keep(IntGauge::new(name, help)?)
     }
 
@@ -202,6 +204,7 @@ impl OwnMetrics {
                 .counter("cgtap_http_bad_requests_total", "Requests answered with 400, 404 or 405.")?,
             refused: make
                 .counter("cgtap_http_refused_total", "Connections and requests refused for a limit.")?,
+            names: NamesMetrics::new(&make)?,
             registry: make.registry,
         })
     }
@@ -259,6 +262,7 @@ impl OwnMetrics {
             raise(&self.kill_totals.with_label_values(&labels), kills);
         }
         set(&self.followers, status.followers);
+        self.names.set(&status.names);
     }
 
     fn set_progress(&self, progress: Progress) {
@@ -313,10 +317,10 @@ fn constant_info(make: &Maker, state: &State) -> prometheus::Result<()> {
 }
 
 /// A counter follows one that is kept elsewhere and never goes back.
-fn raise(counter: &IntCounter, to: u64) {
+pub(super) fn raise(counter: &IntCounter, to: u64) {
     counter.inc_by(to.saturating_sub(counter.get()));
 }
 
-fn set(gauge: &IntGauge, value: u64) {
+pub(super) fn set(gauge: &IntGauge, value: u64) {
     gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::config::{Config, ConfigError, EventSync, LifecycleChoice, OomChoice};
 use crate::events::{DiskOptions, Fsync};
 use crate::export::LabelSet;
-use crate::export::prometheus::ExpositionOptions;
+use crate::export::prometheus::{ExpositionOptions, View};
 use crate::files::{HostRoot, ReadSets, UsageSettings, Wanted, perf_plan};
 use crate::kernel::{Wish, Wishes};
 use crate::model::{MetricSet, MetricSets, PerfPlan, Source};
@@ -32,6 +32,7 @@ pub(super) fn exposition(config: &Config) -> Result<ExpositionOptions, ConfigErr
     Ok(ExpositionOptions {
         sets,
         labels,
+        view: View::Standalone,
         timestamps: config.timestamps,
         max_series: config.reading.max_series,
     })

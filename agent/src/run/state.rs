@@ -9,6 +9,7 @@ use super::kill_totals::KillTotals;
 use super::offers;
 use super::sinks::Sinks;
 use crate::events::EventLog;
+use crate::identity::Names;
 use crate::kernel::CounterReader;
 use crate::model::{
     CgroupMode, Hierarchy, Hook, HookCounters, HookStatus, OomKillCounts, Source, StartReason, Status,
@@ -33,6 +34,8 @@ impl FinalCounts {
 pub(super) struct State {
     pub(super) registry: Arc<Mutex<Registry>>,
     pub(super) events: EventLog,
+    /// What containers are called.
+    pub(super) names: Arc<Names>,
     /// Other ways of events out of the node.
     pub(super) sinks: OnceLock<Sinks>,
     /// Why this agent began, where that is known.
@@ -166,6 +169,7 @@ impl State {
             event_disk: self.events.disk(),
             sinks: self.sinks.get().map(Sinks::status).unwrap_or_default(),
             followers: self.events.followers(),
+            names: self.names.status(),
         }
     }
 }

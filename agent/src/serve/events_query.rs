@@ -46,7 +46,6 @@ impl EventsQuery {
 }
 
 fn set(filter: &mut Filter, name: &str, value: &[u8]) -> Result<(), Refusal> {
-    // Names of pods and namespaces are not known from paths.
     match filter.set(name, value) {
         Ok(true) => Ok(()),
         Ok(false) => Err(Refusal::parameter(name, format!("{name:?} is not available yet"))),

@@ -17,12 +17,14 @@ use super::events_query::EventsQuery;
 use super::params::Params;
 use super::pieces::Pieces;
 use super::refusal::Refusal;
+use super::services::MetricsSource;
 use super::{Limits, Services, Shutdown, compress, events};
 use crate::export::status_json::status_json;
 
 /// The endpoints and what each is for.
 const ENDPOINTS: &[(&str, &str)] = &[
     ("/metrics", "counters of every cgroup, for Prometheus"),
+    ("/metrics/cadvisor", "the same with the labels of a kubelet's cAdvisor"),
     ("/events", "cgroups made and removed, OOM kills; ?follow=1 goes on"),
     ("/healthz", "whether the agent runs"),
     ("/readyz", "whether it has begun"),
@@ -42,6 +44,7 @@ pub(super) fn router(services: Services, limits: Limits, shutdown: Shutdown) -> 
     Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics))
+        .route("/metrics/cadvisor", get(kubelet_metrics))
         .route("/events", get(follow))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -67,17 +70,36 @@ fn no_parameters(RawQuery(query): &RawQuery) -> Result<(), Refusal> {
 
 async fn index(query: RawQuery) -> Result<String, Refusal> {
     no_parameters(&query)?;
-    let lines = ENDPOINTS.iter().map(|(path, about)| format!("{path:10}{about}\n"));
+    let lines = ENDPOINTS.iter().map(|(path, about)| format!("{path:19}{about}\n"));
     Ok(format!("cgtap {}\n\n{}", env!("CARGO_PKG_VERSION"), lines.collect::<String>()))
 }
 
 async fn metrics(
     State(app): State<App>,
-    Extension(connection): Extension<Arc<ConnectionState>>,
+    connection: Extension<Arc<ConnectionState>>,
     query: RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    no_parameters(&query)?;
+    scrape(&app, &app.services.metrics, connection, &query, &headers).await
+}
+
+async fn kubelet_metrics(
+    State(app): State<App>,
+    connection: Extension<Arc<ConnectionState>>,
+    query: RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    scrape(&app, &app.services.kubelet_metrics, connection, &query, &headers).await
+}
+
+async fn scrape(
+    app: &App,
+    source: &MetricsSource,
+    Extension(connection): Extension<Arc<ConnectionState>>,
+    query: &RawQuery,
+    headers: &HeaderMap,
+) -> Result<Response, Refusal> {
+    no_parameters(query)?;
     let Ok(permit) = Arc::clone(&app.scrapes).try_acquire_owned() else {
         count(&app.services.counters.refused_requests);
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too many scrapes at once"));
@@ -89,9 +111,9 @@ async fn metrics(
         count(&app.services.counters.failed_scrapes);
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, err)
     };
-    let scraped = (app.services.metrics)((!accept.is_empty()).then(|| accept.join(","))).await;
+    let scraped = source((!accept.is_empty()).then(|| accept.join(","))).await;
     let exposition = scraped.map_err(failed)?;
-    let gzip = compress::accepts_gzip(&headers);
+    let gzip = compress::accepts_gzip(headers);
     let pieces = Pieces::start(exposition.write, gzip, place).await;
     let pieces = pieces.map_err(|err| failed(err.to_string()))?;
     Ok(compress::respond_in_pieces(exposition.content_type, gzip, pieces))

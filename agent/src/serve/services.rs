@@ -33,6 +33,8 @@ pub struct Services {
     pub events: EventLog,
     /// For `/metrics`.
     pub metrics: MetricsSource,
+    /// For `/metrics/cadvisor`.
+    pub kubelet_metrics: MetricsSource,
     /// For `/status`.
     pub status: Arc<dyn Fn() -> Status + Send + Sync>,
     /// For `/readyz`.

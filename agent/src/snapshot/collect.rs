@@ -20,6 +20,7 @@ use self::perf::Perf;
 use self::tasks::Tasks;
 use super::{CgroupSample, NodeSnapshot, Reading};
 use crate::files::{CgroupReader, FilesError, HostRoot, UsageCounts, machine};
+use crate::identity::Names;
 use crate::model::{
     CgroupKey, CgroupPath, CgroupStats, HardwareStats, Identity, Machine, MetricSet, MetricSets, PerfPlan,
 };
@@ -52,6 +53,7 @@ pub struct CollectOptions {
 pub struct Collector {
     host: HostRoot,
     registry: Arc<Mutex<Registry>>,
+    names: Arc<Names>,
     reader: CgroupReader,
     options: CollectOptions,
     tasks: Tasks,
@@ -110,6 +112,8 @@ fn finished(path: &CgroupPath, tombstone: &Tombstone, taken: SystemTime) -> Opti
     (tombstone.oom_kills > 0 || tombstone.last.is_some()).then(|| CgroupSample {
         path: path.clone(),
         identity: tombstone.identity.clone(),
+        names: None,
+        pod: None,
         stats: tombstone.last.as_deref().cloned().unwrap_or_default(),
         oom_kills: tombstone.oom_kills,
         last_seen: tombstone.removed.min(taken),
@@ -123,6 +127,7 @@ impl Collector {
     pub fn new(
         host: HostRoot,
         registry: Arc<Mutex<Registry>>,
+        names: Arc<Names>,
         reader: CgroupReader,
         mut options: CollectOptions,
     ) -> Self {
@@ -131,6 +136,7 @@ impl Collector {
         Self {
             host,
             registry,
+            names,
             reader,
             tasks: Tasks::new(options.sets, options.load, options.referenced_reset),
             perf: Perf::new(plan, options.perf_descriptors),
@@ -189,6 +195,9 @@ impl Collector {
             }
             cgroups.push(sample);
         }
+        for sample in &mut cgroups {
+            (sample.names, sample.pod) = self.names.of(&sample.identity);
+        }
         cgroups.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         filesystems.put_into(&mut cgroups);
         reading.duration = began.elapsed();
@@ -224,6 +233,9 @@ impl Collector {
         Some(CgroupSample {
             path: cgroup.path,
             identity: cgroup.identity,
+            // Told by the caller, for those that are gone as well.
+            names: None,
+            pod: None,
             stats,
             oom_kills: cgroup.oom_kills,
             last_seen: taken,
@@ -309,6 +321,7 @@ mod tests {
     use super::*;
     use crate::files::fixture::Fixture;
     use crate::files::{ReadSets, hierarchies, walk};
+    use crate::identity::Wishes;
     use crate::model::{CpuStats, Hierarchy};
     use crate::registry::Walked;
 
@@ -332,8 +345,14 @@ mod tests {
         registry.keep_last(&path, Arc::new(last));
         std::fs::remove_dir_all(fixture.path("sys/fs/cgroup/a")).unwrap();
         let reader = CgroupReader::new(host.clone(), hierarchies, ReadSets::ALL, 0);
-        let snapshot =
-            Collector::new(host, Arc::new(Mutex::new(registry)), reader, CollectOptions::default()).collect();
+        let snapshot = Collector::new(
+            host,
+            Arc::new(Mutex::new(registry)),
+            Arc::new(Names::new(Wishes::default())),
+            reader,
+            CollectOptions::default(),
+        )
+        .collect();
         let sample = snapshot.cgroups.iter().find(|sample| sample.path == path).unwrap();
         assert_eq!((sample.removed, snapshot.reading.vanished), (true, 1));
         assert_eq!(sample.stats.cpu.as_ref().unwrap().usage_nsec, Some(9_000));

@@ -11,7 +11,7 @@ pub use shared::{SnapshotError, Snapshots};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::model::{CgroupPath, CgroupStats, Identity, Machine};
+use crate::model::{CgroupPath, CgroupStats, ContainerNames, Identity, Machine, PodNames};
 
 /// Everything that one scrape shows.
 #[derive(Clone, Debug)]
@@ -33,6 +33,10 @@ pub struct CgroupSample {
     pub path: CgroupPath,
     /// Whose it is.
     pub identity: Arc<Identity>,
+    /// What its runtime tells of it: of a container's own cgroup, once it is known.
+    pub names: Option<Arc<ContainerNames>>,
+    /// Its pod, of a container's and of the pod's own cgroup.
+    pub pod: Option<Arc<PodNames>>,
     /// Its counters.
     pub stats: CgroupStats,
     /// OOM kills of its processes that the agent saw.

@@ -1,12 +1,19 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::*;
-use crate::model::{CgroupPath, CgroupRef, Event, EventKind, Identity, Source};
+use crate::model::{CgroupPath, CgroupRef, Event, EventKind, EventNames, Identity, PodNames, Source};
 
 mod disk;
 
 fn draft(kind: EventKind) -> EventDraft {
-    EventDraft { time: UNIX_EPOCH, source: Source::TpBtf, cgroup: None, identity: None, kind }
+    EventDraft {
+        time: UNIX_EPOCH,
+        source: Source::TpBtf,
+        cgroup: None,
+        identity: None,
+        names: EventNames::default(),
+        kind,
+    }
 }
 
 fn at(path: &str, kind: EventKind) -> EventDraft {
@@ -174,8 +181,8 @@ async fn a_waiting_reader_wakes_and_may_be_cancelled() {
 }
 
 fn event(draft: EventDraft) -> Event {
-    let EventDraft { time, source, cgroup, identity, kind } = draft;
-    Event { seq: 1, time, source, cgroup, identity, kind }
+    let EventDraft { time, source, cgroup, identity, names, kind } = draft;
+    Event { seq: 1, time, source, cgroup, identity, names, kind }
 }
 
 #[test]
@@ -186,6 +193,13 @@ fn filters_let_through_what_they_say() {
             pod_uid: Some("u-1".to_owned()),
             ..Identity::default()
         })),
+        names: EventNames {
+            pod: Some(std::sync::Arc::new(PodNames {
+                namespace: Some("shop".to_owned()),
+                ..PodNames::default()
+            })),
+            ..EventNames::default()
+        },
         time: UNIX_EPOCH + Duration::from_secs(10),
         ..at("/a/b", EventKind::OomKill(Box::default()))
     });
@@ -197,6 +211,8 @@ fn filters_let_through_what_they_say() {
         (false, Filter { types: Some(["lost".to_owned()].into()), ..filter() }),
         (true, Filter { cgroup: Some(CgroupPath::from("/a")), ..filter() }),
         (false, Filter { cgroup: Some(CgroupPath::from("/a/b2")), ..filter() }),
+        (true, Filter { namespace: Some("shop".to_owned()), ..filter() }),
+        (false, Filter { namespace: Some("sho".to_owned()), ..filter() }),
         (true, Filter { pod: Some("u-1".to_owned()), ..filter() }),
         (false, Filter { pod: Some("u-".to_owned()), ..filter() }),
         (true, Filter { container: Some("0123456789ab".to_owned()), ..filter() }),

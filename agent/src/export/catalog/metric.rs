@@ -84,6 +84,8 @@ pub enum Value {
     Nanoseconds(u64),
     /// What is no count: a ratio, or the -1 that stands for "no limit".
     Float(f64),
+    /// -1, by which cAdvisor says that there is no such thing.
+    MinusOne,
 }
 
 impl Value {

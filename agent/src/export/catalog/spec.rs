@@ -1,7 +1,7 @@
 //! When a cgroup began and was last seen, and its limits.
 
 use super::metric::{Metric, Scope, Value};
-use crate::model::{CpuStats, Limit, MemoryStats};
+use crate::model::{ContainerNames, CpuStats, Health, Limit, MemoryStats};
 use crate::snapshot::CgroupSample;
 
 pub(super) const METRICS: &[Metric] = &[
@@ -12,11 +12,17 @@ pub(super) const METRICS: &[Metric] = &[
         "container_creation_time_seconds",
         "When the container's cgroup was made, as Unix time in seconds.",
     )
-    .both("the cgroup's directory")
-    .one(|s, _| Value::unix_time(s.stats.created?)),
+    .both("the runtime; else the cgroup's directory")
+    .one(|s, _| Value::unix_time(names(s).and_then(|names| names.created).or(s.stats.created)?)),
     gauge("container_start_time_seconds", "Start time of the container, as Unix time in seconds.")
-        .both("the cgroup's directory")
-        .one(|s, _| Value::unix_time(s.stats.created?)),
+        .both("the runtime; else the cgroup's directory")
+        .one(|s, _| Value::unix_time(names(s).and_then(|names| names.started).or(s.stats.created)?)),
+    gauge(
+        "container_health_state",
+        "Health of the container by its own check: 1 healthy, 0 not (yet), -1 without a check.",
+    )
+    .both("the runtime, Docker and Podman alone")
+    .one(|s, _| names(s)?.health.map(health)),
     gauge("container_spec_cpu_period", "CPU period of the container, in microseconds.")
         .v1("cpu.cfs_period_us")
         .v2("cpu.max, second field")
@@ -52,6 +58,18 @@ pub(super) const METRICS: &[Metric] = &[
 /// cAdvisor puts no timestamp on what is a setting and not a measurement.
 const fn gauge(name: &'static str, help: &'static str) -> Metric {
     Metric::gauge(name, help).unstamped()
+}
+
+fn names(sample: &CgroupSample) -> Option<&ContainerNames> {
+    sample.names.as_deref()
+}
+
+fn health(health: Health) -> Value {
+    match health {
+        Health::Healthy => Value::Count(1),
+        Health::Starting | Health::Unhealthy => Value::Count(0),
+        Health::None => Value::MinusOne,
+    }
 }
 
 fn cpu(sample: &CgroupSample) -> Option<&CpuStats> {

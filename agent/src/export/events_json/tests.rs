@@ -3,8 +3,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
 use crate::model::{
-    CgroupKey, CgroupPath, Constraint, Decision, ExitSample, HierarchyId, LastSample, Limit, LimitOwner,
-    OomReport, OwnerKind, QosClass, Role, Runtime, Source, StartReason, Trigger, Victim,
+    CgroupKey, CgroupPath, Constraint, ContainerTitle, Decision, ExitSample, HierarchyId, LastSample, Limit,
+    LimitOwner, OomReport, OwnerKind, PodNames, QosClass, Role, Runtime, Source, StartReason, Trigger,
+    Victim,
 };
 
 fn event(kind: EventKind) -> Event {
@@ -14,6 +15,7 @@ fn event(kind: EventKind) -> Event {
         source: Source::TpBtf,
         cgroup: None,
         identity: None,
+        names: EventNames::default(),
         kind,
     }
 }
@@ -188,4 +190,23 @@ fn hostile_names_stay_inside_their_string() {
     let value: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!(value["cgroup"]["path"], *path.to_text());
     assert_eq!(value["victim"]["comm"], "\n\0\\xc3");
+}
+
+/// What was known when the event was numbered, beside what its path tells.
+#[test]
+fn names_are_those_that_were_known() {
+    let identity = Identity {
+        role: Role::Container,
+        container_id: Some("c1".into()),
+        pod_uid: Some("u1".into()),
+        ..Identity::default()
+    };
+    let title = ContainerTitle { name: Some("k8s_web".into()), container: Some("web".into()), image: None };
+    let pod =
+        PodNames { name: Some("web-1".into()), namespace: Some("shop".into()), uid: Some("other".into()) };
+    let names = EventNames { container: Some(title.into()), pod: Some(pod.into()) };
+    let event = Event { identity: Some(identity.into()), names, ..event(EventKind::ContainerStarted) };
+    let wanted =
+        r#""container":{"id":"c1","name":"web","pod":{"name":"web-1","namespace":"shop","uid":"u1"}}}"#;
+    assert!(text(&event).ends_with(wanted), "{}", text(&event));
 }

@@ -1,5 +1,8 @@
 //! The label text of every cgroup, escaped once per scrape and copied into each of its samples.
 
+use std::collections::{BTreeMap, HashSet};
+
+use super::View;
 use super::text::escape_label;
 use crate::export::{LabelSet, SampleLabel};
 use crate::model::Machine;
@@ -12,15 +15,24 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    pub(super) fn of_cgroups(samples: &[&CgroupSample], set: LabelSet) -> Self {
+    pub(super) fn of_cgroups(samples: &[&CgroupSample], view: View, set: LabelSet) -> Self {
         let mut bytes = Vec::with_capacity(samples.len() * 256);
         let mut ends = Vec::with_capacity(samples.len());
         for sample in samples {
             let start = bytes.len();
-            for label in SampleLabel::ALL.into_iter().filter(|&label| set.has(label)) {
+            let labels: &[SampleLabel] = match view {
+                View::Standalone => &SampleLabel::ALL,
+                View::Kubelet => &KUBELET,
+            };
+            let printed = |label: &SampleLabel| view == View::Kubelet || set.has(*label);
+            for label in labels.iter().copied().filter(printed) {
                 if let Some(value) = label.value(sample) {
                     push(&mut bytes, start, label.as_str(), &value);
                 }
+            }
+            if let Some(names) = sample.names.as_deref().filter(|_| view == View::Standalone) {
+                push_all(&mut bytes, "container_label_", &names.labels);
+                push_all(&mut bytes, "container_env_", &names.envs);
             }
             ends.push(bytes.len());
         }
@@ -51,6 +63,36 @@ pub(super) fn of_machine(machine: &Machine) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// The kubelet's labels; those of the other cgroups it has as empty texts, which is the same to Prometheus.
+const KUBELET: [SampleLabel; 6] = [
+    SampleLabel::Container,
+    SampleLabel::Id,
+    SampleLabel::Image,
+    SampleLabel::Name,
+    SampleLabel::Namespace,
+    SampleLabel::Pod,
+];
+
+/// A container's own labels, after ours: `id` is always there. Of keys that look alike in Prometheus the first in byte
+/// order is printed, always: a name twice would cost the scraper the whole text.
+fn push_all(bytes: &mut Vec<u8>, prefix: &str, labels: &BTreeMap<String, String>) {
+    let mut printed = HashSet::new();
+    for (key, value) in labels.iter().filter(|(_, value)| !value.is_empty()) {
+        let name: String =
+            key.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect();
+        if key.is_empty() || printed.contains(&name) {
+            continue;
+        }
+        bytes.push(b',');
+        bytes.extend_from_slice(prefix.as_bytes());
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(b"=\"");
+        escape_label(value, bytes);
+        bytes.push(b'"');
+        printed.insert(name);
+    }
 }
 
 fn push(bytes: &mut Vec<u8>, start: usize, name: &str, value: &str) {

@@ -46,6 +46,16 @@ impl Format {
     }
 }
 
+/// Whose metrics an exposition follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// cAdvisor's by itself, with all labels, and the agent's own metrics.
+    #[default]
+    Standalone,
+    /// A kubelet's at `/metrics/cadvisor`: `container`, `id`, `image`, `name`, `namespace`, `pod` and no more.
+    Kubelet,
+}
+
 /// What an operator chooses of an exposition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExpositionOptions {
@@ -53,6 +63,8 @@ pub struct ExpositionOptions {
     pub sets: MetricSets,
     /// The labels to print.
     pub labels: LabelSet,
+    /// Whose labels.
+    pub view: View,
     /// Whether measurements carry the time of their reading. Off, the scraper's clock counts and series of removed
     /// cgroups go stale at once.
     pub timestamps: bool,
@@ -96,7 +108,7 @@ pub fn exposition_in_chunks(
             (kept, Some(left_out))
         }
     };
-    let blocks = Blocks::of_cgroups(&cgroups, options.labels);
+    let blocks = Blocks::of_cgroups(&cgroups, options.view, options.labels);
     let buffer = Vec::with_capacity(CHUNK_BYTES + 4_096);
     let output = Output { buffer, full_bytes: CHUNK_BYTES, sink, ended: false };
     let mut writer = Writer {

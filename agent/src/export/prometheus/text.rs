@@ -137,6 +137,7 @@ pub(super) fn write_value(value: Value, out: &mut Vec<u8>) {
         Value::Nanoseconds(nsec) => write_decimal(nsec, 9, out),
         // The shortest text that reads back as the same number.
         Value::Float(number) => out.extend_from_slice(number.to_string().as_bytes()),
+        Value::MinusOne => out.extend_from_slice(b"-1"),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::Core;
 use crate::events::EventDraft;
 use crate::kernel::KernelError;
-use crate::model::{EventKind, Hook, Source};
+use crate::model::{EventKind, EventNames, Hook, Source};
 
 impl Core {
     pub(super) fn check_batch(&mut self, missing: u64, broken: &[KernelError]) {
@@ -54,6 +54,7 @@ impl Core {
             source,
             cgroup: None,
             identity: None,
+            names: EventNames::default(),
             kind,
         });
         self.walks.want();

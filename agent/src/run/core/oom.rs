@@ -149,12 +149,15 @@ impl Core {
         let memory = self.snapshots.last_memory();
         let last_sample = memory.and_then(|memory| memory.before(kill.time, path.as_ref()?));
         let report = OomReport { victim: kill.victim, decision, last_sample };
-        self.state.totals().count(Owner::of(identity.as_deref(), &report));
+        let names = identity.as_deref().map(|identity| self.state.names.of_event(identity));
+        let names = names.unwrap_or_default();
+        self.state.totals().count(Owner::of(identity.as_deref(), &names, &report));
         self.state.events.append(EventDraft {
             time: kill.time,
             source: kill.source,
             cgroup: path.map(|path| CgroupRef { path, key, path_cut: false }),
             identity,
+            names,
             kind: EventKind::OomKill(Box::new(report)),
         });
     }

@@ -2,7 +2,9 @@ use std::time::{Duration, SystemTime};
 
 use super::*;
 use crate::events::{DiskOptions, EventDraft, Fsync};
-use crate::model::{CgroupKey, CgroupPath, CgroupRef, Constraint, EventKind, HierarchyId, OomReport, Source};
+use crate::model::{
+    CgroupKey, CgroupPath, CgroupRef, Constraint, EventKind, EventNames, HierarchyId, OomReport, Source,
+};
 use crate::run::saved::{SavedCgroups, StateDir};
 
 const BOOT: &str = "this-boot";
@@ -44,6 +46,7 @@ impl Node {
             source: Source::TpBtf,
             cgroup: Some(cgroup),
             identity: None,
+            names: EventNames::default(),
             kind,
         })
     }

@@ -17,12 +17,13 @@ fn parse(query: &str) -> Result<EventsQuery, Refusal> {
 fn every_parameter_counts() {
     let id = "ABCDEF012345";
     let query = format!(
-        "follow=1&types=oom_kill,lost&since_seq=7&since=1970-01-01T00:00:09Z&limit=3&cgroup=/a%ff&pod=A-1&container={id}"
+        "follow=1&types=oom_kill,lost&since_seq=7&since=1970-01-01T00:00:09Z&limit=3&cgroup=/a%ff&pod=A-1&namespace=shop&container={id}"
     );
     let filter = Filter {
         types: Some(["oom_kill".to_owned(), "lost".to_owned()].into()),
         cgroup: Some(CgroupPath::from_bytes(b"/a\xff")),
         pod: Some("a-1".into()),
+        namespace: Some("shop".into()),
         container: Some(id.to_lowercase()),
         since: Some(UNIX_EPOCH + Duration::from_secs(9)),
     };
@@ -89,7 +90,7 @@ fn bad_values_are_refused_by_name() {
         "pod=%ff",
         "container=abc",
         "container=zzzzzzzzzzzz",
-        "namespace=default",
+        "namespace=Default",
         "colour=red",
     ] {
         let refusal = parse(query).expect_err(query);

@@ -21,7 +21,7 @@ async fn an_unknown_path_is_404_and_names_the_known_ones() {
 #[tokio::test]
 async fn another_method_is_405_with_allow() {
     let agent = Agent::start().await;
-    for path in ["/", "/metrics", "/events", "/healthz", "/readyz", "/status"] {
+    for path in ["/", "/metrics", "/metrics/cadvisor", "/events", "/healthz", "/readyz", "/status"] {
         for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "BREW"] {
             let reply = agent.ask(method, path, &[]).await;
             assert_eq!(reply.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
@@ -34,7 +34,7 @@ async fn another_method_is_405_with_allow() {
 #[tokio::test]
 async fn an_unknown_parameter_is_400_everywhere() {
     let agent = Agent::start().await;
-    for path in ["/", "/metrics", "/events", "/healthz", "/readyz", "/status"] {
+    for path in ["/", "/metrics", "/metrics/cadvisor", "/events", "/healthz", "/readyz", "/status"] {
         let reply = agent.get(&format!("{path}?colour=red")).await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{path}");
         assert_eq!(reply.json()["parameter"], "colour", "{path}");
@@ -48,7 +48,7 @@ async fn a_bad_value_is_400_and_names_what_is_allowed() {
     assert_eq!(reply.status, StatusCode::BAD_REQUEST);
     assert_eq!(reply.json()["parameter"], "types");
     assert_eq!(reply.json()["allowed"], serde_json::json!(EventKind::TYPE_NAMES));
-    assert_eq!(agent.get("/events?namespace=x").await.json()["parameter"], "namespace");
+    assert_eq!(agent.get("/events?namespace=X").await.json()["parameter"], "namespace");
     let reply = agent.ask("GET", "/events?follow=1", &[("last-event-id", "seven")]).await;
     assert_eq!(reply.json()["parameter"], "Last-Event-ID");
     assert_eq!(agent.services.events.followers(), 0);

@@ -16,7 +16,7 @@ async fn the_index_names_every_endpoint_and_each_is_there() {
     let agent = Agent::start().await;
     let index = agent.get("/").await;
     assert_eq!(index.status, StatusCode::OK);
-    for path in ["/metrics", "/events", "/healthz", "/readyz", "/status"] {
+    for path in ["/metrics", "/metrics/cadvisor", "/events", "/healthz", "/readyz", "/status"] {
         assert!(index.text().contains(path), "{path}");
         assert_eq!(agent.get(path).await.status, StatusCode::OK, "{path}");
     }
@@ -54,6 +54,7 @@ async fn status_is_json() {
 #[tokio::test]
 async fn metrics_negotiate_their_format() {
     let agent = Agent::start().await;
+    assert!(agent.get("/metrics/cadvisor").await.text().ends_with("up 2\n"));
     let plain = agent.get("/metrics").await;
     assert_eq!(plain.text(), "# accept None\nup 1\n");
     assert_eq!(plain.header("content-type"), "text/plain; version=0.0.4");
@@ -102,7 +103,16 @@ async fn a_handler_that_panics_harms_its_client_alone() {
 async fn head_is_get_without_a_body() {
     let agent = Agent::start().await;
     agent.append("/a");
-    for path in ["/", "/metrics", "/events", "/events?follow=1", "/healthz", "/readyz", "/status"] {
+    for path in [
+        "/",
+        "/metrics",
+        "/metrics/cadvisor",
+        "/events",
+        "/events?follow=1",
+        "/healthz",
+        "/readyz",
+        "/status",
+    ] {
         let head = agent.ask("HEAD", path, &[]).await;
         assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0), "{path}");
         if !path.contains("follow") {

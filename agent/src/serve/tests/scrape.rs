@@ -74,6 +74,8 @@ fn large_node() -> NodeSnapshot {
     let sample = |number: u64| CgroupSample {
         path: CgroupPath::from(format!("/kubepods/burstable/pod{number:08}").as_str()),
         identity: Arc::new(Identity::default()),
+        names: None,
+        pod: None,
         stats: CgroupStats {
             memory: Some(MemoryStats { usage_bytes: Some(number * 4096), ..MemoryStats::default() }),
             ..CgroupStats::default()

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::ListenAddr;
 use crate::events::{EventDraft, EventLog};
-use crate::model::{CgroupMode, CgroupPath, CgroupRef, EventKind, Source, Status};
+use crate::model::{CgroupMode, CgroupPath, CgroupRef, EventKind, EventNames, NamesStatus, Source, Status};
 use crate::serve::*;
 
 /// Far beyond what anything here takes: a test that hangs fails instead.
@@ -58,6 +58,7 @@ pub(super) fn status() -> Status {
         event_disk: None,
         sinks: Vec::new(),
         followers: 0,
+        names: NamesStatus::default(),
     }
 }
 
@@ -79,6 +80,7 @@ pub(super) fn services(log: EventLog) -> (Services, Arc<AtomicBool>) {
     let services = Services {
         events: log,
         metrics: exposition_of(Bytes::from_static(b"up 1\n")),
+        kubelet_metrics: exposition_of(Bytes::from_static(b"up 2\n")),
         status: Arc::new(status),
         readiness: Readiness::new(),
         healthy: Arc::new(move || asked.load(Ordering::SeqCst)),
@@ -110,6 +112,7 @@ impl Agent {
             source: Source::TpBtf,
             cgroup: Some(cgroup),
             identity: None,
+            names: EventNames::default(),
             kind: EventKind::CgroupRemoved,
         })
     }

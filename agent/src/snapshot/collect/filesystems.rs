@@ -168,6 +168,8 @@ mod tests {
         };
         let sample = |path: &str| CgroupSample {
             path: CgroupPath::from(path),
+            names: None,
+            pod: None,
             identity: std::sync::Arc::default(),
             stats: CgroupStats::default(),
             oom_kills: 0,

@@ -6,15 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::export::SampleLabel;
 use crate::export::catalog::{Kind, Metric, Scope, Value, Values, metrics};
-use crate::export::fixtures::{machine, sample, snapshot, stats_v1, stats_v2};
+use crate::export::fixtures::{machine, names, sample, snapshot, stats_v1, stats_v2};
 use crate::model::{CgroupStats, CpuStats, Identity, Limit, MemoryStats, MetricSet, MetricSets};
+use crate::snapshot::CgroupSample;
 
 type Samples = Vec<(Vec<String>, Value)>;
 
 fn samples_of(metric: &Metric, stats: CgroupStats, sets: MetricSets) -> Samples {
     let machine = machine();
     let scope = Scope { sets, machine: &machine };
-    let sample = sample(b"/a", Identity::default(), stats);
+    // A cgroup of which nothing is known has no names either.
+    let names = (stats != CgroupStats::default()).then(|| names("web"));
+    let sample = CgroupSample { names, ..sample(b"/a", Identity::default(), stats) };
     let mut found = Vec::new();
     match metric.values {
         Values::One(value) => found.extend(value(&sample, &scope).map(|value| (Vec::new(), value))),

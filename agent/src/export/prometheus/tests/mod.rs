@@ -3,6 +3,7 @@
 mod golden;
 mod limit;
 mod measure;
+mod names;
 mod own;
 
 use std::collections::BTreeSet;

@@ -1,0 +1,144 @@
+//! From a runtime's messages to names.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Deserialize;
+
+use super::super::Answer;
+use super::super::kubernetes::{self, known};
+use super::messages::{Container, ContainerStatusResponse, ImageSpec, PodSandbox, PodSandboxStatusResponse};
+use crate::identity::names::Wishes;
+use crate::model::{ContainerNames, ContainerTitle, NamesSource, PodNames, Runtime};
+
+/// The part of a verbose status that containerd and CRI-O share.
+#[derive(Default, Deserialize)]
+struct Info {
+    image: Option<String>,
+    #[serde(rename = "runtimeSpec")]
+    runtime_spec: Option<Spec>,
+}
+
+#[derive(Deserialize)]
+struct Spec {
+    process: Option<Process>,
+}
+
+#[derive(Deserialize)]
+struct Process {
+    #[serde(default)]
+    env: Vec<String>,
+}
+
+/// By the name that a runtime gives itself; one that nobody knows is most likely built on containerd.
+pub(super) fn runtime(name: &str) -> Runtime {
+    match name {
+        "cri-o" => Runtime::CriO,
+        "docker" => Runtime::Docker,
+        _ => Runtime::Containerd,
+    }
+}
+
+pub(super) fn container(
+    container: Container,
+    status: &ContainerStatusResponse,
+    runtime: Option<Runtime>,
+    wishes: &Wishes,
+) -> Answer {
+    let Container { id, metadata, image, image_ref, created_at, mut labels, annotations } = container;
+    let metadata = metadata.unwrap_or_default();
+    let count = annotations.get(kubernetes::RESTARTS).and_then(|count| count.parse().ok());
+    let restart_count = count.unwrap_or(metadata.attempt);
+    if restart_count > 0 {
+        labels.insert(kubernetes::RESTART_LABEL.to_owned(), restart_count.to_string());
+    }
+    let name = labels.get(kubernetes::CONTAINER).and_then(|name| known(name)).or(known(&metadata.name));
+    let told = status.status.as_ref();
+    let specs = [told.and_then(|told| told.image.as_ref()), image.as_ref()];
+    let title =
+        ContainerTitle { name: Some(id.clone()), container: name, image: reference(&specs, &image_ref) };
+    let started = told.and_then(|told| moment(told.started_at));
+    let names = ContainerNames {
+        title: Arc::new(title),
+        pod: kubernetes::pod(&labels),
+        labels,
+        envs: envs(&status.info, wishes),
+        started,
+        created: moment(created_at),
+        restart_count: Some(restart_count),
+        is_sandbox: false,
+        health: None,
+        runtime,
+        source: NamesSource::Cri,
+    };
+    // Docker's own API knows more of its containers.
+    let is_final = started.is_some() && runtime != Some(Runtime::Docker);
+    Answer { id, names, is_final }
+}
+
+pub(super) fn sandbox(
+    sandbox: PodSandbox,
+    status: &PodSandboxStatusResponse,
+    runtime: Option<Runtime>,
+) -> Answer {
+    let PodSandbox { id, metadata, created_at, labels } = sandbox;
+    let metadata = metadata.unwrap_or_default();
+    let pod = PodNames {
+        name: known(&metadata.name),
+        namespace: known(&metadata.namespace),
+        uid: known(&metadata.uid),
+    };
+    // Of containerd's sandboxes nothing says so, and the kubelet's metrics have no name for them either.
+    let container = match runtime {
+        Some(Runtime::CriO | Runtime::Docker) => Some("POD".to_owned()),
+        _ => None,
+    };
+    let title = ContainerTitle { name: Some(id.clone()), container, image: info(&status.info).image };
+    let names = ContainerNames {
+        title: Arc::new(title),
+        pod: Some(Arc::new(pod)),
+        labels,
+        envs: BTreeMap::new(),
+        started: None,
+        created: moment(created_at),
+        restart_count: None,
+        is_sandbox: true,
+        health: None,
+        runtime,
+        source: NamesSource::Cri,
+    };
+    Answer { id, names, is_final: runtime != Some(Runtime::Docker) }
+}
+
+/// A kubelet asks for images by their digests; people know them by the names that the runtime or the pod has.
+fn reference(specs: &[Option<&ImageSpec>], image_ref: &str) -> Option<String> {
+    let specs = || specs.iter().flatten();
+    let named =
+        specs().map(|spec| &spec.image).find(|image| !image.is_empty() && !image.starts_with("sha256:"));
+    let written = || specs().map(|spec| &spec.user_specified_image).find(|image| !image.is_empty());
+    named.or_else(written).cloned().or_else(|| known(image_ref))
+}
+
+/// Text that is no such JSON tells nothing.
+fn info(info: &BTreeMap<String, String>) -> Info {
+    info.get("info").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+fn envs(told: &BTreeMap<String, String>, wishes: &Wishes) -> BTreeMap<String, String> {
+    if !wishes.wants_envs() {
+        return BTreeMap::new();
+    }
+    let process = info(told).runtime_spec.and_then(|spec| spec.process);
+    let all = process.map(|process| process.env).unwrap_or_default();
+    all.iter()
+        .filter_map(|text| wishes.env(text))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// Nothing happened in 1970.
+fn moment(nsec: i64) -> Option<SystemTime> {
+    let nsec = u64::try_from(nsec).ok().filter(|&nsec| nsec > 0)?;
+    UNIX_EPOCH.checked_add(Duration::from_nanos(nsec))
+}

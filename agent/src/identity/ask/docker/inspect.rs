@@ -1,0 +1,105 @@
+//! From the answer about one container to names.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Deserialize;
+
+use super::super::Answer;
+use super::super::kubernetes::{self, known};
+use crate::identity::names::Wishes;
+use crate::model::{ContainerNames, ContainerTitle, Health, NamesSource, Runtime, rfc3339};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Inspect {
+    #[serde(default)]
+    name: String,
+    created: Option<String>,
+    #[serde(default)]
+    restart_count: u32,
+    state: Option<State>,
+    config: Option<Config>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct State {
+    #[serde(default)]
+    running: bool,
+    started_at: Option<String>,
+    health: Option<HealthState>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct HealthState {
+    status: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Config {
+    image: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+    env: Option<Vec<String>>,
+}
+
+pub(super) fn answer(
+    id: &str,
+    body: &[u8],
+    runtime: Runtime,
+    source: NamesSource,
+    wishes: &Wishes,
+) -> serde_json::Result<Answer> {
+    let Inspect { name, created, restart_count, state, config } = serde_json::from_slice(body)?;
+    let Config { image, labels, env } = config.unwrap_or_default();
+    let mut labels = labels.unwrap_or_default();
+    let title = ContainerTitle {
+        name: known(name.trim_start_matches('/')),
+        container: labels.get(kubernetes::CONTAINER).and_then(|name| known(name)),
+        image: image.as_deref().and_then(known),
+    };
+    let is_sandbox = title.container.as_deref() == Some("POD");
+    let pod = kubernetes::pod(&labels);
+    if restart_count > 0 {
+        labels.insert(kubernetes::RESTART_LABEL.to_owned(), restart_count.to_string());
+    }
+    // cAdvisor's keys of variables are in lower case here and nowhere else.
+    let all = env.unwrap_or_default();
+    let envs = all.iter().filter_map(|text| wishes.env(text));
+    let envs = envs.map(|(key, value)| (key.to_lowercase(), value.to_owned())).collect();
+    let is_running = state.as_ref().is_some_and(|state| state.running);
+    let started =
+        state.as_ref().and_then(|state| moment(state.started_at.as_deref()?)).filter(|_| is_running);
+    let names = ContainerNames {
+        title: Arc::new(title),
+        pod,
+        labels,
+        envs,
+        started,
+        created: created.as_deref().and_then(moment),
+        restart_count: Some(restart_count),
+        is_sandbox,
+        health: Some(health(state.as_ref())),
+        runtime: Some(runtime),
+        source,
+    };
+    Ok(Answer { id: id.to_owned(), names, is_final: started.is_some() })
+}
+
+fn health(state: Option<&State>) -> Health {
+    let status = state.and_then(|state| state.health.as_ref()?.status.as_deref());
+    match status {
+        Some("healthy") => Health::Healthy,
+        Some("starting") => Health::Starting,
+        Some("unhealthy") => Health::Unhealthy,
+        _ => Health::None,
+    }
+}
+
+/// The year 1 is Go's way to say that it has not happened.
+fn moment(text: &str) -> Option<SystemTime> {
+    rfc3339::parse(text).ok().filter(|moment| *moment > UNIX_EPOCH)
+}

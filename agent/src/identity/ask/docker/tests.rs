@@ -1,0 +1,149 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixListener;
+
+use super::*;
+use crate::identity::ask::{Place, start};
+use crate::identity::names::Names;
+use crate::model::Health;
+
+const INSPECT: &str = r#"{"Id":"x","Name":"/shop_web_1","Created":"2026-01-02T03:04:05.000000006Z","RestartCount":2,
+    "State":{"Running":true,"StartedAt":"2026-01-02T03:04:06Z","Health":{"Status":"healthy"},"Pid":7},
+    "Config":{"Image":"web:1","Labels":{"team":"shop"},"Env":["APP_Key=v","PATH=/bin"]},"Mounts":[]}"#;
+
+fn wishes() -> Wishes {
+    Wishes { env_prefixes: vec!["APP_".to_owned()], ..Wishes::default() }
+}
+
+fn answer(body: &str) -> serde_json::Result<crate::identity::names::Answer> {
+    inspect::answer("x", body.as_bytes(), Runtime::Docker, NamesSource::Docker, &wishes())
+}
+
+#[test]
+fn an_inspected_container_has_its_names() {
+    let answer = answer(INSPECT).unwrap();
+    let names = &answer.names;
+    assert!(answer.is_final);
+    assert_eq!(names.title.name.as_deref(), Some("shop_web_1"));
+    assert_eq!(names.title.image.as_deref(), Some("web:1"));
+    assert_eq!((names.health, names.restart_count), (Some(Health::Healthy), Some(2)));
+    let wanted = [("restartcount", "2"), ("team", "shop")];
+    assert_eq!(names.labels, wanted.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+    assert_eq!(names.envs, [("app_key".to_owned(), "v".to_owned())].into());
+    assert_eq!(
+        names.started.unwrap().duration_since(names.created.unwrap()).unwrap().as_nanos(),
+        999_999_994
+    );
+    assert_eq!(names.pod, None);
+}
+
+#[test]
+fn one_that_does_not_run_is_asked_again_and_has_no_start() {
+    let stopped = answer(&INSPECT.replace("true", "false")).unwrap();
+    assert!(!stopped.is_final && stopped.names.started.is_none());
+    let never = answer(&INSPECT.replace("2026-01-02T03:04:06Z", "0001-01-01T00:00:00Z")).unwrap();
+    assert!(!never.is_final && never.names.started.is_none());
+    let bare = answer("{}").unwrap();
+    assert_eq!((bare.names.title.name.clone(), bare.names.health), (None, Some(Health::None)));
+    assert!(answer("[]").is_err() && answer("").is_err());
+}
+
+/// Answers each path with what `of` says of it: a status and a body.
+fn serve(socket: &Path, of: fn(&str) -> (u16, Vec<u8>)) {
+    let listener = UnixListener::bind(socket).unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while let Ok(byte) = stream.read_u8().await {
+                    head.push(byte);
+                    if head.ends_with(b"\r\n\r\n") {
+                        let text = String::from_utf8(std::mem::take(&mut head)).unwrap();
+                        let (status, body) = of(text.split(' ').nth(1).unwrap());
+                        let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", body.len());
+                        let sent = stream.write_all(answer.as_bytes()).await;
+                        if sent.is_err() || stream.write_all(&body).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+}
+
+async fn heard(of: fn(&str) -> (u16, Vec<u8>), ids: &[&str]) -> Result<Heard, AskError> {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("s");
+    serve(&socket, of);
+    let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+    Docker::new(Runtime::Podman, vec![PathBuf::from("/nowhere"), socket]).ask(&ids, &wishes()).await
+}
+
+const MANY_IDS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
+#[tokio::test]
+async fn few_are_asked_for_and_many_are_listed() {
+    let few = |path: &str| match path {
+        "/containers/1/json" => (200, INSPECT.into()),
+        _ => (404, b"{}".to_vec()),
+    };
+    let told = heard(few, &["1", "2"]).await.unwrap();
+    assert_eq!((told.answers.len(), told.errors), (1, 0));
+    let many = |path: &str| match path {
+        "/containers/json?all=1" => (200, br#"[{"Id":"3","Names":["/x"]}]"#.to_vec()),
+        "/containers/3/json" => (200, INSPECT.into()),
+        _ => (500, Vec::new()),
+    };
+    let told = heard(many, &MANY_IDS).await.unwrap();
+    assert_eq!((told.answers.len(), told.answers[0].id.as_str(), told.errors), (1, "3", 0));
+    assert_eq!(told.answers[0].names.source, NamesSource::Podman);
+}
+
+#[tokio::test]
+async fn what_is_too_large_or_garbage_costs_itself_alone() {
+    let of = |path: &str| match path {
+        "/containers/json?all=1" | "/containers/4/json" => (200, vec![b' '; 64 << 20]),
+        "/containers/5/json" => (200, b"\xff{".to_vec()),
+        "/containers/6/json" => (500, b"no".to_vec()),
+        _ => (200, INSPECT.into()),
+    };
+    let told = heard(of, &MANY_IDS).await.unwrap();
+    assert_eq!((told.answers.len(), told.errors), (7, 4), "{:?}", told.why);
+}
+
+#[tokio::test]
+async fn one_that_is_not_there_or_hangs_is_late_or_absent() {
+    let absent =
+        Docker::new(Runtime::Docker, vec!["/nowhere".into()]).ask(&["a".to_owned()], &wishes()).await;
+    assert!(matches!(absent, Err(AskError::Absent)));
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("s");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let late = Docker::new(Runtime::Docker, vec![socket]).ask(&["a".to_owned()], &wishes()).await.unwrap();
+    assert!(matches!(late.why, Some(AskError::Late)));
+}
+
+/// Health changes without a start, so it is looked at again.
+#[tokio::test]
+async fn health_is_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("s");
+    serve(&socket, |_| {
+        static ASKED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        let asked = ASKED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let health = if asked == 0 { "starting" } else { "healthy" };
+        (200, INSPECT.replace("healthy", health).into())
+    });
+    let names = Arc::new(Names::new(wishes()));
+    start(&names, &[Place::Docker(vec![socket])], |_, _| Ok(Vec::new()));
+    names.want("x", None);
+    for wanted in [Health::Starting, Health::Healthy] {
+        while names.get("x").and_then(|names| names.health) != Some(wanted) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What is kept of what a runtime tells: what is wished for, and no more than fits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::model::{ContainerNames, PodNames};
+
+/// Of the labels and variables of one container. Every one of them is in every sample of its metrics.
+const MAX_LABEL_BYTES: usize = 8 << 10;
+/// Of a name. Image references are at most a few hundred bytes long, all other names are at most 253.
+const MAX_NAME_BYTES: usize = 2 << 10;
+
+/// Which labels and variables are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wishes {
+    /// All labels.
+    pub all_labels: bool,
+    /// These labels in any case.
+    pub labels: BTreeSet<String>,
+    /// The variables whose names begin with one of these.
+    pub env_prefixes: Vec<String>,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self { all_labels: true, labels: BTreeSet::new(), env_prefixes: Vec::new() }
+    }
+}
+
+impl Wishes {
+    /// Whether any variable is wanted.
+    #[must_use]
+    pub fn wants_envs(&self) -> bool {
+        !self.env_prefixes.is_empty()
+    }
+
+    /// Splits `KEY=value`, if that variable is wanted.
+    pub(in crate::identity) fn env<'a>(&self, text: &'a str) -> Option<(&'a str, &'a str)> {
+        let (key, value) = text.split_once('=')?;
+        self.env_prefixes.iter().any(|prefix| key.starts_with(prefix)).then_some((key, value))
+    }
+}
+
+/// Takes away what is not wished for and what does not fit, whole labels at a time. Gives how many did not fit.
+pub(super) fn apply(names: &mut ContainerNames, wishes: &Wishes) -> u64 {
+    if !wishes.all_labels {
+        names.labels.retain(|key, _| wishes.labels.contains(key));
+    }
+    names.labels.retain(|key, value| !key.is_empty() && !value.is_empty());
+    names.envs.retain(|key, value| !key.is_empty() && !value.is_empty());
+    let mut dropped = cut(&mut names.labels, MAX_LABEL_BYTES);
+    let left = MAX_LABEL_BYTES.saturating_sub(size(&names.labels));
+    dropped += cut(&mut names.envs, left);
+    let title = Arc::make_mut(&mut names.title);
+    for text in [&mut title.name, &mut title.container, &mut title.image] {
+        if text.as_ref().is_some_and(|text| text.is_empty() || text.len() > MAX_NAME_BYTES) {
+            *text = None;
+        }
+    }
+    if names.pod.as_ref().is_some_and(|pod| !fits(pod)) {
+        names.pod = None;
+    }
+    dropped
+}
+
+/// Whether a pod's names can be names.
+pub(super) fn fits(pod: &PodNames) -> bool {
+    let texts = [&pod.name, &pod.namespace, &pod.uid];
+    texts.into_iter().flatten().all(|text| !text.is_empty() && text.len() <= MAX_NAME_BYTES)
+}
+
+/// Takes away the largest until the rest fits: one huge label must not cost the others. Equals go by name.
+fn cut(labels: &mut BTreeMap<String, String>, max_bytes: usize) -> u64 {
+    let (mut left, before) = (size(labels), labels.len());
+    if left <= max_bytes {
+        return 0;
+    }
+    let mut by_size: Vec<(usize, String)> =
+        labels.iter().map(|(key, value)| (key.len() + value.len(), key.clone())).collect();
+    by_size.sort_unstable();
+    while left > max_bytes
+        && let Some((bytes, key)) = by_size.pop()
+    {
+        labels.remove(&key);
+        left -= bytes;
+    }
+    (before - labels.len()) as u64
+}
+
+fn size(labels: &BTreeMap<String, String>) -> usize {
+    labels.iter().map(|(key, value)| key.len() + value.len()).sum()
+}
+
+/// What an entry of the table costs, about.
+pub(super) fn bytes(names: &ContainerNames) -> usize {
+    let title = [&names.title.name, &names.title.container, &names.title.image];
+    let title: usize = title.into_iter().flatten().map(String::len).sum();
+    512 + title + size(&names.labels) + size(&names.envs)
+}

@@ -1,0 +1,323 @@
+//! What containers and pods are called: a bounded table, filled by whoever is asked, read by whoever wants.
+//!
+//! Ids come in as wants, in any number and at any pace; sources take the open wants, ask, and put what they hear. A
+//! reader never waits for a source.
+
+mod limits;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use tokio::sync::watch;
+
+use crate::model::{
+    ContainerNames, EventNames, Health, Identity, NamesSource, NamesSourceStatus, NamesStatus, PodNames, Role,
+};
+
+pub use limits::Wishes;
+
+/// Containers with names, and as many that wait for theirs: four times what a large node runs.
+const MAX_CONTAINERS: usize = 20_000;
+/// Of all labels and variables together. A full table takes no more until others have gone.
+const MAX_BYTES: usize = 64 << 20;
+/// What one round of questions is about; the others are asked for in the next.
+const MAX_PER_ROUND: usize = 4_096;
+
+/// The table.
+#[derive(Debug)]
+pub struct Names {
+    table: RwLock<Table>,
+    wishes: Wishes,
+    /// Counts wants, so that sources wake up for new ones.
+    wanted: watch::Sender<u64>,
+    dropped_labels: AtomicU64,
+    /// What did not fit.
+    refused: AtomicU64,
+    sources: Mutex<Vec<NamesSourceStatus>>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    containers: HashMap<String, Arc<ContainerNames>>,
+    pods: HashMap<String, Arc<PodNames>>,
+    wants: HashMap<String, Want>,
+    bytes: usize,
+}
+
+/// A container whose names are asked for.
+#[derive(Clone, Debug)]
+struct Want {
+    pod_uid: Option<String>,
+    /// The number of the want: what was asked before it does not answer it.
+    number: u64,
+}
+
+/// A container whose names are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Its pod.
+    pub pod_uid: Option<String>,
+    /// Whether its cgroup is there; one that is gone is not asked for any more.
+    pub lives: bool,
+}
+
+/// The open wants at one moment.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    /// The number of the newest.
+    pub(super) number: u64,
+    /// The containers, the newest first.
+    pub(super) ids: Vec<String>,
+    /// The pods that they are in.
+    pub(super) pods: Vec<String>,
+}
+
+/// What a source heard of one container.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) id: String,
+    pub(super) names: ContainerNames,
+    /// Nothing more is to come until it is started again.
+    pub(super) is_final: bool,
+}
+
+impl Names {
+    /// An empty table that keeps what is wished for.
+    #[must_use]
+    pub fn new(wishes: Wishes) -> Self {
+        Self {
+            table: RwLock::default(),
+            wishes,
+            wanted: watch::Sender::new(0),
+            dropped_labels: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            sources: Mutex::default(),
+        }
+    }
+
+    /// What is known of a container.
+    #[must_use]
+    pub fn get(&self, container_id: &str) -> Option<Arc<ContainerNames>> {
+        self.read(|table| table.containers.get(container_id).cloned())
+    }
+
+    /// What is known of a pod.
+    #[must_use]
+    pub fn pod(&self, uid: &str) -> Option<Arc<PodNames>> {
+        self.read(|table| table.pods.get(uid).cloned())
+    }
+
+    /// What is known of a cgroup. One that a container made inside itself has no names: its container has them, and sums
+    /// by name must not count it twice.
+    #[must_use]
+    pub fn of(&self, identity: &Identity) -> (Option<Arc<ContainerNames>>, Option<Arc<PodNames>>) {
+        let pod = |table: &Table| table.pods.get(identity.pod_uid.as_deref()?).cloned();
+        match identity.role {
+            Role::Container => self.read(|table| {
+                let id = identity.container_id.as_deref();
+                let names = id.and_then(|id| table.containers.get(id)).cloned();
+                let pod = names.as_ref().and_then(|names| names.pod.clone()).or_else(|| pod(table));
+                (names, pod)
+            }),
+            Role::Pod => (None, self.read(pod)),
+            _ => (None, None),
+        }
+    }
+
+    /// What an event of a cgroup says, now. An event in a cgroup inside a container is the container's.
+    #[must_use]
+    pub fn of_event(&self, identity: &Identity) -> EventNames {
+        let owner = match identity.role {
+            Role::InsideContainer => &Identity { role: Role::Container, ..identity.clone() },
+            _ => identity,
+        };
+        let (names, pod) = self.of(owner);
+        EventNames { container: names.map(|names| names.title.clone()), pod }
+    }
+
+    /// Asks for a container's names: it was made or started. Never waits. `false` when there are too many already; then
+    /// [`Names::retain`] asks again.
+    pub fn want(&self, container_id: &str, pod_uid: Option<&str>) -> bool {
+        self.write(|table| {
+            let has_room = table.wants.len() < MAX_CONTAINERS || table.wants.contains_key(container_id);
+            if has_room {
+                self.wanted.send_modify(|number| *number += 1);
+                let want = Want { pod_uid: pod_uid.map(str::to_owned), number: *self.wanted.borrow() };
+                table.wants.insert(container_id.to_owned(), want);
+            }
+            has_room
+        })
+    }
+
+    /// The containers that there are, by id: others are forgotten, and those that live and have no names are wanted.
+    pub fn retain(&self, known: &HashMap<String, Known>) {
+        let missing: Vec<(&String, &Known)> = self.write(|table| {
+            table.wants.retain(|id, _| known.get(id).is_some_and(|known| known.lives));
+            let mut freed = 0;
+            table.containers.retain(|id, names| {
+                let stays = known.contains_key(id);
+                freed += if stays { 0 } else { limits::bytes(names) };
+                stays
+            });
+            table.bytes = table.bytes.saturating_sub(freed);
+            let pods: HashSet<&String> = known.values().filter_map(|known| known.pod_uid.as_ref()).collect();
+            table.pods.retain(|uid, _| pods.contains(uid));
+            let is_missing =
+                |id: &String| !table.containers.contains_key(id) && !table.wants.contains_key(id);
+            known.iter().filter(|(id, known)| known.lives && is_missing(id)).collect()
+        });
+        for (id, known) in missing {
+            if !self.want(id, known.pod_uid.as_deref()) {
+                break;
+            }
+        }
+    }
+
+    /// How all is.
+    #[must_use]
+    pub fn status(&self) -> NamesStatus {
+        let (resolved, unresolved) = self.read(|table| {
+            let open = table.wants.keys().filter(|id| !table.containers.contains_key(*id));
+            (table.containers.len(), open.count())
+        });
+        NamesStatus {
+            resolved: resolved as u64,
+            unresolved: unresolved as u64,
+            dropped_labels: self.dropped_labels.load(Ordering::Relaxed),
+            sources: self.sources().clone(),
+        }
+    }
+
+    /// Numbers of wants, to wait for new ones.
+    pub(super) fn follow(&self) -> watch::Receiver<u64> {
+        self.wanted.subscribe()
+    }
+
+    /// The prefixes of the variables that are wanted.
+    pub(super) fn wishes(&self) -> &Wishes {
+        &self.wishes
+    }
+
+    /// Whether there are open wants for a source of that kind.
+    pub(super) fn is_wanted(&self, source: NamesSource) -> bool {
+        self.read(|table| table.open(source).next().is_some())
+    }
+
+    /// The open wants for a source of that kind, the newest first, as many as a round can bear.
+    pub(super) fn wanted(&self, source: NamesSource) -> Wanted {
+        self.read(|table| {
+            let mut wanted = Wanted { number: *self.wanted.borrow(), ..Wanted::default() };
+            let mut open: Vec<(&String, &Want)> = table.open(source).collect();
+            open.sort_unstable_by_key(|(_, want)| Reverse(want.number));
+            open.truncate(MAX_PER_ROUND);
+            let pods: HashSet<&String> = open.iter().filter_map(|(_, want)| want.pod_uid.as_ref()).collect();
+            wanted.pods = pods.into_iter().cloned().collect();
+            wanted.ids = open.into_iter().map(|(id, _)| id.clone()).collect();
+            wanted
+        })
+    }
+
+    /// Containers of a source whose health changes by itself.
+    pub(super) fn with_health(&self, source: NamesSource) -> Vec<String> {
+        if matches!(source, NamesSource::Cri | NamesSource::Logs) {
+            return Vec::new(); // they do not tell it
+        }
+        let checked = |names: &ContainerNames| {
+            names.source == source && names.health.is_some_and(|health| health != Health::None)
+        };
+        self.read(|table| {
+            table.containers.iter().filter(|(_, names)| checked(names)).map(|(id, _)| id.clone()).collect()
+        })
+    }
+
+    /// Takes what a source heard; `number` is that of the wants when it began to ask.
+    pub(super) fn put(&self, number: u64, answers: Vec<Answer>) {
+        for Answer { id, mut names, is_final } in answers {
+            let dropped = limits::apply(&mut names, &self.wishes);
+            self.dropped_labels.fetch_add(dropped, Ordering::Relaxed);
+            if !self.write(|table| table.put(number, id, names, is_final)) {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Takes the names of a pod that is wanted.
+    pub(super) fn put_pod(&self, uid: &str, pod: PodNames) {
+        if limits::fits(&pod) {
+            self.write(|table| {
+                if table.pods.len() < MAX_CONTAINERS {
+                    table.pods.insert(uid.to_owned(), Arc::new(pod));
+                }
+            });
+        }
+    }
+
+    /// Adds a source; gives its place in the list.
+    pub(super) fn add_source(&self, source: NamesSource, place: String) -> usize {
+        let mut sources = self.sources();
+        sources.push(NamesSourceStatus { source, place, runtime: None, up: None, failing: None, errors: 0 });
+        sources.len() - 1
+    }
+
+    /// Changes what a source says of itself.
+    pub(super) fn note(&self, source: usize, change: impl FnOnce(&mut NamesSourceStatus)) {
+        if let Some(status) = self.sources().get_mut(source) {
+            change(status);
+        }
+    }
+
+    fn sources(&self) -> MutexGuard<'_, Vec<NamesSourceStatus>> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read<T>(&self, with: impl FnOnce(&Table) -> T) -> T {
+        with(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write<T>(&self, with: impl FnOnce(&mut Table) -> T) -> T {
+        with(&mut self.table.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Table {
+    /// Log files have nothing more to tell once anything is known.
+    fn open(&self, source: NamesSource) -> impl Iterator<Item = (&String, &Want)> {
+        self.wants.iter().filter(move |(id, want)| {
+            let no_pod = || want.pod_uid.as_ref().is_some_and(|uid| !self.pods.contains_key(uid));
+            source != NamesSource::Logs || !self.containers.contains_key(*id) || no_pod()
+        })
+    }
+
+    /// `false` when there is no room.
+    fn put(&mut self, number: u64, id: String, mut names: ContainerNames, is_final: bool) -> bool {
+        let want = self.wants.get(&id);
+        let before = self.containers.get(&id);
+        if (want.is_none() && before.is_none()) || before.is_some_and(|before| before.source > names.source) {
+            return true;
+        }
+        let (old, new) = (before.map_or(0, |before| limits::bytes(before)), limits::bytes(&names));
+        let bytes = self.bytes.saturating_sub(old).saturating_add(new);
+        if bytes > MAX_BYTES || (before.is_none() && self.containers.len() >= MAX_CONTAINERS) {
+            return false;
+        }
+        self.bytes = bytes;
+        let uid = want.and_then(|want| want.pod_uid.clone());
+        if let Some(pod) = &mut names.pod
+            && let Some(uid) = uid.or_else(|| pod.uid.clone())
+        {
+            if pod.uid.is_none() {
+                Arc::make_mut(pod).uid = Some(uid.clone());
+            }
+            self.pods.insert(uid, pod.clone());
+        }
+        if is_final && want.is_some_and(|want| want.number <= number) {
+            self.wants.remove(&id);
+        }
+        self.containers.insert(id, Arc::new(names));
+        true
+    }
+}
