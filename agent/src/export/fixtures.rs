@@ -1,5 +1,7 @@
 //! Snapshots for the tests of this folder: every field that a version can fill is filled, each with its own number.
 
+mod memory;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,10 +9,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::model::{
     Cache, CacheDomain, CgroupPath, CgroupStats, ContainerNames, ContainerTitle, Core, CpuCount, CpuStats,
     Descendants, Dimms, DiskStats, FilesystemStats, HardwareStats, Health, HugetlbStats, Identity,
-    InterfaceStats, IoDeviceStats, Limit, LoadAverages, Machine, MemoryDetail, MemoryEvents, MemoryStat,
-    MemoryStats, NamesSource, NumaKind, NumaNode, NumaPages, PerfCounts, PidsStats, PodNames, Pressure,
-    PressureLine, PressureStats, ProcessStats, QosClass, Role, Runtime, Scaled, SchedStats, SocketStats,
-    SwapEvents, TaskStates, TcpStates, Topology, TransferStats, UdpStats, UncoreCount, WrittenStats,
+    InterfaceStats, IoDeviceStats, Limit, LoadAverages, Machine, NamesSource, NumaNode, PerfCounts,
+    PidsStats, PodNames, Pressure, PressureLine, PressureStats, ProcessStats, QosClass, Role, Runtime,
+    Scaled, SchedStats, SocketStats, TaskStates, TcpStates, Topology, TransferStats, UdpStats, UncoreCount,
+    WrittenStats,
 };
 use crate::snapshot::{CgroupSample, NodeSnapshot, Reading};
 
@@ -64,6 +66,7 @@ pub(super) fn sample(path: &[u8], identity: Identity, stats: CgroupStats) -> Cgr
         identity: Arc::new(identity),
         names: None,
         pod: None,
+        unit_description: None,
         stats,
         oom_kills: 0,
         last_seen: moment(0),
@@ -111,120 +114,6 @@ pub(super) fn names(container: &str) -> Arc<ContainerNames> {
         runtime: Some(Runtime::Docker),
         source: NamesSource::Docker,
     })
-}
-
-fn memory_common() -> MemoryStats {
-    MemoryStats {
-        usage_bytes: Some(300_003_328),
-        peak_bytes: Some(310_005_760),
-        limit: Some(Limit::Value(536_870_912)),
-        swap_bytes: Some(4_096),
-        kernel_bytes: Some(2_101_248),
-        stat: MemoryStat {
-            anon_bytes: Some(100_003_840),
-            file_bytes: Some(200_003_584),
-            file_mapped_bytes: Some(50_003_968),
-            file_dirty_bytes: Some(40_960),
-            file_writeback_bytes: Some(8_192),
-            shmem_bytes: Some(12_288),
-            active_file_bytes: Some(60_002_304),
-            inactive_file_bytes: Some(140_001_280),
-            workingset_refault_file: Some(31),
-            workingset_refault_anon: Some(32),
-            ..MemoryStat::default()
-        },
-        ..MemoryStats::default()
-    }
-}
-
-fn memory_v1() -> MemoryStats {
-    let common = memory_common();
-    MemoryStats {
-        reservation: Some(Limit::Max),
-        memory_and_swap_limit: Some(Limit::Value(1_073_741_824)),
-        failcnt: Some(7),
-        detail: Some(Box::new(MemoryDetail {
-            shmem_bytes: Some(12_288),
-            swapcached_bytes: Some(212_992),
-            anon_thp_bytes: Some(2_097_152),
-            active_anon_bytes: Some(61_440),
-            inactive_anon_bytes: Some(65_536),
-            unevictable_bytes: Some(8_192),
-            ..MemoryDetail::default()
-        })),
-        numa: numa(false),
-        stat: MemoryStat {
-            pgfault: Some(1_001),
-            pgmajfault: Some(11),
-            hierarchical_pgfault: Some(2_002),
-            hierarchical_pgmajfault: Some(22),
-            swap_bytes: Some(4_096),
-            ..common.stat
-        },
-        ..common
-    }
-}
-
-fn memory_v2() -> MemoryStats {
-    let common = memory_common();
-    MemoryStats {
-        reservation: Some(Limit::Value(134_217_728)),
-        swap_limit: Some(Limit::Max),
-        swap_peak_bytes: Some(8_192),
-        detail: Some(Box::new(memory_detail())),
-        numa: numa(true),
-        events_local: MemoryEvents { oom_kill: Some(1), ..MemoryEvents::default() },
-        swap_events: SwapEvents { high: Some(0), max: Some(1), fail: Some(2) },
-        stat: MemoryStat {
-            pgfault: Some(2_002),
-            pgmajfault: Some(22),
-            hierarchical_pgfault: Some(2_002),
-            hierarchical_pgmajfault: Some(22),
-            pgscan: Some(41),
-            pgsteal: Some(42),
-            kernel_bytes: Some(2_101_248),
-            ..common.stat
-        },
-        events: MemoryEvents {
-            low: Some(1),
-            high: Some(2),
-            max: Some(3),
-            oom: Some(4),
-            oom_kill: Some(5),
-            oom_group_kill: Some(6),
-        },
-        ..common
-    }
-}
-
-fn memory_detail() -> MemoryDetail {
-    MemoryDetail {
-        kernel_stack_bytes: Some(180_224),
-        pagetables_bytes: Some(184_320),
-        percpu_bytes: Some(188_416),
-        sock_bytes: Some(192_512),
-        vmalloc_bytes: Some(196_608),
-        shmem_bytes: Some(12_288),
-        slab_bytes: Some(409_600),
-        slab_reclaimable_bytes: Some(204_800),
-        slab_unreclaimable_bytes: Some(204_801),
-        zswap_bytes: Some(208_896),
-        zswapped_bytes: Some(409_601),
-        swapcached_bytes: Some(212_992),
-        anon_thp_bytes: Some(2_097_152),
-        file_thp_bytes: Some(4_194_304),
-        active_anon_bytes: Some(61_440),
-        inactive_anon_bytes: Some(65_536),
-        unevictable_bytes: Some(8_192),
-        workingset_activate_anon: Some(61),
-        workingset_activate_file: Some(62),
-        workingset_restore_anon: Some(63),
-        workingset_restore_file: Some(64),
-        workingset_nodereclaim: Some(65),
-        zswpin: Some(66),
-        zswpout: Some(67),
-        zswpwb: Some(68),
-    }
 }
 
 fn cpu_common() -> CpuStats {
@@ -286,11 +175,6 @@ fn pids(limit: Limit) -> PidsStats {
 fn hugetlb(max_usage_bytes: Option<u64>) -> Option<Vec<HugetlbStats>> {
     let (usage_bytes, failcnt) = (Some(4_194_304), Some(1));
     Some(vec![HugetlbStats { page_size: "2MB", usage_bytes, max_usage_bytes, failcnt }])
-}
-
-fn numa(hierarchical: bool) -> Option<Vec<NumaPages>> {
-    let of = |kind, pages| NumaPages { kind, hierarchical, node: 0, pages };
-    Some(vec![of(NumaKind::File, 48_829), of(NumaKind::Anon, 24_415), of(NumaKind::Unevictable, 2)])
 }
 
 fn interfaces() -> Vec<InterfaceStats> {
@@ -398,7 +282,7 @@ pub(super) fn stats_v1() -> CgroupStats {
             shares: Some(512),
             ..cpu_common()
         }),
-        memory: Some(memory_v1()),
+        memory: Some(memory::memory_v1()),
         pids: Some(pids(Limit::Value(1_000))),
         io: Some(devices_v1()),
         hugetlb: hugetlb(Some(8_388_608)),
@@ -411,7 +295,7 @@ pub(super) fn stats_v1() -> CgroupStats {
 pub(super) fn stats_v2() -> CgroupStats {
     CgroupStats {
         cpu: Some(CpuStats { weight: Some(20), nice_nsec: Some(1_000), ..cpu_common() }),
-        memory: Some(memory_v2()),
+        memory: Some(memory::memory_v2()),
         pids: Some(pids(Limit::Max)),
         io: Some(devices_v2()),
         pressure: PressureStats {

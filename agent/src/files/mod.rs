@@ -21,6 +21,7 @@ mod resctrl;
 mod sockets;
 mod tasks;
 mod tree_watch;
+mod unit;
 mod usage;
 mod walk;
 
@@ -42,6 +43,7 @@ pub use resctrl::{CacheGroups, CacheReading};
 pub use sockets::{SocketsWanted, read_sockets};
 pub use tasks::{Descriptors, ProcessFacts, TasksWanted, clear_referenced, open_files_limit, process_facts};
 pub use tree_watch::{TreeEvent, TreeEvents, TreeWatch};
+pub use unit::unit_description;
 pub use usage::{Hooks, Usage, UsageCounts, UsageReader, UsageSettings};
 pub use walk::{Walk, walk};
 

@@ -57,11 +57,13 @@ pub enum MetricSet {
     Tcp,
     /// UDP sockets.
     Udp,
+    /// Descriptions of systemd units. Ours.
+    UnitInfo,
 }
 
 impl MetricSet {
     /// All sets, in the order of their names.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::AdvancedTcp,
         Self::App,
         Self::CadvisorVersion,
@@ -88,6 +90,7 @@ impl MetricSet {
         Self::Sched,
         Self::Tcp,
         Self::Udp,
+        Self::UnitInfo,
     ];
 
     /// cAdvisor's name, or ours.
@@ -120,6 +123,7 @@ impl MetricSet {
             Self::Sched => "sched",
             Self::Tcp => "tcp",
             Self::Udp => "udp",
+            Self::UnitInfo => "unit_info",
         }
     }
 
@@ -153,13 +157,21 @@ impl MetricSet {
                 | Self::Sched
                 | Self::Tcp
                 | Self::Udp
+                | Self::UnitInfo
         )
     }
 
     /// Whether cAdvisor has no set of that name.
     #[must_use]
     pub const fn is_ours(self) -> bool {
-        matches!(self, Self::CadvisorVersion | Self::CgroupDetail | Self::MemoryDetail | Self::MemoryEvents)
+        matches!(
+            self,
+            Self::CadvisorVersion
+                | Self::CgroupDetail
+                | Self::MemoryDetail
+                | Self::MemoryEvents
+                | Self::UnitInfo
+        )
     }
 
     /// Whether it is on when no flag says otherwise, as in cAdvisor.
@@ -320,7 +332,7 @@ mod tests {
             error.starts_with("unknown metric set \"Memory\": wanted one of advtcp, app, cadvisor_version,"),
             "{error}"
         );
-        assert!(error.ends_with("tcp, udp"), "{error}");
+        assert!(error.ends_with("udp, unit_info"), "{error}");
         assert!(MetricSets::parse("", "nope").is_err());
     }
 

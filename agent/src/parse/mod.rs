@@ -35,6 +35,7 @@ mod scan;
 mod snmp;
 mod sock_diag;
 mod status;
+mod unit_file;
 mod value;
 mod vmstat;
 
@@ -68,6 +69,7 @@ pub use resctrl::*;
 pub use snmp::*;
 pub use sock_diag::*;
 pub use status::*;
+pub use unit_file::*;
 pub use value::*;
 pub use vmstat::*;
 

@@ -107,7 +107,7 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     let counters = Arc::new(Counters::default());
     let snapshots = Snapshots::new(collector(&config, &state, reads), config.min_interval);
     let own = Arc::new(OwnMetrics::new(&state)?);
-    names::start(&config, &state, &shutdown);
+    names::start(&config, options.sets, &state, &shutdown);
     tokio::spawn(memory::give_back(snapshots.clone(), shutdown.clone()));
     let services = services(&state, snapshots.clone(), own, options, readiness.clone(), counters);
     let mut core = tokio::spawn({

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::state::State;
 use crate::config::{Config, RuntimeSocket};
-use crate::files;
+use crate::files::{self, HostRoot};
 use crate::identity::{self, Known, Names, Place, Wishes};
-use crate::model::Identity;
+use crate::model::{Identity, MetricSet, MetricSets, Role};
 use crate::registry::{Change, ChangeKind};
 use crate::serve::Shutdown;
 
@@ -41,9 +41,10 @@ fn places(config: &Config) -> Vec<Place> {
 }
 
 /// Begins to ask, each source on a thread of its own.
-pub(super) fn start(config: &Config, state: &Arc<State>, shutdown: &Shutdown) {
+pub(super) fn start(config: &Config, sets: MetricSets, state: &Arc<State>, shutdown: &Shutdown) {
     let places = places(config);
-    if places.is_empty() {
+    let units = sets.has(MetricSet::UnitInfo).then(|| HostRoot::new(&config.host_root));
+    if places.is_empty() && units.is_none() {
         return;
     }
     identity::start(&state.names, &places, files::entry_names);
@@ -51,19 +52,43 @@ pub(super) fn start(config: &Config, state: &Arc<State>, shutdown: &Shutdown) {
     tokio::spawn(async move {
         tokio::select! {
             () = shutdown.wait() => {}
-            () = compare(&state) => {}
+            () = compare(&state, units) => {}
         }
     });
 }
 
-async fn compare(state: &State) {
+async fn compare(state: &State, units: Option<HostRoot>) {
     while state.ready_after.get().is_none() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     loop {
         let known = known(state);
         state.names.retain(&known);
+        if let Some(host) = &units {
+            describe_units(state, host).await;
+        }
         tokio::time::sleep(COMPARE_INTERVAL).await;
+    }
+}
+
+/// Reads the files of units that are new; each is a small file or two.
+async fn describe_units(state: &State, host: &HostRoot) {
+    let units: Vec<String> = {
+        let registry = state.registry();
+        let own =
+            registry.cgroups().filter(|(_, cgroup)| matches!(cgroup.identity.role, Role::Unit | Role::Slice));
+        own.filter_map(|(path, _)| str::from_utf8(path.name()).ok().map(str::to_owned)).collect()
+    };
+    let (unknown, host) = (state.names.unknown_units(units), host.clone());
+    let read = move || {
+        let described = unknown.into_iter().map(|unit| {
+            let description = files::unit_description(&host, &unit);
+            (unit, description)
+        });
+        described.collect()
+    };
+    if let Ok(found) = tokio::task::spawn_blocking(read).await {
+        state.names.put_units(found);
     }
 }
 

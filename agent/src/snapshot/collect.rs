@@ -114,6 +114,7 @@ fn finished(path: &CgroupPath, tombstone: &Tombstone, taken: SystemTime) -> Opti
         identity: tombstone.identity.clone(),
         names: None,
         pod: None,
+        unit_description: None,
         stats: tombstone.last.as_deref().cloned().unwrap_or_default(),
         oom_kills: tombstone.oom_kills,
         last_seen: tombstone.removed.min(taken),
@@ -197,6 +198,7 @@ impl Collector {
         }
         for sample in &mut cgroups {
             (sample.names, sample.pod) = self.names.of(&sample.identity);
+            sample.unit_description = self.names.unit_of(&sample.path, &sample.identity);
         }
         cgroups.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         filesystems.put_into(&mut cgroups);
@@ -236,6 +238,7 @@ impl Collector {
             // Told by the caller, for those that are gone as well.
             names: None,
             pod: None,
+            unit_description: None,
             stats,
             oom_kills: cgroup.oom_kills,
             last_seen: taken,

@@ -37,6 +37,8 @@ pub struct CgroupSample {
     pub names: Option<Arc<ContainerNames>>,
     /// Its pod, of a container's and of the pod's own cgroup.
     pub pod: Option<Arc<PodNames>>,
+    /// What systemd calls it, of a unit's own cgroup.
+    pub unit_description: Option<Arc<str>>,
     /// Its counters.
     pub stats: CgroupStats,
     /// OOM kills of its processes that the agent saw.

@@ -21,10 +21,7 @@ pub const NEWER: &[(&str, Served)] = &[
     ("container_fs_io_cost_indelay_seconds_total", Served::Where("v2 with iocost")),
     ("container_fs_io_cost_usage_seconds_total", Served::Where("v2 with iocost")),
     ("container_fs_io_cost_wait_seconds_total", Served::Where("v2 with iocost")),
-    (
-        "container_health_state",
-        Served::No("only a runtime's own interface tells it, and the agent asks none"),
-    ),
+    ("container_health_state", Served::Where("Docker or Podman")),
     ("container_memory_events_high_total", Served::Where("v2")),
     ("container_memory_events_max_total", Served::Where("v2")),
     ("container_memory_file_dirty_bytes", Served::Everywhere),

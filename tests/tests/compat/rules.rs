@@ -198,9 +198,10 @@ pub const RULES: &[Rule] = &[
     rule(
         &["container_fs_*"],
         Kind::Absent,
-        "the host's file systems and disks are not read",
+        "a file system of a container's, or a part of a disk that has none",
     )
-    .root(),
+    .root()
+    .on_some_hosts(),
     rule(
         &[
             "container_fs_inodes_*",

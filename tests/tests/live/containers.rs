@@ -139,10 +139,12 @@ fn the_network_of_the_host_is_not_a_containers() {
     let path = format!("{}/{id}", parent.path());
     let metrics = agent.metrics().unwrap();
     assert!(metrics.one("container_last_seen", &[("id", &path)]).unwrap().is_some());
+    assert_eq!(metrics.one("container_network_host", &[("id", &path)]).unwrap(), Some(1.0));
     let interfaces: Vec<&str> = metrics
         .samples
         .iter()
         .filter(|sample| sample.name.starts_with("container_network_") && sample.label("id") == path)
+        .filter(|sample| sample.name != "container_network_host")
         .map(|sample| sample.label("interface"))
         .collect();
     assert!(interfaces.is_empty(), "{interfaces:?}");

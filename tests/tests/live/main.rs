@@ -14,7 +14,6 @@
 //! | [`pinned`] | with programs and rings pinned nothing is missed while the agent is replaced |
 //! | [`parity`] | every counter is what the kernel's file says |
 //! | [`names`] | no name of a cgroup breaks an output |
-//! | [`names_cri`], [`names_docker`] | containers and pods have the names that their runtime tells, soon after their start |
 //! | [`http`] | bad requests get an answer that names what is wrong |
 //! | [`perf`] | performance events of a container are its own; an unknown one ends the start |
 //! | [`process`] | exit codes, SIGTERM |
@@ -35,7 +34,6 @@ mod containers;
 #[cfg(cgtap_machine)]
 #[path = "../events/crash.rs"]
 mod crash;
-mod cri;
 mod degrade;
 mod deploy;
 mod filesystem;
@@ -45,8 +43,6 @@ mod http;
 mod lifecycle;
 mod lifecycle_matrix;
 mod names;
-mod names_cri;
-mod names_docker;
 mod oom;
 mod oom_matrix;
 mod parity;
@@ -54,7 +50,6 @@ mod perf;
 mod pinned;
 mod process;
 mod prometheus;
-mod runtimes;
 mod shown;
 mod support;
 mod tasks;

@@ -22,6 +22,9 @@ fn promtool_has_no_new_complaint() {
     let agent = Agent::start(&["--enable", &all_sets()]).unwrap();
     let text = agent.get("/metrics").unwrap().body;
     assert!(!text.is_empty());
+    let empty: Vec<_> =
+        String::from_utf8_lossy(&text).lines().filter(|l| l.contains("=\"\"")).map(str::to_owned).collect();
+    assert!(empty.is_empty(), "samples with an empty label: {empty:#?}");
     let known = std::fs::read_to_string(repository(KNOWN)).unwrap();
     let known: Vec<&str> = known.lines().map(|l| l.split('#').next().unwrap_or_default().trim()).collect();
     let complaints = lint(&text);

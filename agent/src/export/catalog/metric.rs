@@ -82,9 +82,9 @@ pub enum Value {
     Microseconds(u64),
     /// Nanoseconds.
     Nanoseconds(u64),
-    /// What is no count: a ratio, or the -1 that stands for "no limit".
+    /// What is no count: a ratio.
     Float(f64),
-    /// -1, by which cAdvisor says that there is no such thing.
+    /// -1, by which cAdvisor says that there is no such thing, or no limit.
     MinusOne,
 }
 

@@ -28,13 +28,15 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod topology;
+mod unit;
 
 pub use metric::{Emit, Kind, Label, LabelValue, Metric, Scope, Value, Values};
 
 /// All metrics, in the order in which they are printed.
 pub fn metrics() -> impl Iterator<Item = &'static Metric> {
-    const AREAS: [&[Metric]; 20] = [
+    const AREAS: [&[Metric]; 21] = [
         spec::METRICS,
+        unit::METRICS,
         cpu::METRICS,
         memory::METRICS,
         memory_events::METRICS,

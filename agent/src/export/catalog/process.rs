@@ -54,7 +54,7 @@ fn pids(sample: &CgroupSample) -> Option<&PidsStats> {
 fn ulimits(sample: &CgroupSample, emit: &mut Emit<'_>) {
     let Some(limit) = processes(sample).and_then(|processes| processes.open_files_limit) else { return };
     let value = match limit {
-        Limit::Max => Value::Float(-1.0),
+        Limit::Max => Value::MinusOne,
         Limit::Value(files) => Value::Count(files),
     };
     emit(&[("ulimit", LabelValue::Text("max_open_files"))], value);

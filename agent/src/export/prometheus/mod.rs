@@ -99,7 +99,9 @@ pub fn exposition_in_chunks(
     sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
 ) {
     let scope = Scope { sets: options.sets, machine: &snapshot.machine };
-    let enabled = |metric: &&Metric| metric.set.is_none_or(|set| options.sets.has(set));
+    // A kubelet has none of ours.
+    let is_of_view = |metric: &Metric| options.view == View::Standalone || !metric.name.starts_with("cgtap_");
+    let enabled = |metric: &&Metric| metric.set.is_none_or(|set| options.sets.has(set)) && is_of_view(metric);
     let metrics: Vec<&Metric> = catalog::metrics().filter(enabled).collect();
     let (cgroups, left_out) = match (one_per_path(&snapshot.cgroups), options.max_series) {
         (cgroups, None) => (cgroups, None),

@@ -182,14 +182,21 @@ impl CgroupReader {
         self.sources.budget.open()
     }
 
-    /// The processes of the cgroup itself, in the first of its hierarchies that has any.
-    pub fn processes(&mut self, cgroup: &CgroupPath, members: &[CgroupKey]) -> Vec<u32> {
-        let read = members.iter().find_map(|key| {
-            let index = self.sources.index(key.hierarchy)?;
-            let dir = self.sources.open_dir(index, cgroup, key.id).ok()?;
-            first_process::own_processes(&dir, &mut self.sources.buffer).filter(|pids| !pids.is_empty())
-        });
-        read.unwrap_or_default()
+    /// The processes of the cgroup itself, in the first of its hierarchies that has any; `None` when none of them tells.
+    pub fn processes(&mut self, cgroup: &CgroupPath, members: &[CgroupKey]) -> Option<Vec<u32>> {
+        let mut found = None;
+        for key in members {
+            let Some(index) = self.sources.index(key.hierarchy) else { continue };
+            let Ok(dir) = self.sources.open_dir(index, cgroup, key.id) else { continue };
+            if let Some(pids) = first_process::own_processes(&dir, &mut self.sources.buffer) {
+                let has_any = !pids.is_empty();
+                found = Some(pids);
+                if has_any {
+                    break;
+                }
+            }
+        }
+        found
     }
 
     /// A process of the cgroup, or else of one below it; `None` when there is none.

@@ -6,6 +6,7 @@
 mod limits;
 #[cfg(test)]
 mod tests;
+mod units;
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -45,6 +46,7 @@ struct Table {
     containers: HashMap<String, Arc<ContainerNames>>,
     pods: HashMap<String, Arc<PodNames>>,
     wants: HashMap<String, Want>,
+    units: units::Units,
     bytes: usize,
 }
 

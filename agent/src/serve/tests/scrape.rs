@@ -76,6 +76,7 @@ fn large_node() -> NodeSnapshot {
         identity: Arc::new(Identity::default()),
         names: None,
         pod: None,
+        unit_description: None,
         stats: CgroupStats {
             memory: Some(MemoryStats { usage_bytes: Some(number * 4096), ..MemoryStats::default() }),
             ..CgroupStats::default()

@@ -170,6 +170,7 @@ mod tests {
             path: CgroupPath::from(path),
             names: None,
             pod: None,
+            unit_description: None,
             identity: std::sync::Arc::default(),
             stats: CgroupStats::default(),
             oom_kills: 0,

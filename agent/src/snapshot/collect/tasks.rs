@@ -193,16 +193,21 @@ impl Tasks {
     }
 }
 
-/// The processes of each cgroup and of all below it, each once, in the order of their numbers.
+/// The processes of each cgroup and of all below it, each once, in the order of their numbers. A cgroup that does not tell
+/// its own is left out.
 fn processes(reader: &mut CgroupReader, known: &[Known]) -> HashMap<CgroupPath, Vec<u32>> {
+    let own = known.iter().filter_map(|cgroup| {
+        let pids = reader.processes(&cgroup.path, &cgroup.members)?;
+        Some((&cgroup.path, pids))
+    });
+    let own: Vec<(&CgroupPath, Vec<u32>)> = own.collect();
     let mut found: HashMap<CgroupPath, Vec<u32>> =
-        known.iter().map(|cgroup| (cgroup.path.clone(), Vec::new())).collect();
-    for cgroup in known {
-        let own = reader.processes(&cgroup.path, &cgroup.members);
-        let mut at = (!own.is_empty()).then(|| cgroup.path.clone());
+        own.iter().map(|(path, _)| ((*path).clone(), Vec::new())).collect();
+    for (path, own) in own.iter().filter(|(_, own)| !own.is_empty()) {
+        let mut at = Some((*path).clone());
         while let Some(path) = at {
             if let Some(pids) = found.get_mut(&path) {
-                pids.extend_from_slice(&own);
+                pids.extend_from_slice(own);
             }
             at = path.parent();
         }

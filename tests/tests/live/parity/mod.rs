@@ -2,6 +2,7 @@
 //! value must lie between. What the kernel does not offer must be absent, and what it offers must be there.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 
 use cgtap_tests::agent::Agent;
 use cgtap_tests::exposition::Exposition;
@@ -25,8 +26,10 @@ type Readings = HashMap<(usize, usize), f64>;
 fn read_kernel(hierarchies: &Hierarchies, rows: &[&Row], containers: &[String]) -> Readings {
     let mut found = Readings::new();
     for (c, path) in containers.iter().enumerate() {
+        // Most rows are lines of the same few files.
+        let mut files = Files::new();
         for (r, row) in rows.iter().enumerate() {
-            if let Some(value) = read_row(hierarchies, row, path) {
+            if let Some(value) = read_row(hierarchies, row, path, &mut files) {
                 found.insert((c, r), value * row.unit);
             }
         }
@@ -34,13 +37,21 @@ fn read_kernel(hierarchies: &Hierarchies, rows: &[&Row], containers: &[String]) 
     found
 }
 
-fn read_row(hierarchies: &Hierarchies, row: &Row, path: &str) -> Option<f64> {
-    let text = |name: &str| std::fs::read_to_string(hierarchies.file(row.controller, path, name)?).ok();
-    let key = |name: &str, key: &str| {
-        let text = match row.controller {
-            "" => std::fs::read_to_string(hierarchies.v2_file(path, name)?).ok()?,
-            _ => text(name)?,
+/// Texts of one container's files; `None` of one that is not there.
+type Files = HashMap<PathBuf, Option<String>>;
+
+fn read_row(hierarchies: &Hierarchies, row: &Row, path: &str, files: &mut Files) -> Option<f64> {
+    let files = std::cell::RefCell::new(files);
+    let text = |name: &str| {
+        let file = match row.controller {
+            "" => hierarchies.v2_file(path, name),
+            controller => hierarchies.file(controller, path, name),
         };
+        let read = |file: &PathBuf| std::fs::read_to_string(file).ok();
+        files.borrow_mut().entry(file?).or_insert_with_key(read).clone()
+    };
+    let key = |name: &str, key: &str| {
+        let text = text(name)?;
         text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(' ')?.trim().parse::<f64>().ok())
     };
     match row.source {
@@ -52,9 +63,7 @@ fn read_row(hierarchies: &Hierarchies, row: &Row, path: &str) -> Option<f64> {
         Source::Nodes(name, line) => sum_of_nodes(&text(name)?, line),
         Source::Limit(name) => Some(limit(text(name)?.trim())),
         Source::Field(name, number) => text(name)?.split_whitespace().nth(number)?.parse().ok(),
-        Source::Pressure(name, line) => {
-            total(&std::fs::read_to_string(hierarchies.v2_file(path, name)?).ok()?, line)
-        }
+        Source::Pressure(name, line) => total(&text(name)?, line),
         Source::Device(name, operation) => sum_of_devices(&text(name)?, operation),
         Source::DeviceKey(name, key) => sum_of_keys(&text(name)?, key),
         Source::Weight(name) => {

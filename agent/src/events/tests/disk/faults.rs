@@ -51,6 +51,7 @@ async fn without_a_disk_that_takes_them_events_are_served_and_it_is_told() {
 /// Two events must not have one number in one log.
 #[tokio::test]
 async fn a_log_that_could_not_be_read_at_the_start_is_gone_on_with_at_the_next() {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
     let folder = tempfile::tempdir().unwrap();
     let options = options(folder.path());
     let log = open(16, &options);
@@ -61,8 +62,8 @@ async fn a_log_that_could_not_be_read_at_the_start_is_gone_on_with_at_the_next()
     fs::write(&options.dir, "in the way").unwrap();
     let log = open(16, &options);
     fill(&log, 3);
-    fs::remove_file(&options.dir).unwrap();
-    fs::rename(&aside, &options.dir).unwrap();
+    // At once: a writer that looked between two steps would make a directory of its own.
+    renameat_with(CWD, &aside, CWD, &options.dir, RenameFlags::EXCHANGE).unwrap();
     while !log.disk().unwrap().failing.is_some_and(|why| why.contains("up to 50")) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

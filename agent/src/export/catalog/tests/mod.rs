@@ -17,7 +17,9 @@ fn samples_of(metric: &Metric, stats: CgroupStats, sets: MetricSets) -> Samples 
     let scope = Scope { sets, machine: &machine };
     // A cgroup of which nothing is known has no names either.
     let names = (stats != CgroupStats::default()).then(|| names("web"));
-    let sample = CgroupSample { names, ..sample(b"/a", Identity::default(), stats) };
+    let unit_description = names.is_some().then(|| "Web server".into());
+    let sample =
+        CgroupSample { names, unit_description, ..sample(b"/a.slice/b", Identity::default(), stats) };
     let mut found = Vec::new();
     match metric.values {
         Values::One(value) => found.extend(value(&sample, &scope).map(|value| (Vec::new(), value))),

@@ -1,19 +1,22 @@
 //! Names by the container runtime interface, of a real containerd.
 
+mod pod;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use cgtap_tests::agent::Agent;
 use cgtap_tests::exposition::{Exposition, Sample};
 use cgtap_tests::host::skip_unless;
+use cgtap_tests::log::kind;
 
 use crate::cri::{
     ContainerConfig, ContainerMetadata, ContainerStatusResponse, Containerd, Empty, ImageSpec, KeyValue,
     LinuxContainerConfig, LinuxContainerSecurityContext, LinuxPodSandboxConfig, NamespaceOption,
     PodSandboxConfig, PodSandboxMetadata, SecurityContext, StatusRequest, StopContainerRequest,
 };
-use crate::runtimes::{IMAGE, Parent, runtime};
-use crate::support::{QUIET, kind, path};
+use crate::image::{IMAGE, Parent, runtime};
+use crate::support::QUIET;
 
 const UID: &str = "0b8e3c1a-11d4-4d66-9f62-5b7a2c1d0e9f";
 const NODE: NamespaceOption = NamespaceOption { network: 2 };
@@ -87,7 +90,7 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 
 #[test]
 fn a_pod_and_its_containers_are_named_soon_after_their_start() {
-    let name = "names_cri::a_pod_and_its_containers_are_named_soon_after_their_start";
+    let name = "containerd::a_pod_and_its_containers_are_named_soon_after_their_start";
     let programs = [("containerd", "containerd"), ("ctr", "containerd"), ("runc", "runc")];
     if skip_unless(name, runtime(&programs)) {
         return;
@@ -125,7 +128,7 @@ fn a_pod_and_its_containers_are_named_soon_after_their_start() {
     let _: Empty = containerd
         .call("StopContainer", StopContainerRequest { container_id: web.clone(), timeout: 0 })
         .unwrap();
-    let events = stream.until(QUIET, |e| kind(e) == "container_exited" && path(e) == id).unwrap();
+    let events = stream.until(QUIET, |e| kind(e) == "container_exited" && e["cgroup"]["path"] == id).unwrap();
     let exited = &events.last().unwrap()["container"];
     assert_eq!((exited["name"].as_str(), exited["image"].as_str()), (Some("web"), Some(IMAGE)), "{exited}");
     let pod = serde_json::json!({ "name": "web-1", "namespace": "shop", "uid": UID });

@@ -1,6 +1,7 @@
 //! A containerd of the test's own, and pods in it as a kubelet makes them.
 
 mod messages;
+mod network;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 use tonic_prost::ProstCodec;
 
-use crate::runtimes::{IMAGE, stop, write_image};
+use crate::image::{IMAGE, stop, write_image};
 pub use messages::*;
 
 /// A busy machine takes some seconds to start it.
@@ -32,6 +33,7 @@ impl Containerd {
     pub fn start() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("cgtap-test-").tempdir()?;
         fs::write(folder.path().join("config.toml"), config(folder.path()))?;
+        network::write(&folder.path().join("cni"))?;
         let mut made = Self { folder, child: None, pods: Vec::new() };
         made.serve()?;
         let archive = made.folder.path().join("image.tar");
@@ -99,7 +101,7 @@ impl Containerd {
         })
     }
 
-    /// A pod in the node's network.
+    /// A pod, started.
     pub fn run_pod(&mut self, config: &PodSandboxConfig) -> Result<String> {
         let request = RunPodSandboxRequest { config: Some(config.clone()) };
         let Id { id } = self.call("RunPodSandbox", request)?;

@@ -10,7 +10,8 @@ use cgtap_tests::exposition::Sample;
 use cgtap_tests::host::{find_program, skip_unless};
 use tempfile::TempDir;
 
-use crate::runtimes::{IMAGE, Parent, runtime, stop, write_image};
+use crate::image::{IMAGE, Parent, runtime, stop, write_image};
+use crate::inside::{add_eth0, process_of, wait_for_network, write_and_wait_for_usage};
 
 /// A busy machine takes some seconds to start one.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -114,7 +115,7 @@ impl Drop for Engine {
 
 fn agent(kind: &str, socket: &Path) -> Agent {
     let socket = format!("{kind}={}", socket.display());
-    let intervals = ["--min-interval", "1ms", "--walk-source-interval", "100ms"];
+    let intervals = ["--min-interval", "1ms", "--walk-source-interval", "100ms", "--fs-walk-interval", "1s"];
     let names = ["--container-env-allow", "APP_", "--runtime-sockets", &socket];
     Agent::start(&[&intervals[..], &names].concat()).unwrap()
 }
@@ -154,10 +155,21 @@ fn assert_labels(sample: &Sample, runtime: &str) {
     }
 }
 
+/// The container has a network namespace without interfaces.
+fn assert_own_network_and_files(agent: &Agent, id: &str) {
+    let pid = process_of(id);
+    add_eth0(pid);
+    wait_for_network(agent, id, pid);
+    write_and_wait_for_usage(agent, id, pid);
+}
+
 #[test]
 fn docker_tells_names_starts_and_health() {
-    let name = "names_docker::docker_tells_names_starts_and_health";
-    if skip_unless(name, runtime(&[("dockerd", "docker.io"), ("docker", "docker.io"), ("runc", "runc")])) {
+    let name = "docker::docker_tells_names_starts_and_health";
+    if skip_unless(
+        name,
+        runtime(&[("dockerd", "docker.io"), ("docker", "docker.io"), ("runc", "runc"), ("ip", "iproute2")]),
+    ) {
         return;
     }
     let engine = Engine::docker();
@@ -166,6 +178,7 @@ fn docker_tells_names_starts_and_health() {
     let id = format!("{}/{web}", engine.parent.path());
     let sample = row(&agent, "container_last_seen", &id, NAMED_WITHIN, is_named);
     assert_labels(&sample, "docker");
+    assert_own_network_and_files(&agent, &id);
     row(&agent, "container_health_state", &id, READY_WITHIN, |sample| sample.value == 1.0);
     // The same container again has another start.
     for _ in 0..2 {
@@ -179,8 +192,8 @@ fn docker_tells_names_starts_and_health() {
 
 #[test]
 fn podman_tells_names_and_starts() {
-    let name = "names_docker::podman_tells_names_and_starts";
-    if skip_unless(name, runtime(&[("podman", "podman"), ("runc", "runc")])) {
+    let name = "docker::podman_tells_names_and_starts";
+    if skip_unless(name, runtime(&[("podman", "podman"), ("runc", "runc"), ("ip", "iproute2")])) {
         return;
     }
     let engine = Engine::podman();
@@ -189,6 +202,7 @@ fn podman_tells_names_and_starts() {
     let id = format!("{}/libpod-{web}", engine.parent.path());
     let sample = row(&agent, "container_last_seen", &id, NAMED_WITHIN, is_named);
     assert_labels(&sample, "podman");
+    assert_own_network_and_files(&agent, &id);
     row(&agent, "container_health_state", &id, NAMED_WITHIN, |sample| sample.value == -1.0);
     let started = engine.started();
     row(&agent, "container_start_time_seconds", &id, NAMED_WITHIN, |s| {

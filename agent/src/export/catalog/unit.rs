@@ -1,0 +1,23 @@
+//! What systemd calls a unit. Ours, off by default.
+
+use super::metric::{Emit, LabelValue, Metric, Value};
+use crate::model::MetricSet;
+use crate::snapshot::CgroupSample;
+
+pub(super) const METRICS: &[Metric] =
+    &[Metric::gauge("container_unit_info", "Always 1; the unit's description and the slice that it is in.")
+        .set(MetricSet::UnitInfo)
+        .both("Description= of the unit's file, the cgroup's path")
+        .unstamped()
+        .many(&["description", "slice"], info)];
+
+fn info(sample: &CgroupSample, _: &super::Scope<'_>, emit: &mut Emit<'_>) {
+    let Some(description) = &sample.unit_description else { return };
+    let parents = sample.path.components().rev().skip(1);
+    let slice = parents.filter_map(|name| str::from_utf8(name).ok()).find(|name| name.ends_with(".slice"));
+    let labels = [
+        ("description", LabelValue::Text(description)),
+        ("slice", LabelValue::Text(slice.unwrap_or_default())),
+    ];
+    emit(&labels, Value::Count(1));
+}
