@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{Rung, bpf, memory_cgroups, program, skip_unless};
 use cgtap_tests::load::Member;
+use cgtap_tests::log::wait_for;
 
 use crate::support::{Lent, QUIET, kind, load, path};
 
@@ -137,9 +138,12 @@ fn the_network_of_the_host_is_not_a_containers() {
     let member = Member::start(load(), "sleep", &dirs[0]).unwrap();
     enter(&dirs, member.pid());
     let path = format!("{}/{id}", parent.path());
+    // The kernel's word that it has a process may still be on its way.
+    wait_for("the container to be in the host's network", QUIET, || {
+        let host = agent.metrics().unwrap().one("container_network_host", &[("id", &path)]).unwrap();
+        host == Some(1.0)
+    });
     let metrics = agent.metrics().unwrap();
-    assert!(metrics.one("container_last_seen", &[("id", &path)]).unwrap().is_some());
-    assert_eq!(metrics.one("container_network_host", &[("id", &path)]).unwrap(), Some(1.0));
     let interfaces: Vec<&str> = metrics
         .samples
         .iter()

@@ -61,11 +61,11 @@ fn the_nodes_file_systems_are_what_statfs_says() {
             let before = statvfs(at);
             let metrics = agent.metrics().unwrap();
             let told = NODE.map(|name| metrics.one(name, &labels).unwrap());
-            if before == statvfs(at) {
-                assert_eq!(told, before.map(Some), "{device}");
+            // Others write to it, and a busy machine may not answer in time: then it is absent.
+            if before == statvfs(at) && told == before.map(Some) {
                 break;
             }
-            assert!(Instant::now() < deadline, "others write to {device} all the time");
+            assert!(Instant::now() < deadline, "{device}: {told:?}, the kernel says {before:?}");
         }
     }
     let metrics = agent.metrics().unwrap();

@@ -6,8 +6,9 @@ use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::exposition::Exposition;
 use cgtap_tests::host::{memory_cgroups, program, skip_unless};
 use cgtap_tests::load::Member;
+use cgtap_tests::log::wait_for;
 
-use crate::support::{Lent, load};
+use crate::support::{Lent, QUIET, load};
 
 const TASKS: [&str; 5] =
     ["--min-interval", "1ms", "--enable", "process,sched,referenced_memory", "--enable-load-reader"];
@@ -109,8 +110,13 @@ fn sockets_are_those_of_the_namespace() {
     let agent = Lent::with(&["--min-interval", "1ms", "--enable", "tcp,udp,advtcp"]);
     let mode = ["--net", load().to_str().unwrap(), "listen"];
     let (_member, _) = Member::with(Path::new("unshare"), &mode, &dir, &["3", "2"]).unwrap();
-    let metrics = agent.metrics().unwrap();
     let path = format!("{}/{id}", parent.path());
+    // The kernel's word that it has a process may still be on its way.
+    wait_for("the container's sockets", QUIET, || {
+        let labels = [("id", path.as_str()), ("tcp_state", "listen")];
+        agent.metrics().unwrap().one("container_network_tcp_usage_total", &labels).unwrap().is_some()
+    });
+    let metrics = agent.metrics().unwrap();
     let state = |name: &str, label: &str, state: &str| {
         metrics.one(&format!("container_network_{name}_total"), &[("id", &path), (label, state)]).unwrap()
     };

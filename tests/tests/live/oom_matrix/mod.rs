@@ -7,6 +7,9 @@
 //! | [`wanted`] | what an event must say, and what a rung need not know |
 //! | [`cases`] | whose limit is met, and by whom |
 
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
 use cgtap_tests::hierarchies::Hierarchies;
 use cgtap_tests::host::{Check, Rung, machine_of_ours, may_lower_oom_score, memory_cgroups, skip_unless};
 
@@ -33,8 +36,24 @@ fn case(name: &str, rung: Rung, also: fn() -> Check, body: fn(&Watch)) {
     if skip_unless(name, memory_cgroups().and_then(|()| rung.must_serve()).and_then(|()| also())) {
         return;
     }
-    body(&Watch::start(rung));
+    // The kernel logs 10 kills in 5 s, whoever makes them: who reads its log must be the only one who kills.
+    if rung == Rung::Kmsg {
+        let _alone = KILLS.write().unwrap_or_else(PoisonError::into_inner);
+        if machine_of_ours().is_err() {
+            std::thread::sleep(LOG_INTERVAL);
+        }
+        body(&Watch::start(rung));
+    } else {
+        let _beside_others = KILLS.read().unwrap_or_else(PoisonError::into_inner);
+        body(&Watch::start(rung));
+    }
 }
+
+/// Held by each test of a kill.
+static KILLS: RwLock<()> = RwLock::new(());
+
+/// `DEFAULT_RATELIMIT_INTERVAL` of the kernel, and a little more.
+const LOG_INTERVAL: Duration = Duration::from_millis(5_200);
 
 fn anywhere() -> Check {
     Ok(())
