@@ -18,7 +18,7 @@ use crate::http::{Answer, Lines, get};
 pub const BINARY: &str = "CGTAP_TEST_BINARY";
 
 /// Readiness on a busy machine; the agent's own figure is far below.
-const READY_WITHIN: Duration = Duration::from_secs(20);
+const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// The agent's binary, built once per test run in the profile of the tests.
 ///
@@ -239,7 +239,7 @@ impl Drop for Agent {
 /// Runs `cgtap` with these arguments until it ends by itself.
 ///
 /// # Errors
-/// It cannot be started, or it still runs after 20 s.
+/// It cannot be started, or it still runs after a minute.
 pub fn run_to_end(args: &[&str]) -> Result<Output> {
     let mut command = wrapped(&Options::new(&[])?);
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

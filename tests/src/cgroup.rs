@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::hierarchies::{Hierarchies, enable_controllers};
 
@@ -90,6 +90,27 @@ impl TestCgroup {
     /// The kernel refuses the value.
     pub fn limit_memory(&self, limit_bytes: u64) -> Result<()> {
         limit_memory(self.memory_dir()?, limit_bytes)
+    }
+
+    /// Gives its processes so many hundredths of one processor; the directory in which they count.
+    ///
+    /// # Errors
+    /// No hierarchy has the controller, or the kernel refuses the value.
+    pub fn limit_cpu(&self, percent: u32) -> Result<&Path> {
+        let period_usec = 100_000;
+        let quota_usec = period_usec / 100 * percent;
+        for dir in &self.dirs {
+            let (v1, v2) = (dir.join("cpu.cfs_quota_us"), dir.join("cpu.max"));
+            let (file, value) = match () {
+                () if v2.exists() => (v2, format!("{quota_usec} {period_usec}")),
+                // The period of a new cgroup is the same as here.
+                () if v1.exists() => (v1, quota_usec.to_string()),
+                () => continue,
+            };
+            std::fs::write(&file, value).with_context(|| file.display().to_string())?;
+            return Ok(dir);
+        }
+        bail!("no hierarchy has cpu.cfs_quota_us or cpu.max")
     }
 
     /// The inode number of its memory directory, which is the kernel's id of the cgroup.

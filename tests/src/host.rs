@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use crate::cgroup::TestCgroup;
 use crate::hierarchies::Hierarchies;
 
 mod rungs;
@@ -97,6 +98,16 @@ pub fn lockdown() -> Check {
 
 fn lockdown_is_confidentiality() -> bool {
     std::fs::read_to_string("/sys/kernel/security/lockdown").is_ok_and(|t| t.contains("[confidentiality]"))
+}
+
+/// Cgroups that can have less than a processor.
+///
+/// # Errors
+/// The reason why not.
+pub fn cpu_limit() -> Check {
+    memory_cgroups()?;
+    let cgroup = TestCgroup::new().map_err(|error| format!("{error:#}"))?;
+    cgroup.limit_cpu(50).map(drop).map_err(|error| format!("needs to limit the processor: {error:#}"))
 }
 
 /// A machine of the matrix: nobody else's processes are in it, so it may run out of memory.

@@ -10,6 +10,13 @@ pub fn wall_time(since_boot: Duration) -> SystemTime {
     Clock::now().wall(u64::try_from(since_boot.as_nanos()).unwrap_or(u64::MAX))
 }
 
+/// Nanoseconds of the clock that records carry (`CLOCK_MONOTONIC`, `bpf_ktime_get_ns`).
+pub(crate) fn monotonic_nsec() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let nsec = now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec);
+    u64::try_from(nsec).unwrap_or(0)
+}
+
 /// The distance between the clocks now. Taken once per batch of records: the wall clock may be set at any time, and
 /// a record is converted within moments of its making.
 #[derive(Clone, Copy, Debug)]

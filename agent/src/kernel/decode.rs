@@ -57,6 +57,11 @@ impl Bytes<'_> {
     }
 }
 
+/// Whether a record was made after this time of the kernel's monotonic clock.
+pub(crate) fn is_after(bytes: &[u8], monotonic_nsec: u64) -> bool {
+    Bytes(bytes).u64(offset_of!(Header, ktime_nsec)).is_ok_and(|made| made > monotonic_nsec)
+}
+
 /// A [`LifecycleRecord`]. `source` is the form that is attached for its program.
 pub(crate) fn lifecycle(
     bytes: &[u8],

@@ -7,7 +7,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::KernelError;
-use super::clock::Clock;
+use super::clock::{self, Clock};
 use super::decode::{self, Place};
 use super::sequence::Sequences;
 use crate::model::{Hook, LifecycleEvent, OomKill, Source};
@@ -45,31 +45,47 @@ impl Ring {
         decode: impl Fn(&[u8], Clock) -> Result<(Place, Option<T>), KernelError>,
     ) -> io::Result<Batch<T>> {
         let mut ready = self.fd.readable_mut().await?;
-        let batch = take(ready.get_inner_mut(), &mut self.sequences, decode);
-        if batch.events.len() + batch.broken.len() < BATCH_RECORDS {
+        let (batch, was_emptied) = take(ready.get_inner_mut(), &mut self.sequences, is_full, decode);
+        if was_emptied {
             ready.clear_ready();
         }
         Ok(batch)
     }
 
+    /// Up to [`BATCH_RECORDS`], without waiting.
+    fn more<T>(
+        &mut self,
+        decode: impl Fn(&[u8], Clock) -> Result<(Place, Option<T>), KernelError>,
+    ) -> Batch<T> {
+        take(self.fd.get_mut(), &mut self.sequences, is_full, decode).0
+    }
+
+    /// All that was there when this was called. It ends at the first record that was made since, and not when the ring is
+    /// empty: where records come faster than they can be read, it never is.
     fn drain<T>(
         &mut self,
         decode: impl Fn(&[u8], Clock) -> Result<(Place, Option<T>), KernelError>,
     ) -> Batch<T> {
-        take(self.fd.get_mut(), &mut self.sequences, decode)
+        let now = clock::monotonic_nsec();
+        take(self.fd.get_mut(), &mut self.sequences, |_, record| decode::is_after(record, now), decode).0
     }
 }
 
+fn is_full(taken: usize, _: &[u8]) -> bool {
+    taken >= BATCH_RECORDS
+}
+
+/// Records until one is the last that is wanted, and whether there was none after them.
 fn take<T>(
     ring: &mut RingBuf<MapData>,
     sequences: &mut Sequences,
+    is_last: impl Fn(usize, &[u8]) -> bool,
     decode: impl Fn(&[u8], Clock) -> Result<(Place, Option<T>), KernelError>,
-) -> Batch<T> {
+) -> (Batch<T>, bool) {
     let clock = Clock::now();
     let mut batch = Batch { events: Vec::new(), missing: 0, broken: Vec::new() };
-    while batch.events.len() + batch.broken.len() < BATCH_RECORDS
-        && let Some(record) = ring.next()
-    {
+    let mut taken = 0;
+    while let Some(record) = ring.next() {
         match decode(&record, clock) {
             Ok((place, event)) => {
                 batch.missing += sequences.missing_before(place);
@@ -77,8 +93,12 @@ fn take<T>(
             }
             Err(error) => batch.broken.push(error),
         }
+        taken += 1;
+        if is_last(taken, &record) {
+            return (batch, false);
+        }
     }
-    batch
+    (batch, true)
 }
 
 /// The ring of lifecycle records.
@@ -102,7 +122,13 @@ impl LifecycleRing {
         self.ring.next(|bytes, clock| lifecycle(bytes, clock, sources)).await
     }
 
-    /// What is there now, at most one batch, without waiting.
+    /// The next records that are there now, without waiting.
+    pub fn more(&mut self) -> Batch<LifecycleEvent> {
+        let sources = &self.sources;
+        self.ring.more(|bytes, clock| lifecycle(bytes, clock, sources))
+    }
+
+    /// All that is there now, without waiting.
     pub fn drain(&mut self) -> Batch<LifecycleEvent> {
         let sources = &self.sources;
         self.ring.drain(|bytes, clock| lifecycle(bytes, clock, sources))
@@ -143,7 +169,7 @@ impl OomRing {
         self.ring.next(|bytes, clock| decode::oom(bytes, clock, source)).await
     }
 
-    /// What is there now, at most one batch, without waiting.
+    /// All that is there now, without waiting.
     pub fn drain(&mut self) -> Batch<OomKill> {
         let source = self.source;
         self.ring.drain(|bytes, clock| decode::oom(bytes, clock, source))

@@ -236,20 +236,11 @@ impl Core {
         }
     }
 
-    /// Applies everything that the ring holds now.
+    /// Applies all that was told before this call. What is told meanwhile is left for the next: a flood would keep this task
+    /// here for as long as it lasts, with nothing of it told.
     fn drain_lifecycle(&mut self) -> Vec<Change> {
-        let mut changes = Vec::new();
-        while let Some(feed) = &mut self.lifecycle {
-            let heard = feed.drain();
-            if heard.batch.events.is_empty()
-                && heard.batch.broken.is_empty()
-                && heard.overflows + heard.unseen == 0
-            {
-                break;
-            }
-            changes.extend(self.apply(&heard));
-        }
-        changes
+        let heard = self.lifecycle.as_mut().map(LifecycleFeed::drain);
+        heard.map_or_else(Vec::new, |heard| self.apply(&heard))
     }
 
     fn apply(&mut self, heard: &Heard) -> Vec<Change> {

@@ -60,7 +60,7 @@ impl LifecycleFeed {
         }
     }
 
-    /// What is there now, without waiting; empty when that is nothing.
+    /// All that was told before this call, without waiting; empty when that is nothing.
     pub(super) fn drain(&mut self) -> Heard {
         match self {
             Self::Ring(ring) => ring.drain().into(),
@@ -96,7 +96,7 @@ impl RingFeed {
             };
             if batch.events.len() < MAX_HELD {
                 // A directory that is gone by now is not waited for.
-                append(&mut batch, self.ring.drain());
+                append(&mut batch, self.ring.more());
             }
             if fill(&mut batch.events, |key| paths.of(key)) == 0 || Instant::now() >= until {
                 return Ok(batch);
@@ -106,12 +106,13 @@ impl RingFeed {
         }
     }
 
-    /// What is there now, without waiting; empty when that is nothing.
+    /// All that was told before this call, without waiting; empty when that is nothing.
     pub(super) fn drain(&mut self) -> Batch<LifecycleEvent> {
-        let mut batch = match self.held.take() {
-            Some((batch, _)) => batch,
-            None => self.ring.drain(),
-        };
+        let mut batch = self.ring.drain();
+        if let Some((mut held, _)) = self.held.take() {
+            append(&mut held, batch);
+            batch = held;
+        }
         if let Some(paths) = &self.paths {
             fill(&mut batch.events, |key| paths.of(key));
         }

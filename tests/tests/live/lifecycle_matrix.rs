@@ -1,9 +1,7 @@
 //! Cgroups reported are the cgroups that were made, on every rung: fast, deep, with long names, after a loss, and when
 //! the agent starts among many.
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use cgtap_tests::agent::{Agent, Signal};
@@ -19,12 +17,12 @@ use serde_json::Value;
 use crate::support::{Lent, QUIET, alone, kind, load as load_program, path};
 use crate::tree::assert_becomes_the_tree;
 
+mod amid_changes;
+
 /// As many as no buffer of the default size holds at once.
 const MANY: u32 = 50_000;
 /// For the second rung of BPF: the rings and the way behind them are the same.
 const FEWER: u32 = 5_000;
-/// Cgroups that are there when the agent starts.
-const BEFORE: u32 = 1_000;
 const DEEP: usize = 30;
 /// The kernel's limit of a name (`NAME_MAX`).
 const NAME_BYTES: usize = 255;
@@ -77,7 +75,13 @@ macro_rules! on_each_rung {
             #[test]
             fn a_start_amid_changes() {
                 let name = concat!(module_path!(), "::a_start_amid_changes");
-                super::case(name, RUNG, super::anywhere, super::start_amid_changes);
+                super::case(name, RUNG, super::anywhere, super::amid_changes::start);
+            }
+
+            #[test]
+            fn a_slow_agent_in_a_flood() {
+                let name = concat!(module_path!(), "::a_slow_agent_in_a_flood");
+                super::case(name, RUNG, super::amid_changes::can_be_slow, super::amid_changes::slow_in_a_flood);
             }
 
             #[test]
@@ -281,63 +285,6 @@ fn adds_up(hook: &Value) -> bool {
 
 fn counter(hook: &Value, name: &str) -> u64 {
     hook["counters"][name].as_u64().unwrap()
-}
-
-fn start_amid_changes(rung: Rung) {
-    let parent = TestCgroup::new().unwrap();
-    let (top, dir) = (parent.path(), parent.memory_dir().unwrap());
-    (0..BEFORE).for_each(|number| std::fs::create_dir(dir.join(format!("before{number}"))).unwrap());
-    let stop = AtomicBool::new(false);
-    let (agent, events) = std::thread::scope(|scope| {
-        scope.spawn(|| change(dir, &stop));
-        let agent = Agent::start(&flags(rung)).unwrap();
-        std::thread::sleep(Duration::from_millis(200));
-        stop.store(true, Ordering::Relaxed);
-        let events = agent.get(&format!("/events?cgroup={top}")).unwrap();
-        (agent, events)
-    });
-    assert_becomes_the_tree(&agent, dir, &top);
-    if rung.tells_each() {
-        assert_alternates(events.text().unwrap());
-    }
-}
-
-/// Makes cgroups until it is told to stop. Two of three go again, and with the third one from before the start.
-fn change(dir: &Path, stop: &AtomicBool) {
-    for number in 0.. {
-        std::fs::create_dir(dir.join(format!("meanwhile{number}"))).unwrap();
-        if number % 3 != 0 {
-            std::fs::remove_dir(dir.join(format!("meanwhile{number}"))).unwrap();
-        } else if number < BEFORE {
-            std::fs::remove_dir(dir.join(format!("before{number}"))).unwrap();
-        }
-        if stop.load(Ordering::Relaxed) {
-            return;
-        }
-        std::thread::sleep(Duration::from_micros(200));
-    }
-}
-
-/// Per path creations and removals take turns, and nothing is created that was there before.
-fn assert_alternates(ndjson: &str) {
-    let mut standing = BTreeSet::new();
-    let events: Vec<Value> = ndjson.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(events.len() > 50, "only {} events: the test changed too little", events.len());
-    for event in &events {
-        let path = path(event).to_owned();
-        match kind(event) {
-            "cgroup_created" => {
-                assert!(!path.contains("/before"), "{event}");
-                assert!(standing.insert(path), "twice: {event}");
-            }
-            "cgroup_removed" => {
-                let known = standing.remove(&path);
-                // What the first walk found left no event when it came.
-                assert!(known || path.contains("/before") || event["source"] != "walk", "{event}");
-            }
-            other => panic!("{other}: {event}"),
-        }
-    }
 }
 
 /// 30 levels of short names, and one of the longest name that there is.

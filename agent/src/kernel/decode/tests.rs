@@ -49,6 +49,13 @@ fn a_lifecycle_record() {
 }
 
 #[test]
+fn a_record_is_after_the_time_before_it() {
+    let bytes = lifecycle_record(0, 1, 0, b"/a");
+    assert!(is_after(&bytes, 999) && !is_after(&bytes, 1_000));
+    assert!(!is_after(&bytes[..20], 0), "it has no time");
+}
+
+#[test]
 fn an_exit_names_its_cgroup() {
     let record = |program| {
         words(&[&header(program, 7), &42u64.to_ne_bytes(), &4u32.to_ne_bytes(), &0u32.to_ne_bytes()])

@@ -1,0 +1,121 @@
+//! An agent that starts, runs and ends while cgroups come and go.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use cgtap_tests::agent::{Agent, Options};
+use cgtap_tests::cgroup::TestCgroup;
+use cgtap_tests::host::{Check, Rung, cpu_limit, machine_of_ours};
+use cgtap_tests::load;
+use serde_json::Value;
+
+use super::flags;
+use crate::support::{QUIET, kind, path};
+use crate::tree::assert_becomes_the_tree;
+
+/// Cgroups that are there when the agent starts.
+const BEFORE: u32 = 1_000;
+/// So little of a processor that cgroups come and go faster than the agent can tell.
+const SLOW_PERCENT: u32 = 20;
+
+/// Ends the changes, also when a test fails meanwhile: the scope waits for them.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+pub(super) fn start(rung: Rung) {
+    let parent = TestCgroup::new().unwrap();
+    let (top, dir) = (parent.path(), parent.memory_dir().unwrap());
+    (0..BEFORE).for_each(|number| std::fs::create_dir(dir.join(format!("before{number}"))).unwrap());
+    let stop = AtomicBool::new(false);
+    let (agent, events) = std::thread::scope(|scope| {
+        scope.spawn(|| change(dir, &stop));
+        let stop = StopOnDrop(&stop);
+        let agent = Agent::start(&flags(rung)).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        drop(stop);
+        let events = agent.get(&format!("/events?cgroup={top}")).unwrap();
+        (agent, events)
+    });
+    assert_becomes_the_tree(&agent, dir, &top);
+    if rung.tells_each() {
+        assert_alternates(events.text().unwrap());
+    }
+}
+
+/// Makes cgroups until it is told to stop. Two of three go again, and with the third one from before the start.
+fn change(dir: &Path, stop: &AtomicBool) {
+    for number in 0.. {
+        std::fs::create_dir(dir.join(format!("meanwhile{number}"))).unwrap();
+        if number % 3 != 0 {
+            std::fs::remove_dir(dir.join(format!("meanwhile{number}"))).unwrap();
+        } else if number < BEFORE {
+            std::fs::remove_dir(dir.join(format!("before{number}"))).unwrap();
+        }
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// Per path creations and removals take turns, and nothing is created that was there before.
+fn assert_alternates(ndjson: &str) {
+    let mut standing = BTreeSet::new();
+    let events: Vec<Value> = ndjson.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.len() > 50, "only {} events: the test changed too little", events.len());
+    for event in &events {
+        let path = path(event).to_owned();
+        match kind(event) {
+            "cgroup_created" => {
+                assert!(!path.contains("/before"), "{event}");
+                assert!(standing.insert(path), "twice: {event}");
+            }
+            "cgroup_removed" => {
+                let known = standing.remove(&path);
+                // What the first walk found left no event when it came.
+                assert!(known || path.contains("/before") || event["source"] != "walk", "{event}");
+            }
+            other => panic!("{other}: {event}"),
+        }
+    }
+}
+
+/// Rungs that are told of each cgroup, or of each directory, and a processor whose time can be given out.
+pub(super) fn can_be_slow(rung: Rung) -> Check {
+    match rung {
+        Rung::Walk => Err("walk is told nothing that it could be late with".to_owned()),
+        _ if machine_of_ours().is_ok() => Err("an emulated processor is slow in every test".to_owned()),
+        _ => cpu_limit(),
+    }
+}
+
+/// It begins, tells, and ends, however much is left to be told.
+pub(super) fn slow_in_a_flood(rung: Rung) {
+    let (parent, slow) = (TestCgroup::new().unwrap(), TestCgroup::new().unwrap());
+    let dir = parent.memory_dir().unwrap();
+    (0..BEFORE / 10).for_each(|number| std::fs::create_dir(dir.join(format!("before{number}"))).unwrap());
+    let mut options = Options::new(&flags(rung)).unwrap();
+    let enter =
+        format!("echo 0 > {}/cgroup.procs; exec \"$@\"", slow.limit_cpu(SLOW_PERCENT).unwrap().display());
+    options.wrapper = ["sh", "-c", &enter, "sh"].map(str::to_owned).to_vec();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                load::burst(dir, 100).unwrap();
+            }
+        });
+        let _stop = StopOnDrop(&stop);
+        let mut agent = Agent::start_with(&options).unwrap();
+        let stream = agent.follow("").unwrap();
+        stream.until(QUIET, |event| path(event).starts_with(&parent.path())).unwrap();
+        agent.terminate(QUIET).unwrap();
+    });
+}
