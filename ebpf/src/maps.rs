@@ -81,11 +81,18 @@ impl Run {
             if submitted {
                 (*self.counters).submitted += 1;
             } else {
-                (*self.counters).dropped += 1;
-                warn!(
-                    ctx,
-                    "program {}: no room in the ring for record {}", self.header.program, self.header.seq
-                );
+                let dropped = (*self.counters).dropped + 1;
+                (*self.counters).dropped = dropped;
+                // Each time that they have doubled: a line for each would keep a slow agent from reading the ring.
+                if dropped & (dropped - 1) == 0 {
+                    warn!(
+                        ctx,
+                        "program {}: no room in the ring for record {}, {} dropped on this CPU",
+                        self.header.program,
+                        self.header.seq,
+                        dropped
+                    );
+                }
             }
         }
     }
