@@ -50,8 +50,11 @@ pub fn read_sockets(host: &HostRoot, pids: &[u32], wanted: SocketsWanted) -> Vec
         pids.iter().map(|&pid| Namespace { host, pid }.read(wanted, &mut buffer)).collect::<Vec<_>>()
     };
     // A thread of its own, as it does not come back from the last namespace.
-    let found = std::thread::scope(|scope| scope.spawn(read).join());
-    found.unwrap_or_else(|_| vec![SocketStats::default(); pids.len()])
+    let found = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("cgtap-sockets".to_owned()).spawn_scoped(scope, read);
+        thread.ok().and_then(|thread| thread.join().ok())
+    });
+    found.unwrap_or_else(|| vec![SocketStats::default(); pids.len()])
 }
 
 struct Namespace<'a> {

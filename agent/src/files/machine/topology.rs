@@ -236,8 +236,6 @@ mod tests {
     fn this_machine_has_its_processors() {
         let found = topology(&HostRoot::default());
         let threads: usize = found.cores.iter().map(|core| core.threads.len()).sum();
-        let online = rustix::param::page_size();
-        assert!(online > 0);
         if threads == 0 {
             return println!("skipped: sysfs tells no topology here");
         }
