@@ -87,6 +87,8 @@ impl Suite {
 /// # Errors
 /// It is damaged, or the folder cannot be written.
 pub(crate) fn unpack(deb: &Path, root: &Path) -> Result<()> {
+    // dpkg-deb makes the folder, and none above it.
+    std::fs::create_dir_all(root).with_context(|| root.display().to_string())?;
     exec::run(Command::new("dpkg-deb").arg("-x").arg(deb).arg(root))
 }
 
@@ -148,6 +150,28 @@ mod tests {
         assert_eq!(mirror_in("deb [arch=amd64] http://a stable main\n"), Some("http://a"));
         assert_eq!(mirror_in("deb [arch=amd64 signed-by=/k] http://a stable main\n"), Some("http://a"));
         assert_eq!(mirror_in("deb-src http://a stable main\n"), None);
+    }
+
+    #[test]
+    fn a_package_is_unpacked_where_no_folder_is_yet() {
+        let folder = tempfile::tempdir().unwrap();
+        let (package, deb) = (folder.path().join("package"), folder.path().join("p.deb"));
+        for (name, text) in [
+            ("DEBIAN/control", "Package: p\nVersion: 1\nArchitecture: all\nMaintainer: p\nDescription: p\n"),
+            ("usr/bin/p", "it"),
+        ] {
+            let file = package.join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        let mut build = Command::new("dpkg-deb");
+        build.args(["-Znone", "-b"]).args([&package, &deb]);
+        if exec::output(&mut build).is_err() {
+            return println!("skipped: needs dpkg-deb");
+        }
+        let root = folder.path().join("cache/suite/p/root");
+        unpack(&deb, &root).unwrap();
+        assert_eq!(std::fs::read_to_string(root.join("usr/bin/p")).unwrap(), "it");
     }
 
     #[test]
