@@ -21,10 +21,8 @@ mod amid_changes;
 
 /// As many as no ring of the default size holds at once.
 const MANY: u32 = 50_000;
-/// In a virtual machine a cgroup takes 2 ms to come and go, and the burst was most of its time: a quarter of them, through a
-/// ring of a quarter.
-const MANY_EMULATED: u32 = MANY / 4;
-const RING_EMULATED: &str = "1048576";
+/// For them where [`here`] leaves a quarter: a quarter of the default.
+const SMALLER_RING_BYTES: &str = "1048576";
 /// For the second rung of BPF: the rings and the way behind them are the same.
 const FEWER: u32 = 5_000;
 const DEEP: usize = 30;
@@ -113,17 +111,22 @@ fn agent(rung: Rung) -> Lent {
     Lent::with(&flags(rung))
 }
 
-/// How many the full speed is tried with, once per machine with the whole number, and the agent for it.
+/// So many cgroups on this host. On an emulated processor one takes 2 ms to come and go, and they would be most of the time of
+/// a virtual machine: a quarter of them there.
+fn here(count: u32) -> u32 {
+    if machine_of_ours().is_ok() { count / 4 } else { count }
+}
+
+/// How many the full speed is tried with, once per machine with the larger number, and the agent for it.
 fn burst_of(rung: Rung) -> (u32, Lent) {
-    let is_first = rung.tells_each() && (rung == Rung::TpBtf || Rung::TpBtf.must_serve().is_err());
-    match (is_first, machine_of_ours()) {
-        (true, Ok(())) => (
-            MANY_EMULATED,
-            Lent::with(&[&flags(rung)[..], &["--lifecycle-ring-bytes", RING_EMULATED]].concat()),
-        ),
-        (true, Err(_)) => (MANY, agent(rung)),
-        (false, _) => (FEWER, agent(rung)),
+    if !rung.tells_each() || (rung != Rung::TpBtf && Rung::TpBtf.must_serve().is_ok()) {
+        return (here(FEWER), agent(rung));
     }
+    if here(MANY) == MANY {
+        return (MANY, agent(rung));
+    }
+    let smaller = ["--lifecycle-ring-bytes", SMALLER_RING_BYTES];
+    (here(MANY), Lent::with(&[&flags(rung)[..], &smaller].concat()))
 }
 
 fn burst(rung: Rung) {
@@ -131,7 +134,7 @@ fn burst(rung: Rung) {
     let parent = TestCgroup::new().unwrap();
     let dir = parent.memory_dir().unwrap();
     if !rung.tells_each() {
-        load::burst(dir, FEWER).unwrap();
+        load::burst(dir, count).unwrap();
         (0..100).for_each(|n| std::fs::create_dir(dir.join(format!("stays{n}"))).unwrap());
         return assert_becomes_the_tree(&agent, dir, &parent.path());
     }
@@ -266,7 +269,7 @@ fn small_ring(rung: Rung) {
     }
     agent.signal(Signal::CONT).unwrap();
     // And one that runs may lose more, while it mends what it lost before.
-    load::burst(dir, FEWER).unwrap();
+    load::burst(dir, here(FEWER)).unwrap();
     let events = stream.until(QUIET, |e| kind(e) == "lost").unwrap();
     let lost = events.last().unwrap();
     assert!(lost["records"].as_u64().unwrap() > 0 && lost["source"] == rung.flag(), "{lost}");

@@ -11,7 +11,7 @@ use cgtap_tests::host::{Check, Rung, cpu_limit, machine_of_ours};
 use cgtap_tests::load;
 use serde_json::Value;
 
-use super::flags;
+use super::{flags, here};
 use crate::support::{QUIET, kind, path};
 use crate::tree::assert_becomes_the_tree;
 
@@ -32,10 +32,11 @@ impl Drop for StopOnDrop<'_> {
 pub(super) fn start(rung: Rung) {
     let parent = TestCgroup::new().unwrap();
     let (top, dir) = (parent.path(), parent.memory_dir().unwrap());
-    (0..BEFORE).for_each(|number| std::fs::create_dir(dir.join(format!("before{number}"))).unwrap());
+    let before = here(BEFORE);
+    (0..before).for_each(|number| std::fs::create_dir(dir.join(format!("before{number}"))).unwrap());
     let stop = AtomicBool::new(false);
     let (agent, events) = std::thread::scope(|scope| {
-        scope.spawn(|| change(dir, &stop));
+        scope.spawn(|| change(dir, before, &stop));
         let stop = StopOnDrop(&stop);
         let agent = Agent::start(&flags(rung)).unwrap();
         std::thread::sleep(Duration::from_millis(200));
@@ -49,13 +50,13 @@ pub(super) fn start(rung: Rung) {
     }
 }
 
-/// Makes cgroups until it is told to stop. Two of three go again, and with the third one from before the start.
-fn change(dir: &Path, stop: &AtomicBool) {
+/// Makes cgroups until it is told to stop. Two of three go again, and with the third one of the `before` that were there.
+fn change(dir: &Path, before: u32, stop: &AtomicBool) {
     for number in 0.. {
         std::fs::create_dir(dir.join(format!("meanwhile{number}"))).unwrap();
         if number % 3 != 0 {
             std::fs::remove_dir(dir.join(format!("meanwhile{number}"))).unwrap();
-        } else if number < BEFORE {
+        } else if number < before {
             std::fs::remove_dir(dir.join(format!("before{number}"))).unwrap();
         }
         if stop.load(Ordering::Relaxed) {
