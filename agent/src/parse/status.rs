@@ -15,13 +15,14 @@ use super::scan::lines;
 /// `Tgid`: the process that the thread belongs to.
 ///
 /// # Errors
-/// When there is no such line or it holds no number of 32 bits.
+/// When there is no such line or it holds no number of 32 bits, or 0: that is what the kernel shows of a thread that it is
+/// taking out of its tables (`task_tgid_nr_ns`), and no process has it.
 pub fn tgid(input: &[u8]) -> Result<u32, ParseError> {
     for line in lines(input) {
         if let Some(value) = line.text.strip_prefix(b"Tgid:") {
             let number = line.number(value.trim_ascii(), "\"Tgid:\" and a number")?;
-            let refused = |_| line.refused("a process id of 32 bits");
-            return u32::try_from(number).map_err(refused);
+            let id = u32::try_from(number).ok().filter(|&id| id != 0);
+            return id.ok_or_else(|| line.refused("a process id of 32 bits and not 0"));
         }
     }
     Err(ParseError::Empty { wanted: "a line of \"Tgid:\"" })
@@ -38,7 +39,9 @@ mod tests {
 
     #[test]
     fn garbage_is_refused() {
-        for refused in [&b""[..], b"Pid:\t1\n", b"Tgid:\t\n", b"Tgid:\t-1\n", b"Tgid:\t4294967296\n"] {
+        for refused in
+            [&b""[..], b"Pid:\t1\n", b"Tgid:\t\n", b"Tgid:\t-1\n", b"Tgid:\t4294967296\n", b"Tgid:\t0\n"]
+        {
             assert!(tgid(refused).is_err(), "{refused:?}");
         }
     }
