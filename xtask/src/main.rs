@@ -61,8 +61,11 @@ enum Command {
     /// Run the live tests on other kernels and cgroup layouts, in virtual machines.
     Vm {
         /// Put what the machines say into the table of docs/kernels.md, instead of comparing.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "only")]
         write: bool,
+        /// Only tests with this in their names, instead of all; then the table is left alone.
+        #[arg(long)]
+        only: Option<String>,
         /// Machines, or the first parts of their names; all without any.
         names: Vec<String>,
     },
@@ -87,7 +90,7 @@ fn run(command: Command) -> Result<()> {
         Command::Test { no_machines } => test::run(!no_machines),
         Command::Bench { pods, scrapes } => bench::run(pods, scrapes),
         Command::Soak { only } => soak::run(only.as_deref()),
-        Command::Vm { names, write } => vm::run(&names, write),
+        Command::Vm { names, only, write } => vm::run(&names, only.as_deref(), write),
         Command::Tidy => tidy::run(),
     }
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask vm [--write] [NAME...]`: the live tests on other kernels and cgroup layouts, in virtual machines.
+//! `cargo xtask vm [--write] [--only TEST] [NAME...]`: the live tests on other kernels and cgroup layouts, in virtual machines.
 //!
 //! | module | does |
 //! |---|---|
@@ -33,7 +33,7 @@ mod kernel;
 mod machines;
 mod table;
 
-use boot::Outcome;
+use boot::{Boot, Outcome};
 use machines::Machine;
 use table::Table;
 
@@ -50,20 +50,23 @@ struct Ready<'a> {
     kernel: PathBuf,
 }
 
-/// Runs the machines that these names mean, or all. After all of them the table in the documentation is compared with
-/// what they said, or written.
+/// Runs the machines that these names mean, or all, with the tests that have `only` in their names, or all. After all of
+/// all machines the table in the documentation is compared with what they said, or written.
 ///
 /// # Errors
-/// A name means none, or something that all of them need is missing.
-pub(crate) fn run(names: &[String], write: bool) -> Result<()> {
+/// A name means none, `only` is no part of a test's name, or something that all machines need is missing.
+pub(crate) fn run(names: &[String], only: Option<&str>, write: bool) -> Result<()> {
     if write && !names.is_empty() {
         bail!("--write wants all machines, and not {} alone", names.join(", "));
+    }
+    if only.is_some_and(|part| !is_part_of_a_name(part)) {
+        bail!("--only {only:?}: wanted a part of a test's name");
     }
     let chosen = machines::choose(names)?;
     apt::ensure("virtual machines", &PROGRAMS)?;
     let mut tally = Tally::default();
-    let table = machines(&chosen, &mut tally)?;
-    if names.is_empty() {
+    let table = machines(&chosen, only, &mut tally)?;
+    if names.is_empty() && only.is_none() {
         tally_table(table.as_ref(), write, &mut tally);
     }
     println!("{}", tally.report());
@@ -84,23 +87,28 @@ pub(crate) fn test(tally: &mut Tally) {
         }
         return;
     }
-    match machines(&chosen, tally) {
+    match machines(&chosen, None, tally) {
         Ok(table) => tally_table(table.as_ref(), false, tally),
         Err(error) => tally.step("virtual machines", || Err(error)),
     }
 }
 
 /// Boots them; what they said, when all of them came to a good end.
-fn machines(chosen: &[&Machine], tally: &mut Tally) -> Result<Option<Table>> {
+fn machines(chosen: &[&Machine], only: Option<&str>, tally: &mut Tally) -> Result<Option<Table>> {
     let begun = Instant::now();
     let folder = exec::cache()?.join("vm");
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let _alone = alone(&folder)?;
     let image = image::make(&folder)?;
     let ready = with_kernels(chosen, tally);
-    let table = boot_all(&ready, &image, &folder, tally);
+    let table = boot_all(&ready, &Boot { image: &image, folder: &folder, only }, tally);
     println!("\n{} of {} machines in {} s", ready.len(), chosen.len(), begun.elapsed().as_secs());
     Ok((table.machines() == chosen.len()).then_some(table))
+}
+
+/// What can stand in the name of a test, and so among the arguments of a kernel.
+fn is_part_of_a_name(part: &str) -> bool {
+    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":_".contains(&byte))
 }
 
 fn tally_table(table: Option<&Table>, write: bool, tally: &mut Tally) {
@@ -138,7 +146,7 @@ fn with_kernels<'a>(chosen: &[&'a Machine], tally: &mut Tally) -> Vec<Ready<'a>>
     ready
 }
 
-fn boot_all(ready: &[Ready], image: &Path, folder: &Path, tally: &mut Tally) -> Table {
+fn boot_all(ready: &[Ready], boot: &Boot, tally: &mut Tally) -> Table {
     let (queue, heard) = (Mutex::new(ready.iter().enumerate()), Mutex::new((tally, Table::default())));
     let next = || queue.lock().ok().and_then(|mut queue| queue.next());
     std::thread::scope(|scope| {
@@ -146,7 +154,7 @@ fn boot_all(ready: &[Ready], image: &Path, folder: &Path, tally: &mut Tally) -> 
             scope.spawn(|| {
                 while let Some((place, Ready { machine, kernel })) = next() {
                     let begun = Instant::now();
-                    let outcome = boot::run(machine, kernel, image, folder);
+                    let outcome = boot.run(machine, kernel);
                     let seconds = begun.elapsed().as_secs();
                     if let Ok(mut heard) = heard.lock() {
                         let (tally, table) = &mut *heard;

@@ -23,6 +23,17 @@ const CPU: &str = "max,-cx16,-la57";
 /// Some tests take all of it, which takes the longer the more there is.
 const MEMORY_MIB: &str = "512";
 
+/// What all machines of a run have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Boot<'a> {
+    /// The image.
+    pub(super) image: &'a Path,
+    /// Where the consoles are kept.
+    pub(super) folder: &'a Path,
+    /// Only tests with this in their names.
+    pub(super) only: Option<&'a str>,
+}
+
 /// How a machine ended.
 pub(super) struct Outcome {
     /// What it said.
@@ -31,39 +42,51 @@ pub(super) struct Outcome {
     pub(super) bad_end: Option<String>,
 }
 
-/// Boots the machine and waits for its end.
-///
-/// # Errors
-/// qemu cannot be started, or the console's file not be written.
-pub(super) fn run(machine: &Machine, kernel: &Path, image: &Path, folder: &Path) -> Result<Outcome> {
-    let path = folder.join(format!("{}.console", machine.name));
-    let file = File::create(&path).with_context(|| path.display().to_string())?;
-    let mut command = qemu(machine, kernel, image);
-    command.stdin(Stdio::null()).stderr(file.try_clone()?).stdout(file);
-    let child = command.spawn().with_context(|| format!("cannot start `{}`", exec::typed(&command)))?;
-    let end = watch(&mut Guest(child), &path)?;
-    let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
-    let console = Console::read(&String::from_utf8_lossy(&bytes));
-    let bad_end = bad_end(&end, &console).map(|why| format!("{why}; its console is {}", path.display()));
-    Ok(Outcome { console, bad_end })
-}
+impl Boot<'_> {
+    /// Boots the machine and waits for its end.
+    ///
+    /// # Errors
+    /// qemu cannot be started, or the console's file not be written.
+    pub(super) fn run(&self, machine: &Machine, kernel: &Path) -> Result<Outcome> {
+        let path = self.folder.join(format!("{}.console", machine.name));
+        let file = File::create(&path).with_context(|| path.display().to_string())?;
+        let mut command = self.qemu(machine, kernel);
+        command.stdin(Stdio::null()).stderr(file.try_clone()?).stdout(file);
+        let child = command.spawn().with_context(|| format!("cannot start `{}`", exec::typed(&command)))?;
+        let end = watch(&mut Guest(child), &path)?;
+        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        let console = Console::read(&String::from_utf8_lossy(&bytes));
+        let bad_end = bad_end(&end, &console).map(|why| format!("{why}; its console is {}", path.display()));
+        Ok(Outcome { console, bad_end })
+    }
 
-fn qemu(machine: &Machine, kernel: &Path, image: &Path) -> Command {
-    // oops=panic, softlockup_panic: a kernel that stumbled over the agent, or that hangs, is a failed machine, at once and with
-    // its stack, whatever it still serves.
-    // mitigations=off: nobody is to be kept apart there, and it costs a tenth.
-    // psi=1: Debian's kernels measure pressure only when asked to. Above loglevel 3 each OOM kill writes a page.
-    let arguments = format!(
-        "console=ttyS0 quiet loglevel=3 oops=panic softlockup_panic=1 panic=-1 psi=1 mitigations=off cgtap.cgroups={} {}",
-        machine.cgroups, machine.arguments
-    );
-    let mut command = Command::new("qemu-system-x86_64");
-    // One thread for both processors. With two a kernel that changes its own code may trip over the change: 7.2 had an int3
-    // oops while it booted, and once both processors of a 5.10 hung. Neither was seen since.
-    command.args(["-accel", "tcg,thread=single", "-cpu", CPU, "-smp", "2", "-m", MEMORY_MIB]);
-    command.args(["-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio"]);
-    command.arg("-kernel").arg(kernel).arg("-initrd").arg(image).args(["-append", &arguments]);
-    command
+    fn qemu(&self, machine: &Machine, kernel: &Path) -> Command {
+        let mut command = Command::new("qemu-system-x86_64");
+        // One thread for both processors. With two a kernel that changes its own code may trip over the change: 7.2 had an
+        // int3 oops while it booted, and once both processors of a 5.10 hung. Neither was seen since.
+        command.args(["-accel", "tcg,thread=single", "-cpu", CPU, "-smp", "2", "-m", MEMORY_MIB]);
+        command.args(["-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio"]);
+        command.arg("-kernel").arg(kernel).arg("-initrd").arg(self.image);
+        command.args(["-append", &self.arguments(machine)]);
+        command
+    }
+
+    /// The kernel's arguments.
+    fn arguments(&self, machine: &Machine) -> String {
+        // oops=panic, softlockup_panic: a kernel that stumbled over the agent, or that hangs, is a failed machine, at once and
+        // with its stack, whatever it still serves.
+        // mitigations=off: nobody is to be kept apart there, and it costs a tenth.
+        // psi=1: Debian's kernels measure pressure only when asked to. Above loglevel 3 each OOM kill writes a page.
+        let mut arguments = format!(
+            "console=ttyS0 quiet loglevel=3 oops=panic softlockup_panic=1 panic=-1 psi=1 mitigations=off cgtap.cgroups={} {}",
+            machine.cgroups, machine.arguments
+        );
+        if let Some(only) = self.only {
+            arguments.push_str(" cgtap.only=");
+            arguments.push_str(only);
+        }
+        arguments
+    }
 }
 
 /// The process of a machine, killed by its id when nobody waits for it any more.

@@ -4,6 +4,7 @@
 //! | kernel argument | is |
 //! |---|---|
 //! | `cgtap.cgroups=` | `v1`, `hybrid` or `v2`: which hierarchies to mount |
+//! | `cgtap.only=` | a part of the names of the tests to run, instead of all |
 //!
 //! What it says itself begins with `cgtap-init: `; the last line is `cgtap-init: N passed, N failed, N skipped`. After
 //! an error there is no such line.
@@ -45,7 +46,7 @@ fn run() -> Result<()> {
     loopback::up().context("cannot bring the loopback interface up")?;
     let uname = rustix::system::uname();
     println!("cgtap-init: kernel {}, cgroups {cgroups}", uname.release().to_string_lossy());
-    suite::run()
+    suite::run(argument(&arguments, "cgtap.only"))
 }
 
 /// The value of `name=value` among the kernel's arguments.

@@ -29,14 +29,15 @@ const MODULES: [&str; 13] = [
 const FACTS_FILE: &str = "/tmp/facts";
 const SKIPS: &str = "/tmp/skips";
 
-/// Runs them and prints the closing line.
+/// Runs them, or only those with this in their names, and prints the closing line.
 ///
 /// # Errors
 /// They cannot be started, or their output not be read.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(only: Option<&str>) -> Result<()> {
     let mut command = Command::new(TESTS);
     // One after the other: each kernel is met by one agent at a time, and the console stays readable.
-    command.arg("--test-threads=1").args(MODULES).stdin(Stdio::null()).stdout(Stdio::piped());
+    let names = only.as_ref().map_or(&MODULES[..], std::slice::from_ref);
+    command.arg("--test-threads=1").args(names).stdin(Stdio::null()).stdout(Stdio::piped());
     command.env("PATH", "/bin").env("RUST_BACKTRACE", "0").env(SKIP_LOG, SKIPS).env(VIRTUAL, "1");
     command.env(FACTS, FACTS_FILE);
     command.env(agent::BINARY, "/bin/cgtap").env(load::BINARY, "/bin/cgtap-load");
