@@ -27,8 +27,8 @@ use crate::serve::{
 };
 use crate::snapshot::{CollectOptions, Collector, Snapshots};
 
-/// How long the end waits for what the next agent needs.
-const SAVE_WITHIN: Duration = Duration::from_secs(3);
+/// How long the end waits for what the next agent needs: as long as its parts may take, and less than `docker stop` waits.
+const SAVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the agent ended.
 #[derive(Debug, thiserror::Error)]

@@ -163,14 +163,11 @@ impl Core {
         // Before the first walk the registry does not have what is there.
         let cgroups = is_ready.then(|| self.cgroups_to_save());
         let events = self.state.events.clone();
-        let saver = self.saver;
-        let saved = tokio::task::spawn_blocking(move || {
-            events.close(CLOSE_WITHIN);
-            saver.finish(cgroups);
-        });
-        if let Err(error) = saved.await {
-            tracing::error!(%error, "the state for the next start was not saved");
+        let closed = tokio::task::spawn_blocking(move || events.close(CLOSE_WITHIN));
+        if let Err(error) = closed.await {
+            tracing::error!(%error, "the event log was not closed");
         }
+        self.saver.finish(cgroups).await;
     }
 
     /// As the log tells it: an exit that is held back has not happened for its readers.

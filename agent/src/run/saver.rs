@@ -118,17 +118,23 @@ impl Saver {
         }
     }
 
-    /// Saves all and says that the agent has ended in order. Blocks; the log must be closed.
+    /// Saves all and says that the agent has ended in order. The log must be closed.
     ///
     /// Without `cgroups` those that are saved hold, with what the log has behind them.
-    pub(super) fn finish(mut self, cgroups: Option<SavedCgroups>) {
+    pub(super) async fn finish(mut self, cgroups: Option<SavedCgroups>) {
         if self.events.disk().is_none() {
             return;
         }
+        if let Some(before) = self.job.take() {
+            // It says that an agent runs, and must not say so after this. How it ended does not matter: all is saved anew.
+            let _ended = before.await;
+        }
         self.agent.running = false;
         let job = Job { agent: Some(self.agent.clone()), cgroups };
-        if let Err(error) = carry_out(&self.dir, &self.events, job) {
-            self.fail(&error);
+        let (dir, events) = (self.dir.clone(), self.events.clone());
+        let saved = tokio::task::spawn_blocking(move || carry_out(&dir, &events, job)).await;
+        if let Err(error) = saved.unwrap_or_else(|panicked| Err(io::Error::other(panicked))) {
+            tracing::error!(%error, "the state for the next start was not saved");
         }
     }
 
@@ -162,14 +168,13 @@ fn carry_out(dir: &StateDir, events: &EventLog, job: Job) -> io::Result<Job> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::events::{DiskOptions, Fsync};
+    use std::time::SystemTime;
 
-    /// Told to end before it was ready: that is no crash, and the cgroups that are saved hold.
-    #[test]
-    fn an_agent_that_ends_before_it_is_ready_has_not_crashed() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = StateDir::unlocked(folder.path());
+    use super::*;
+    use crate::events::{DiskOptions, EventDraft, Fsync};
+    use crate::model::{EventKind, EventNames, Source};
+
+    fn log(dir: &StateDir) -> EventLog {
         let options = DiskOptions {
             dir: dir.events(),
             max_bytes: 1 << 20,
@@ -177,16 +182,60 @@ mod tests {
             max_segments: 4,
             fsync: Fsync::Never,
         };
-        let events = EventLog::on_disk(8, options, Box::new(|_, _| Ok(()))).unwrap();
+        EventLog::on_disk(8, options, Box::new(|_, _| Ok(()))).unwrap()
+    }
+
+    fn agent() -> SavedAgent {
+        SavedAgent { boot_id: "b".to_owned(), running: true, ..SavedAgent::default() }
+    }
+
+    fn draft() -> EventDraft {
+        EventDraft {
+            time: SystemTime::UNIX_EPOCH,
+            source: Source::Agent,
+            cgroup: None,
+            identity: None,
+            names: EventNames::default(),
+            kind: EventKind::CgroupCreated { renamed_from: None },
+        }
+    }
+
+    /// Told to end before it was ready: that is no crash, and the cgroups that are saved hold.
+    #[tokio::test]
+    async fn an_agent_that_ends_before_it_is_ready_has_not_crashed() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = StateDir::unlocked(folder.path());
+        let events = log(&dir);
         let cgroups = SavedCgroups { seq: 7, ..SavedCgroups::default() };
         dir.save_cgroups(&cgroups).unwrap();
-        let agent = SavedAgent { boot_id: "b".to_owned(), running: true, ..SavedAgent::default() };
-        let mut saver = Saver::new(dir.clone(), events.clone(), agent);
+        let mut saver = Saver::new(dir.clone(), events.clone(), agent());
         saver.note_start();
         assert!(dir.agent().unwrap().running);
         events.close(Duration::from_secs(20));
-        saver.finish(None);
+        saver.finish(None).await;
         assert!(!dir.agent().unwrap().running);
         assert_eq!(dir.cgroups(), Some(cgroups));
+    }
+
+    /// What was begun to be saved while the agent ran waits for the log's record 1, and with that for the disk.
+    #[test]
+    fn the_last_word_is_that_the_agent_has_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = StateDir::unlocked(folder.path());
+        let events = log(&dir);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let mut saver = Saver::new(dir.clone(), events.clone(), agent());
+            saver.save(Some(SavedCgroups { seq: 1, ..SavedCgroups::default() }));
+            let written = async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                events.append(draft());
+            };
+            tokio::join!(saver.finish(None), written);
+        });
+        // Its end waits for all that still runs.
+        drop(runtime);
+        assert_eq!(dir.cgroups().map(|cgroups| cgroups.seq), Some(1), "nothing was under way");
+        assert!(!dir.agent().unwrap().running);
     }
 }
