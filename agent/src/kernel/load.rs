@@ -169,20 +169,14 @@ fn try_load(
     let exits = exits::feeds(exits, buffers);
     let counters = CounterReader::new(take_map(&mut programs, "COUNTERS")?)?;
     let mut held = Vec::new();
-    // Decisions first: a mark that comes without one is of a process that was dying already.
-    let (entries, marks): (Vec<_>, Vec<_>) =
-        plan.hooks.iter().zip(hooks.iter_mut()).partition(|(plan, _)| !plan.hook.is_tracepoint());
     let mut decided = !plan.needs_decisions;
-    for (hook, status) in entries {
-        attach_first_accepted(&mut programs, (&btf, &layout.structs), hook, status, &mut held);
-        decided |= status.rung.is_some();
-    }
-    for (hook, status) in marks {
+    for (hook, status) in in_turn(plan, hooks) {
         if hook.hook == Hook::MarkVictim && !decided {
             status.refused.push("its decisions are wanted, and they cannot be had".into());
-        } else {
-            attach_first_accepted(&mut programs, (&btf, &layout.structs), hook, status, &mut held);
+            continue;
         }
+        attach_first_accepted(&mut programs, (&btf, &layout.structs), hook, status, &mut held);
+        decided |= !hook.hook.is_tracepoint() && status.rung.is_some();
     }
     let held = match &pins {
         Some(pins) => pin(pins, held),
@@ -190,6 +184,19 @@ fn try_load(
     };
     let guard = Guard { _programs: Some(programs), _held: held, _pins: pins };
     assemble(hooks, (lifecycle, oom, exits), counters, guard)
+}
+
+/// The order to attach in, as each takes some milliseconds in which the others already tell.
+fn in_turn<'a>(plan: &'a Plan, hooks: &'a mut [HookStatus]) -> Vec<(&'a HookPlan, &'a mut HookStatus)> {
+    let mut hooks: Vec<_> = plan.hooks.iter().zip(hooks).collect();
+    hooks.sort_by_key(|(plan, _)| match plan.hook {
+        // A mark that comes without its decision is of a process that was dying already.
+        Hook::OomKillProcess => 0,
+        // Of a cgroup whose creation is told, all that follows is told, above all its end.
+        Hook::CgroupMkdir => 2,
+        _ => 1,
+    });
+    hooks
 }
 
 fn pin_maps(pins: &Pins, programs: &Ebpf) {

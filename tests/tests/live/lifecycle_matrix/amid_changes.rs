@@ -17,6 +17,8 @@ use crate::tree::assert_becomes_the_tree;
 
 /// Cgroups that are there when the agent starts.
 const BEFORE: u32 = 1_000;
+/// Changes that are told before they end.
+const ENOUGH: usize = 50;
 /// So little of a processor that cgroups come and go faster than the agent can tell.
 const SLOW_PERCENT: u32 = 20;
 
@@ -35,18 +37,25 @@ pub(super) fn start(rung: Rung) {
     let before = here(BEFORE);
     (0..before).for_each(|number| std::fs::create_dir(dir.join(format!("before{number}"))).unwrap());
     let stop = AtomicBool::new(false);
-    let (agent, events) = std::thread::scope(|scope| {
+    let agent = std::thread::scope(|scope| {
         scope.spawn(|| change(dir, before, &stop));
         let stop = StopOnDrop(&stop);
         let agent = Agent::start(&flags(rung)).unwrap();
-        std::thread::sleep(Duration::from_millis(200));
+        if rung.tells_each() {
+            let follower = agent.follow(&format!("&since_seq=0&cgroup={top}")).unwrap();
+            (0..ENOUGH).for_each(|_| assert!(follower.next(QUIET).unwrap().is_some(), "no change is told"));
+        } else {
+            std::thread::sleep(Duration::from_millis(200));
+        }
         drop(stop);
-        let events = agent.get(&format!("/events?cgroup={top}")).unwrap();
-        (agent, events)
+        agent
     });
+    let follower = agent.follow(&format!("&since_seq=0&cgroup={top}")).unwrap();
+    std::fs::create_dir(dir.join("last")).unwrap();
     assert_becomes_the_tree(&agent, dir, &top);
     if rung.tells_each() {
-        assert_alternates(events.text().unwrap());
+        let last = format!("{top}/last");
+        assert_alternates(&follower.until(QUIET, |event| path(event) == last).unwrap(), &parent);
     }
 }
 
@@ -66,26 +75,28 @@ fn change(dir: &Path, before: u32, stop: &AtomicBool) {
     }
 }
 
-/// Per path creations and removals take turns, and nothing is created that was there before.
-fn assert_alternates(ndjson: &str) {
+/// Per path creations and removals take turns, nothing is created that was there before, and what was created and not removed
+/// is there. No walk had to find what was not told.
+fn assert_alternates(events: &[Value], parent: &TestCgroup) {
     let mut standing = BTreeSet::new();
-    let events: Vec<Value> = ndjson.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(events.len() > 50, "only {} events: the test changed too little", events.len());
-    for event in &events {
+    for event in events {
         let path = path(event).to_owned();
+        assert_ne!(event["source"], "walk", "{event}");
         match kind(event) {
             "cgroup_created" => {
                 assert!(!path.contains("/before"), "{event}");
                 assert!(standing.insert(path), "twice: {event}");
             }
-            "cgroup_removed" => {
-                let known = standing.remove(&path);
-                // What the first walk found left no event when it came.
-                assert!(known || path.contains("/before") || event["source"] != "walk", "{event}");
-            }
+            // What the first walk found left no event when it came.
+            "cgroup_removed" => drop(standing.remove(&path)),
             other => panic!("{other}: {event}"),
         }
     }
+    let dir = |path: &String| {
+        parent.memory_dir().unwrap().join(path.trim_start_matches(&format!("{}/", parent.path())))
+    };
+    let gone: Vec<&String> = standing.iter().filter(|path| !dir(path).exists()).collect();
+    assert!(gone.is_empty(), "not told that these are gone: {gone:?}");
 }
 
 /// Rungs that are told of each cgroup, or of each directory, and a processor whose time can be given out.
