@@ -130,7 +130,7 @@ fn walk_all(hierarchies: &[Hierarchy], tell: Option<Source>, look: Look) -> Foun
         }
         walked.found.extend(walk.cgroups);
     }
-    if tell == Some(Source::Walk) {
+    if tell.is_some() {
         // A directory can be gone before its record is in the ring, for as long as who removes it does not get to run.
         std::thread::sleep(IN_FLIGHT);
     }
