@@ -1,6 +1,6 @@
 //! With programs and rings pinned nothing is missed while the agent is replaced, and nothing has to be recovered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,6 +40,26 @@ fn start(state: &Path, place: &Path) -> Agent {
     Agent::start_with(&options).unwrap()
 }
 
+/// Its log, with all that was done until now. Kills come by a ring of their own, so both ends are waited for.
+fn all_of(agent: &Agent, cgroup: &TestCgroup, killed: &[u32]) -> Vec<Value> {
+    let follower = agent.follow("&since_seq=0").unwrap();
+    let last = cgroup.memory_dir().unwrap().join("last");
+    std::fs::create_dir(&last).unwrap();
+    let wanted = format!("{}/last", cgroup.path());
+    let mut untold: BTreeSet<u64> = killed.iter().copied().map(u64::from).collect();
+    let mut is_last_told = false;
+    let all = |event: &Value| {
+        is_last_told |= path(event) == wanted;
+        if let Some(tgid) = event["victim"]["tgid"].as_u64() {
+            untold.remove(&tgid);
+        }
+        is_last_told && untold.is_empty()
+    };
+    let log = follower.until(QUIET, all).unwrap();
+    std::fs::remove_dir(last).unwrap();
+    log
+}
+
 #[test]
 fn restarts_under_load_miss_nothing_and_recover_nothing() {
     let name = "pinned::restarts_under_load_miss_nothing_and_recover_nothing";
@@ -60,12 +80,7 @@ fn restarts_under_load_miss_nothing_and_recover_nothing() {
         agent = start(state.path(), &pins.place());
     }
     let done = churn.finish().unwrap();
-    let follower = agent.follow("&since_seq=0").unwrap();
-    let last = cgroup.memory_dir().unwrap().join("last");
-    std::fs::create_dir(&last).unwrap();
-    let wanted = format!("{}/last", cgroup.path());
-    let log = follower.until(QUIET, |event| path(event) == wanted).unwrap();
-    std::fs::remove_dir(last).unwrap();
+    let log = all_of(&agent, &cgroup, &done.killed);
     assert_unbroken(&log);
     assert_eq!(log[0]["seq"], 1);
     let recovered: Vec<&Value> = log.iter().filter(|event| event["source"] == "recovered").collect();
