@@ -9,13 +9,11 @@ use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::churn::Churn;
 use cgtap_tests::host::{machine_of_ours, memory_cgroups, mounts, program, skip_unless};
 use cgtap_tests::load;
-use cgtap_tests::log::{assert_unbroken_from_1, kills, kind, say, wait_for, whole_log};
+use cgtap_tests::log::{QUIET, assert_unbroken_from_1, kills, kind, say, wait_for, whole_log};
 use cgtap_tests::soak::rounds;
 use serde_json::Value;
 
 use crate::support;
-
-const LONG: Duration = Duration::from_secs(20);
 
 /// Moments that are different in each run, and the same for one seed.
 struct Moments(u64);
@@ -41,7 +39,7 @@ fn follow_until_killed(agent: Agent, after: Duration, seen: &mut BTreeMap<u64, V
     agent.signal(Signal::KILL).unwrap();
     drop(agent);
     let Some(follower) = follower else { return };
-    while let Ok(Some(event)) = follower.next(Duration::from_secs(20)) {
+    while let Ok(Some(event)) = follower.next(QUIET) {
         let Some(seq) = event["seq"].as_u64() else { panic!("lost: {event}") };
         if let Some(before) = seen.insert(seq, event.clone()) {
             assert_eq!(before, event, "two events have one number");
@@ -91,7 +89,7 @@ fn killed_at_any_moment_it_goes_on_without_gap_or_repeat_and_tells_every_kill_on
         done.killed.iter().all(|pid| told.contains_key(&u64::from(*pid)))
     };
     let begun = std::time::Instant::now();
-    while !told() && begun.elapsed() < Duration::from_secs(20) {
+    while !told() && begun.elapsed() < QUIET {
         std::thread::sleep(Duration::from_millis(50));
     }
     // Should one come twice, it comes with the next look at the kernel's count.
@@ -150,14 +148,14 @@ fn without_the_kernel_log_the_counts_tell_how_many_and_where() {
         let of = |event: &&Value| kind(event) == "oom_kill" && event["cgroup"]["path"] == cgroup.path();
         log.iter().filter(of).map(|event| event["source"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    wait_for("the first kill", LONG, || told(&agent, &old).len() == 1);
+    wait_for("the first kill", QUIET, || told(&agent, &old).len() == 1);
     // The next agent must know what this one has told of.
     std::thread::sleep(Duration::from_secs(2));
     drop(agent);
     (0..3).for_each(|_| kill(&old));
     (0..2).for_each(|_| kill(&new));
     let agent = start();
-    wait_for("the other kills", LONG, || told(&agent, &old).len() + told(&agent, &new).len() >= 6);
+    wait_for("the other kills", QUIET, || told(&agent, &old).len() + told(&agent, &new).len() >= 6);
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(told(&agent, &old)[1..], ["recovered"; 3]);
     assert_eq!(told(&agent, &new), ["recovered"; 2]);
@@ -185,8 +183,8 @@ fn what_went_after_a_crash_at_the_first_start_is_told_and_nothing_that_was_there
         log.iter().map(|event| (kind(event).to_owned(), event["source"] == "recovered")).collect::<Vec<_>>()
     };
     let created = ("cgroup_created".to_owned(), false);
-    wait_for("the cgroup", LONG, || told(&agent) == [created.clone()]);
-    wait_for("the saved state", LONG, || state.path().join("cgroups.json").exists());
+    wait_for("the cgroup", QUIET, || told(&agent) == [created.clone()]);
+    wait_for("the saved state", QUIET, || state.path().join("cgroups.json").exists());
     drop(agent);
     std::fs::remove_file(state.path().join("cgroups.json")).unwrap();
     std::fs::remove_dir(&went).unwrap();
@@ -206,7 +204,7 @@ fn after_a_reboot_what_was_there_is_gone_and_what_is_there_is_new() {
     let agent = Agent::start_in(state.path(), &[]).unwrap();
     let file = state.path().join("agent.json");
     // Both files are there.
-    wait_for("the saved state", LONG, || state.path().join("cgroups.json").exists());
+    wait_for("the saved state", QUIET, || state.path().join("cgroups.json").exists());
     drop(agent);
     let saved = std::fs::read_to_string(&file).unwrap();
     let mut saved: Value = serde_json::from_str(&saved).unwrap();

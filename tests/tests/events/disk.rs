@@ -2,16 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use cgtap_tests::agent::Agent;
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{memory_cgroups, mounts, skip_unless};
 use cgtap_tests::load;
-use cgtap_tests::log::{assert_unbroken_from_1, kind, wait_for, whole_log};
+use cgtap_tests::log::{QUIET, assert_unbroken_from_1, kind, wait_for, whole_log};
 use serde_json::Value;
-
-const LONG: Duration = Duration::from_secs(20);
 
 /// A file system of our own, unmounted on drop.
 struct Mount(PathBuf);
@@ -49,7 +46,7 @@ fn healthy(agent: &Agent) -> Option<f64> {
 fn assert_serves(agent: &Agent, cgroup: &TestCgroup, count: u32) {
     let follower = agent.follow(&format!("&types=cgroup_removed&cgroup={}", cgroup.path())).unwrap();
     load::burst(cgroup.memory_dir().unwrap(), count).unwrap();
-    let heard = std::iter::from_fn(|| follower.next(LONG).unwrap()).take(count as usize);
+    let heard = std::iter::from_fn(|| follower.next(QUIET).unwrap()).take(count as usize);
     let heard: Vec<Value> = heard.collect();
     assert_eq!(heard.len(), count as usize);
     assert!(heard.iter().all(|event| kind(event) == "cgroup_removed"), "{heard:?}");
@@ -67,15 +64,15 @@ fn a_full_disk_is_told_and_when_there_is_room_all_is_written() {
     let agent = Agent::start_in(&state, &[]).unwrap();
     assert_eq!((disk(&agent)["state"].as_str(), healthy(&agent)), (Some("ok"), Some(1.0)));
     assert_serves(&agent, &cgroup, 1000);
-    wait_for("a failure", LONG, || disk(&agent)["state"] == "failing");
+    wait_for("a failure", QUIET, || disk(&agent)["state"] == "failing");
     assert!(disk(&agent)["why"].as_str().unwrap().contains("No space left"), "{}", disk(&agent));
     assert_eq!(healthy(&agent), Some(0.0));
     assert_serves(&agent, &cgroup, 500);
     mount.remount("size=64m");
-    wait_for("the disk's recovery", LONG, || disk(&agent)["state"] == "ok");
+    wait_for("the disk's recovery", QUIET, || disk(&agent)["state"] == "ok");
     assert_serves(&agent, &cgroup, 10);
     let last = whole_log(&agent).last().unwrap()["seq"].as_u64();
-    wait_for("the disk to have all", LONG, || disk(&agent)["written_seq"].as_u64() >= last);
+    wait_for("the disk to have all", QUIET, || disk(&agent)["written_seq"].as_u64() >= last);
     let told = disk(&agent);
     assert_eq!((told["unsaved_records"].as_u64(), healthy(&agent)), (Some(0), Some(1.0)), "{told}");
     drop(agent);
@@ -100,16 +97,16 @@ fn a_read_only_state_directory_is_told_and_taken_into_use_when_it_can_be() {
     drop(first);
     mount.remount("ro");
     let agent = Agent::start_in(&state, &[]).unwrap();
-    wait_for("a failure", LONG, || disk(&agent)["state"] == "failing");
+    wait_for("a failure", QUIET, || disk(&agent)["state"] == "failing");
     assert!(disk(&agent)["why"].as_str().unwrap().contains("Read-only"), "{}", disk(&agent));
     assert_serves(&agent, &cgroup, 50);
     let log = whole_log(&agent);
     assert_eq!(log[..before.len()], before, "what the disk has is served");
     assert_unbroken_from_1(&log);
     mount.remount("rw");
-    wait_for("the disk's recovery", LONG, || disk(&agent)["state"] == "ok");
+    wait_for("the disk's recovery", QUIET, || disk(&agent)["state"] == "ok");
     let last = log.last().unwrap()["seq"].as_u64();
-    wait_for("the disk to have all", LONG, || disk(&agent)["written_seq"].as_u64() >= last);
+    wait_for("the disk to have all", QUIET, || disk(&agent)["written_seq"].as_u64() >= last);
     drop(agent);
     let agent = Agent::start_in(&state, &[]).unwrap();
     assert_eq!(whole_log(&agent)[..log.len()], log);
@@ -127,11 +124,11 @@ fn a_state_directory_that_is_deleted_comes_back() {
     assert_serves(&agent, &cgroup, 50);
     std::fs::remove_dir_all(&state).unwrap();
     assert_serves(&agent, &cgroup, 50);
-    wait_for("the loss to be seen", LONG, || disk(&agent)["errors"].as_u64() > Some(0));
-    wait_for("the disk's recovery", LONG, || disk(&agent)["state"] == "ok");
+    wait_for("the loss to be seen", QUIET, || disk(&agent)["errors"].as_u64() > Some(0));
+    wait_for("the disk's recovery", QUIET, || disk(&agent)["state"] == "ok");
     let log = whole_log(&agent);
     let last = log.last().unwrap()["seq"].as_u64();
-    wait_for("the disk to have all", LONG, || disk(&agent)["written_seq"].as_u64() >= last);
+    wait_for("the disk to have all", QUIET, || disk(&agent)["written_seq"].as_u64() >= last);
     drop(agent);
     let agent = Agent::start_in(&state, &[]).unwrap();
     assert_eq!(whole_log(&agent)[..log.len()], log, "what the memory still had is on disk again");

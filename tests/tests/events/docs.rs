@@ -2,19 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
 use cgtap_tests::agent::Agent;
 use cgtap_tests::cgroup::limit_memory;
 use cgtap_tests::hierarchies::Hierarchies;
 use cgtap_tests::host::{memory_cgroups, skip_unless};
 use cgtap_tests::load::{self, Member, Tree};
-use cgtap_tests::log::{kind, wait_for, whole_log};
+use cgtap_tests::log::{QUIET, kind, wait_for, whole_log};
 use serde_json::Value;
 
 use crate::support;
-
-const LONG: Duration = Duration::from_secs(20);
 
 fn page() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs/events.md");
@@ -70,13 +67,13 @@ fn every_field_of_a_run_is_documented() {
     limit_memory(&container, 32 << 20).unwrap();
     let agent = Agent::start_in(state.path(), &[]).unwrap();
     let member = Member::start(support::load(), "sleep", &container).unwrap();
-    wait_for("the container", LONG, || {
+    wait_for("the container", QUIET, || {
         whole_log(&agent).iter().any(|event| kind(event) == "container_started")
     });
     agent.metrics().unwrap();
     load::hog(support::load(), &container, 64).unwrap();
     drop(member);
-    wait_for("its end", LONG, || whole_log(&agent).iter().any(|event| kind(event) == "container_exited"));
+    wait_for("its end", QUIET, || whole_log(&agent).iter().any(|event| kind(event) == "container_exited"));
     drop(agent);
     drop(tree);
     let agent = Agent::start_in(state.path(), &[]).unwrap();

@@ -8,13 +8,11 @@ use cgtap_tests::agent::{Agent, Options, Signal, free_address};
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{find_program, memory_cgroups, mounts, program, skip_unless};
 use cgtap_tests::load;
-use cgtap_tests::log::{kind, wait_for};
+use cgtap_tests::log::{QUIET, kind, wait_for};
 use cgtap_tests::receiver::{Mood, Posted, Receiver};
 use cgtap_tests::soak::rounds;
 use hmac::Mac;
 use serde_json::Value;
-
-const LONG: Duration = Duration::from_secs(30);
 
 /// An agent with these sinks, in a state directory of the test.
 struct Node {
@@ -61,7 +59,7 @@ impl Node {
 fn wanted(node: &Node, filter: &str) -> Vec<Value> {
     let path = format!("/events?since_seq=0{filter}");
     let lines = cgtap_tests::http::Lines::open(node.agent().address, &path).unwrap();
-    lines.until(LONG, |_| false).unwrap()
+    lines.until(QUIET, |_| false).unwrap()
 }
 
 fn events_of(posted: &[Posted]) -> Vec<Value> {
@@ -92,7 +90,7 @@ fn a_webhook_that_was_down_gets_every_event_in_order_and_signed() {
     ));
     let dir = cgroup.memory_dir().unwrap();
     load::burst(dir, bursts).unwrap();
-    wait_for("a retry", LONG, || node.sink("pager")["retried"].as_u64() > Some(1));
+    wait_for("a retry", QUIET, || node.sink("pager")["retried"].as_u64() > Some(1));
     assert_eq!(node.sink("pager")["state"], "failing");
     node.crash();
     load::burst(dir, bursts).unwrap();
@@ -103,7 +101,7 @@ fn a_webhook_that_was_down_gets_every_event_in_order_and_signed() {
         (wanted.len() >= 4 * bursts as usize && events_of(&receiver.posted()).len() >= wanted.len())
             .then_some(wanted)
     };
-    wait_for("the last event", LONG, || arrived().is_some());
+    wait_for("the last event", QUIET, || arrived().is_some());
     assert_eq!(events_of(&receiver.posted()), arrived().unwrap(), "all, in order, none twice");
     for posted in receiver.posted() {
         let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(b"key").unwrap();
@@ -115,7 +113,7 @@ fn a_webhook_that_was_down_gets_every_event_in_order_and_signed() {
         assert_eq!(posted.headers["x-cgtap-first-seq"], events[0]["seq"].to_string());
         assert_eq!(posted.headers["x-cgtap-last-seq"], events[events.len() - 1]["seq"].to_string());
     }
-    wait_for("the counters", LONG, || node.sink("pager")["state"] == "ok");
+    wait_for("the counters", QUIET, || node.sink("pager")["state"] == "ok");
     let metrics = node.agent().metrics().unwrap();
     let sent = metrics.one("cgtap_sink_events_total", &[("sink", "pager"), ("outcome", "sent")]).unwrap();
     assert_eq!(sent, Some(f64::from(4 * bursts)));
@@ -140,14 +138,14 @@ fn a_webhook_that_breaks_off_gets_the_same_batch_again_and_a_refusal_delays_noth
     ));
     receiver.set_mood(Mood::BreakingOff);
     load::burst(cgroup.memory_dir().unwrap(), 5).unwrap();
-    wait_for("the same again", LONG, || receiver.posted().len() >= 3);
-    wait_for("the file", LONG, || lines(&file).len() == 5);
+    wait_for("the same again", QUIET, || receiver.posted().len() >= 3);
+    wait_for("the file", QUIET, || lines(&file).len() == 5);
     receiver.set_mood(Mood::Refusing);
-    wait_for("a refusal", LONG, || {
+    wait_for("a refusal", QUIET, || {
         node.sink("webhook")["why"].as_str().is_some_and(|why| why.contains("503"))
     });
     receiver.set_mood(Mood::Content);
-    wait_for("the end of it", LONG, || node.sink("webhook")["sent"] == 5);
+    wait_for("the end of it", QUIET, || node.sink("webhook")["sent"] == 5);
     let mut seqs: Vec<u64> =
         events_of(&receiver.posted()).iter().map(|event| event["seq"].as_u64().unwrap()).collect();
     assert!(seqs.len() > 5, "the window was hit");
@@ -185,10 +183,10 @@ fn a_file_and_standard_output_have_each_line_once_over_crashes() {
         kind(event) == "cgroup_removed"
             && event["cgroup"]["path"].as_str().is_some_and(|path| path.ends_with("/marker"))
     };
-    wait_for("the last event", LONG, || wanted(&node, &own).last().is_some_and(is_last));
+    wait_for("the last event", QUIET, || wanted(&node, &own).last().is_some_and(is_last));
     let log = wanted(&node, &own);
     let last = log.last().unwrap()["seq"].as_u64();
-    wait_for("the end of the log", LONG, || node.sink("file")["seq"].as_u64() >= last);
+    wait_for("the end of the log", QUIET, || node.sink("file")["seq"].as_u64() >= last);
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(files.len() > 2, "it was rotated: {files:?}");
@@ -204,7 +202,7 @@ fn a_file_and_standard_output_have_each_line_once_over_crashes() {
     assert_eq!(written, log);
     let wanted = wanted(&node, &format!("&types=cgroup_removed&cgroup={}", cgroup.path()));
     let stdout = node.folder.path().join("stdout");
-    wait_for("standard output", LONG, || lines(&stdout).len() >= wanted.len());
+    wait_for("standard output", QUIET, || lines(&stdout).len() >= wanted.len());
     // A line can be there twice when the agent was killed between the write and the note of it.
     let mut printed = lines(&stdout);
     printed.dedup();
@@ -227,7 +225,7 @@ impl Journald {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let journald = Self(command.spawn().unwrap());
-        wait_for("journald's socket", LONG, || journald.run("systemd/journal/socket").exists());
+        wait_for("journald's socket", QUIET, || journald.run("systemd/journal/socket").exists());
         journald
     }
 
@@ -277,7 +275,7 @@ fn journald_has_each_event_with_its_fields_and_priority() {
         if entries.len() >= wanted.len() && wanted.iter().any(|event| kind(event) == "oom_kill") {
             break (entries, wanted);
         }
-        assert!(begun.elapsed() < LONG, "{} of {} entries", entries.len(), wanted.len());
+        assert!(begun.elapsed() < QUIET, "{} of {} entries", entries.len(), wanted.len());
         std::thread::sleep(Duration::from_millis(50));
     };
     assert_eq!(entries.len(), wanted.len());
@@ -374,7 +372,7 @@ fn a_webhook_over_tls_trusts_the_certificates_that_it_is_given_and_no_others() {
     };
     let node = Node::start(&table("public", ""));
     load::burst(cgroup.memory_dir().unwrap(), 1).unwrap();
-    wait_for("a refusal", LONG, || {
+    wait_for("a refusal", QUIET, || {
         let why = node.sink("public")["why"].as_str().unwrap_or_default().to_ascii_lowercase();
         why.contains("certificate") || why.contains("issuer")
     });
@@ -382,7 +380,7 @@ fn a_webhook_over_tls_trusts_the_certificates_that_it_is_given_and_no_others() {
     let answering = server.answer();
     let node = Node::start(&table("own", &format!("ca_file = {:?}", folder.path().join("ca.pem"))));
     load::burst(cgroup.memory_dir().unwrap(), 1).unwrap();
-    wait_for("its delivery", LONG, || node.sink("own")["sent"] == 1);
+    wait_for("its delivery", QUIET, || node.sink("own")["sent"] == 1);
     let (body, _stdin) = answering.join().unwrap();
     let events: Vec<Value> = serde_json::from_slice(&body).unwrap();
     assert_eq!(events[0]["cgroup"]["path"], format!("{}/burst0", cgroup.path()));

@@ -10,11 +10,9 @@ use cgtap_tests::churn::Churn;
 use cgtap_tests::host::{memory_cgroups, skip_unless};
 use cgtap_tests::http::Lines;
 use cgtap_tests::load;
-use cgtap_tests::log::{kind, say, wait_for};
+use cgtap_tests::log::{QUIET, kind, say, wait_for};
 use cgtap_tests::soak::rounds;
 use serde_json::Value;
-
-const LONG: Duration = Duration::from_secs(30);
 
 /// A client that asks and never reads.
 fn stalled(agent: &Agent, query: &str) -> TcpStream {
@@ -52,7 +50,7 @@ fn of_100_followers_the_50_that_read_get_everything_and_the_others_are_dropped_i
     let before = resident_bytes(&agent);
     let _stalled: Vec<TcpStream> = (0..50).map(|_| stalled(&agent, &query)).collect();
     let readers: Vec<Lines> = (0..50).map(|_| agent.follow(&query).unwrap()).collect();
-    wait_for("all followers", LONG, || followers(&agent) == 100);
+    wait_for("all followers", QUIET, || followers(&agent) == 100);
     let churn =
         Churn::start(crate::support::load().to_owned(), &cgroup, 500, Duration::from_millis(50)).unwrap();
     std::thread::sleep(Duration::from_secs(u64::from(seconds)));
@@ -68,7 +66,7 @@ fn of_100_followers_the_50_that_read_get_everything_and_the_others_are_dropped_i
     for reader in &readers {
         let mut seqs = Vec::new();
         loop {
-            let (came, event) = reader.next_with_arrival(LONG).unwrap().expect("a reader gets all");
+            let (came, event) = reader.next_with_arrival(QUIET).unwrap().expect("a reader gets all");
             assert!(event["seq"].is_u64() && kind(&event) != "lost", "{event}");
             seqs.push(event["seq"].as_u64().unwrap());
             if kind(&event) == "oom_kill" {
@@ -83,7 +81,7 @@ fn of_100_followers_the_50_that_read_get_everything_and_the_others_are_dropped_i
         assert!(expected.get_or_insert_with(|| seqs.clone()) == &seqs, "all readers get the same");
     }
     let after = resident_bytes(&agent);
-    wait_for("the end of those that do not read", LONG, || followers(&agent) == 50);
+    wait_for("the end of those that do not read", QUIET, || followers(&agent) == 50);
     latencies.sort_unstable();
     let at = |part: usize| latencies[(latencies.len() - 1) * part / 100];
     say(&format!(
@@ -116,14 +114,14 @@ fn a_follower_that_falls_behind_the_whole_log_is_told_and_goes_on() {
     let agent = Agent::start(&["--event-memory-records", "50", "--event-log-bytes", "65536"]).unwrap();
     let cgroup = TestCgroup::new().unwrap();
     let mut slow = stalled(&agent, &format!("&cgroup={}", cgroup.path()));
-    wait_for("the follower", LONG, || followers(&agent) == 1);
+    wait_for("the follower", QUIET, || followers(&agent) == 1);
     load::burst(cgroup.memory_dir().unwrap(), 5000).unwrap();
     let all =
         |agent: &Agent| agent.get("/status").unwrap().json().unwrap()["events"]["last_seq"].as_u64().unwrap();
-    wait_for("the events", LONG, || all(&agent) >= 10_000);
+    wait_for("the events", QUIET, || all(&agent) >= 10_000);
     let marker = cgroup.memory_dir().unwrap().join("marker");
     std::fs::create_dir(&marker).unwrap();
-    slow.set_read_timeout(Some(LONG)).unwrap();
+    slow.set_read_timeout(Some(QUIET)).unwrap();
     let (mut expected, mut lost) = (None, 0);
     for line in lines_of(&mut slow) {
         let event: Value = serde_json::from_str(&line).unwrap();
@@ -169,7 +167,7 @@ fn a_client_that_comes_back_with_its_last_event_goes_on_behind_it() {
         agent.get("/status").unwrap().json().unwrap()["events"]["disk"]["written_seq"].as_u64().unwrap()
     };
     // The agent is killed: what it has not written by then is nobody's.
-    wait_for("the disk to have the events", LONG, || written(&agent) >= 400);
+    wait_for("the disk to have the events", QUIET, || written(&agent) >= 400);
     drop(agent);
     let agent = Agent::start_in(state.path(), &[]).unwrap();
     let headers = [("accept", "text/event-stream"), ("last-event-id", "7")];

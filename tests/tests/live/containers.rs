@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{Rung, bpf, memory_cgroups, program, skip_unless};
 use cgtap_tests::load::Member;
-use cgtap_tests::log::wait_for;
+use cgtap_tests::log::{QUIET, wait_for};
 
-use crate::support::{Lent, QUIET, kind, load, path};
+use crate::support::{Lent, kind, load, path};
 
 /// A container's cgroup below a test's, in each hierarchy.
 pub(super) fn container(of: &TestCgroup) -> (String, Vec<PathBuf>) {

@@ -6,9 +6,10 @@ use cgtap_tests::agent::{Agent, Options, binary};
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{Rung, bpf, lockdown, memory_cgroups, program, root, skip_unless};
 use cgtap_tests::load;
+use cgtap_tests::log::QUIET;
 
 use crate::deploy::CAPABILITIES;
-use crate::support::{self, QUIET, kind, path};
+use crate::support::{self, kind, path};
 
 #[test]
 fn a_walking_agent_finds_cgroups_that_come_and_go() {

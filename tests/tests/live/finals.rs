@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{Rung, bpf, machine_of_ours, memory_cgroups, skip_unless};
+use cgtap_tests::log::QUIET;
 use serde_json::Value;
 
-use crate::support::{Lent, QUIET, kind, load, path};
+use crate::support::{Lent, kind, load, path};
 
 const CONTAINERS: u32 = 100;
 const CONTAINERS_WITH_THREADS: u32 = 40;

@@ -3,8 +3,9 @@
 use cgtap_tests::agent::Agent;
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{Rung, bpf, memory_cgroups, skip_unless};
+use cgtap_tests::log::QUIET;
 
-use crate::support::{Lent, QUIET, assert_unbroken, kind, name_below, path};
+use crate::support::{Lent, assert_unbroken, kind, name_below, path};
 
 #[test]
 fn one_cgroup_in_many_hierarchies_is_one_event() {

@@ -11,10 +11,11 @@ use cgtap_tests::hierarchies::Hierarchies;
 use cgtap_tests::host::{Check, Rung, bpf_probe_read, machine_of_ours, memory_cgroups, skip_unless};
 use cgtap_tests::http::Lines;
 use cgtap_tests::load;
+use cgtap_tests::log::QUIET;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::support::{Lent, QUIET, alone, kind, load as load_program, path};
+use crate::support::{Lent, alone, kind, load as load_program, path};
 use crate::tree::assert_becomes_the_tree;
 
 mod amid_changes;

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use cgtap_tests::agent::Agent;
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{Rung, bpf, memory_cgroups, skip_unless};
+use cgtap_tests::log::QUIET;
 
-use crate::support::{Lent, QUIET, path};
+use crate::support::{Lent, path};
 
 /// The suffix of the name, and how the whole path is shown when the part before it is `P`.
 const NAMES: [(&[u8], &str); 6] = [

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{Rung, bpf, memory_cgroups, skip_unless};
 use cgtap_tests::load;
+use cgtap_tests::log::QUIET;
 
-use crate::support::{self, Lent, QUIET, kind, path};
+use crate::support::{self, Lent, kind, path};
 
 const LIMIT_MIB: u64 = 20;
 

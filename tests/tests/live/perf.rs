@@ -7,8 +7,9 @@ use cgtap_tests::agent::{Agent, run_to_end};
 use cgtap_tests::hierarchies::Hierarchies;
 use cgtap_tests::host::{Check, root, skip_unless};
 use cgtap_tests::load::Member;
+use cgtap_tests::log::QUIET;
 
-use crate::support::{QUIET, load};
+use crate::support::load;
 
 const FAULTS: &str = "container_perf_events_total";
 

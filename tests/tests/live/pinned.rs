@@ -8,10 +8,11 @@ use cgtap_tests::agent::{Agent, Options, run_to_end};
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::churn::Churn;
 use cgtap_tests::host::{Rung, bpf, machine_of_ours, memory_cgroups, mounts, skip_unless};
+use cgtap_tests::log::QUIET;
 use cgtap_tests::soak::rounds;
 use serde_json::Value;
 
-use crate::support::{QUIET, assert_unbroken, kind, load, name_below, path};
+use crate::support::{assert_unbroken, kind, load, name_below, path};
 
 /// A BPF file system of our own, unmounted on drop; what is pinned there goes with it.
 struct Pins(tempfile::TempDir);

@@ -3,7 +3,6 @@
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use cgtap_tests::agent::Agent;
 use cgtap_tests::host::machine_of_ours;
@@ -23,9 +22,6 @@ pub fn load() -> &'static Path {
 pub fn repository(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(file)
 }
-
-/// No event takes longer on a busy machine; a test that gets them all never waits for it.
-pub const QUIET: Duration = Duration::from_secs(60);
 
 /// Held by a test that makes cgroups as fast as it can, one after the other: each agent of this
 /// machine sees the cgroups of all tests.

@@ -6,9 +6,9 @@ use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::exposition::Exposition;
 use cgtap_tests::host::{memory_cgroups, program, skip_unless};
 use cgtap_tests::load::Member;
-use cgtap_tests::log::wait_for;
+use cgtap_tests::log::{QUIET, wait_for};
 
-use crate::support::{Lent, QUIET, load};
+use crate::support::{Lent, load};
 
 const TASKS: [&str; 5] =
     ["--min-interval", "1ms", "--enable", "process,sched,referenced_memory", "--enable-load-reader"];

@@ -8,8 +8,9 @@ use cgtap_tests::agent::Agent;
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::hierarchies::Hierarchies;
 use cgtap_tests::host::{Check, Rung, bpf, bpf_probe_read, memory_cgroups, skip_unless};
+use cgtap_tests::log::QUIET;
 
-use crate::support::{Lent, QUIET, kind, path};
+use crate::support::{Lent, kind, path};
 
 /// The kernel's buffer for the paths of its tracepoints, without the NUL.
 const KERNEL_PATH_BYTES: usize = 1023;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use cgtap_tests::agent::Agent;
 use cgtap_tests::exposition::{Exposition, Sample};
 use cgtap_tests::host::skip_unless;
-use cgtap_tests::log::kind;
+use cgtap_tests::log::{QUIET, kind};
 
 use crate::cri::{
     ContainerConfig, ContainerMetadata, ContainerStatusResponse, Containerd, Empty, ImageSpec, KeyValue,
@@ -16,7 +16,6 @@ use crate::cri::{
     PodSandboxConfig, PodSandboxMetadata, SecurityContext, StatusRequest, StopContainerRequest,
 };
 use crate::image::{IMAGE, Parent, runtime};
-use crate::support::QUIET;
 
 const UID: &str = "0b8e3c1a-11d4-4d66-9f62-5b7a2c1d0e9f";
 const NODE: NamespaceOption = NamespaceOption { network: 2 };

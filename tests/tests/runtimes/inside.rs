@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cgtap_tests::agent::Agent;
-use cgtap_tests::log::wait_for;
-
-use crate::support::QUIET;
+use cgtap_tests::log::{QUIET, wait_for};
 
 /// A process of a cgroup, in whichever hierarchy has it.
 pub fn process_of(cgroup: &str) -> u32 {

@@ -22,4 +22,3 @@ mod docker;
 mod hostile;
 mod image;
 mod inside;
-mod support;

@@ -9,10 +9,11 @@ use cgtap_tests::agent::{Agent, Options};
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{Check, Rung, cpu_limit, machine_of_ours};
 use cgtap_tests::load;
+use cgtap_tests::log::QUIET;
 use serde_json::Value;
 
 use super::{flags, here};
-use crate::support::{QUIET, kind, path};
+use crate::support::{kind, path};
 use crate::tree::assert_becomes_the_tree;
 
 /// Cgroups that are there when the agent starts.

@@ -7,9 +7,10 @@ use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{Rung, machine_of_ours};
 use cgtap_tests::http::Lines;
 use cgtap_tests::load;
+use cgtap_tests::log::QUIET;
 use serde_json::Value;
 
-use crate::support::{self, Lent, QUIET, path};
+use crate::support::{self, Lent, path};
 
 /// The limit that loads meet, and what they ask for.
 pub(super) const LIMIT_MIB: u64 = 12;
