@@ -60,9 +60,10 @@ fn killed_at_any_moment_it_goes_on_without_gap_or_repeat_and_tells_every_kill_on
     if skip_unless(name, memory_cgroups()) {
         return;
     }
-    // An emulated processor takes a second to start an agent.
+    // An emulated processor takes seconds to start an agent.
     let is_machine = machine_of_ours().is_ok();
-    let (rounds, rate, kill_every) = if is_machine { (4, 100, 500) } else { (rounds(12, 200), 500, 200) };
+    let (rounds, early, rate, kill_every) =
+        if is_machine { (2, 2, 100, 500) } else { (rounds(12, 200), 4, 500, 200) };
     let state = tempfile::tempdir().unwrap();
     let (mut moments, mut seen) = (Moments::new(), BTreeMap::new());
     let cgroup = TestCgroup::new().unwrap();
@@ -73,7 +74,7 @@ fn killed_at_any_moment_it_goes_on_without_gap_or_repeat_and_tells_every_kill_on
     let churn =
         Churn::start(support::load().to_owned(), &cgroup, rate, Duration::from_millis(kill_every)).unwrap();
     for round in 0..rounds {
-        if round % 4 == 3 {
+        if round % early == early - 1 {
             // Also before it is ready.
             let agent = Agent::spawn(&Options::new(&[]).unwrap().in_state_dir(state.path())).unwrap();
             follow_until_killed(agent, moments.next(250), &mut seen);
