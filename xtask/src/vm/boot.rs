@@ -77,8 +77,11 @@ impl Boot<'_> {
         // with its stack, whatever it still serves.
         // mitigations=off: nobody is to be kept apart there, and it costs a tenth.
         // psi=1: Debian's kernels measure pressure only when asked to. Above loglevel 3 each OOM kill writes a page.
+        // log_buf_len: 128 KiB hold 30 kills, and a slow machine has more between two starts of an agent, which then cannot say
+        // which process it was.
         let mut arguments = format!(
-            "console=ttyS0 quiet loglevel=3 oops=panic softlockup_panic=1 panic=-1 psi=1 mitigations=off cgtap.cgroups={} {}",
+            "console=ttyS0 quiet loglevel=3 log_buf_len=4M oops=panic softlockup_panic=1 panic=-1 psi=1 mitigations=off \
+             cgtap.cgroups={} {}",
             machine.cgroups, machine.arguments
         );
         if let Some(only) = self.only {
