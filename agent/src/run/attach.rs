@@ -62,13 +62,14 @@ pub(super) fn attach(
     let hierarchies: Arc<[_]> = files::hierarchies(&host).map_err(cgroups)?.into();
     let Programs { attached, facts, adopts } = programs(config, &host, &hierarchies)?;
     let Attached { lifecycle, oom, exits, hooks, counters, guard } = attached;
-    // After the programs are attached: what they see and the kernel counts begins together, unless it goes on.
-    let KillsBefore { cross, recovery, log_after } = kills_before(&host, history.kills.as_ref(), adopts);
+    // After the programs are attached, and before the log is opened: a kill in between is told by either, and is not missing.
+    let counted = files::oom_kills(&host).ok().flatten();
+    let log_after = history.kills.as_ref().and_then(|kills| kills.log_sequence).unwrap_or(u64::MAX);
+    let fallback = OomFallback::open(&host, &hierarchies, config.oom_source, oom.is_some(), log_after);
+    let KillsBefore { cross, recovery } = kills_before(&host, counted, history.kills.as_ref(), adopts);
     let told_drops = if adopts { history.told_drops } else { Default::default() };
-    let has_bpf = oom.is_some();
     let (tree, tree_refused) = tree(config, &hierarchies, lifecycle.is_some());
     let hierarchies_of_oom = hierarchies.clone();
-    let fallback = OomFallback::open(&host, &hierarchies, config.oom_source, has_bpf, log_after);
     let has_history = history.knows_all;
     let (registry, gone) = registry(config, history.reason, history.cgroups);
     let state = State {
@@ -153,13 +154,20 @@ fn programs(config: &Config, host: &HostRoot, hierarchies: &[Hierarchy]) -> Resu
 struct KillsBefore {
     cross: Option<Mutex<CrossCheck>>,
     recovery: Recovery,
-    /// Where the kernel log begins to be of interest.
-    log_after: u64,
 }
 
-fn kills_before(host: &HostRoot, accounted: Option<&Accounted>, adopts: bool) -> KillsBefore {
-    let counted = files::oom_kills(host).ok().flatten();
-    let expected = accounted.map(|kills| kills.kernel_kills + kills.told).or(counted);
+/// `counted` is the kernel's count before the log was opened.
+fn kills_before(
+    host: &HostRoot,
+    counted: Option<u64>,
+    accounted: Option<&Accounted>,
+    adopts: bool,
+) -> KillsBefore {
+    let expected = match accounted {
+        Some(kills) => Some(kills.kernel_kills + kills.told),
+        // Where nobody watched before, those count that the log tells of since it was opened.
+        None => files::oom_kills(host).ok().flatten(),
+    };
     // Rings of an agent before have theirs.
     let missing = counted.zip(expected).filter(|_| !adopts);
     let missing = missing.map_or(0, |(counted, expected)| counted.saturating_sub(expected));
@@ -170,7 +178,6 @@ fn kills_before(host: &HostRoot, accounted: Option<&Accounted>, adopts: bool) ->
     KillsBefore {
         cross: counted.and(expected).map(|expected| Mutex::new(CrossCheck::new(expected))),
         recovery: Recovery::new(missing, told),
-        log_after: accounted.and_then(|kills| kills.log_sequence).unwrap_or(u64::MAX),
     }
 }
 

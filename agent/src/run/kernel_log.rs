@@ -26,12 +26,36 @@ pub(super) struct LogFeed {
     log: KernelLog,
     readable: Readable,
     lines: OomLines,
-    /// What was there before this agent, up to the first moment with nothing to read; behind which record it is of interest.
-    old_after: Option<u64>,
+    /// While what was there before this agent is read: up to the first moment with nothing to read.
+    before: Option<Before>,
     /// The last record that was read.
     last_sequence: Option<u64>,
     /// Whether nothing was overwritten between the record behind which the log is of interest and what was read.
     is_whole: bool,
+}
+
+/// What was in the log before this agent.
+struct Before {
+    /// It is of interest behind this record.
+    after: u64,
+    /// The log from where it ended when it was opened.
+    end: KernelLog,
+    /// The first record since then, once there is one.
+    first_since: Option<u64>,
+    /// Whether records were overwritten right before the next one.
+    is_cut: bool,
+}
+
+impl Before {
+    fn has(&mut self, sequence: u64) -> bool {
+        if self.first_since.is_none()
+            && let Ok(LogRead::Record(bytes)) = self.end.read()
+        {
+            self.first_since = log_record(bytes).ok().map(|record| record.sequence);
+        }
+        // A record that has come since would be there.
+        self.first_since.is_none_or(|first| sequence < first)
+    }
 }
 
 impl LogFeed {
@@ -41,15 +65,17 @@ impl LogFeed {
     /// # Errors
     /// When the log cannot be read.
     pub(super) fn open(host: &HostRoot, after: u64) -> io::Result<Self> {
-        let log = KernelLog::open(host, true).map_err(io::Error::other)?;
+        let open = |from_start| KernelLog::open(host, from_start).map_err(io::Error::other);
+        let before = Before { after, end: open(false)?, first_since: None, is_cut: false };
+        let log = open(true)?;
         let readable = Readable::of(&log)?;
         let lines = OomLines::default();
-        Ok(Self { log, readable, lines, old_after: Some(after), last_sequence: None, is_whole: true })
+        Ok(Self { log, readable, lines, before: Some(before), last_sequence: None, is_whole: true })
     }
 
     /// The last record that was read, once all that was there before has been.
     pub(super) fn last_sequence(&self) -> Option<u64> {
-        self.last_sequence.filter(|_| self.old_after.is_none())
+        self.last_sequence.filter(|_| self.before.is_none())
     }
 
     /// Whether every line of interest was read.
@@ -69,23 +95,34 @@ impl LogFeed {
                 LogRead::Record(bytes) => {
                     // A record that has not the form is none of the kernel's.
                     let Ok(record) = log_record(bytes) else { continue };
-                    if self.last_sequence.is_none() {
-                        // What is older than the oldest that is left.
-                        self.is_whole &=
-                            self.old_after.is_none_or(|after| record.sequence <= after.saturating_add(1));
-                    }
-                    self.last_sequence = Some(record.sequence);
                     let kill = self.lines.push(&record);
-                    let is_known = self.old_after.is_some_and(|after| record.sequence <= after);
-                    let is_old = self.old_after.is_some();
-                    batch.kills.extend(kill.filter(|_| !is_known).map(|kill| LogKill { is_old, ..kill }));
+                    let sequence = record.sequence;
+                    let is_first = self.last_sequence.replace(sequence).is_none();
+                    let Some(before) = &mut self.before else {
+                        batch.kills.extend(kill);
+                        continue;
+                    };
+                    if is_first {
+                        // What is older than the oldest that is left.
+                        self.is_whole &= sequence <= before.after.saturating_add(1);
+                    }
+                    // Of what was there before, it does not matter here what was overwritten.
+                    batch.overruns += u64::from(std::mem::take(&mut before.is_cut) && !before.has(sequence));
+                    if let Some(kill) = kill {
+                        let is_old = before.has(sequence);
+                        let is_known = is_old && sequence <= before.after;
+                        batch.kills.extend((!is_known).then_some(LogKill { is_old, ..kill }));
+                    }
                 }
                 LogRead::Overrun => {
-                    batch.overruns += 1;
                     self.is_whole = false;
+                    match &mut self.before {
+                        Some(before) => before.is_cut = true,
+                        None => batch.overruns += 1,
+                    }
                 }
                 LogRead::Nothing => {
-                    batch.caught_up = self.old_after.take().is_some();
+                    batch.caught_up = self.before.take().is_some();
                     ready.clear_ready();
                     break;
                 }

@@ -1,11 +1,14 @@
 //! The count of a container's kills outlives it.
 
 use std::collections::HashSet;
+use std::path::Path;
 
+use cgtap_tests::agent::{Agent, Options, Signal};
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{Rung, bpf, memory_cgroups, skip_unless};
 use cgtap_tests::load;
-use cgtap_tests::log::QUIET;
+use cgtap_tests::log::{QUIET, wait_for};
+use serde_json::Value;
 
 use crate::support::{self, Lent, kind, path};
 
@@ -39,4 +42,30 @@ fn a_killed_containers_count_outlives_it() {
     assert_eq!(count, Some(1.0), "a cgroup that is gone keeps its count until Prometheus has seen it");
     let memory = metrics.one("container_memory_usage_bytes", &[("id", &path_then)]).unwrap();
     assert_eq!(memory, None, "a cgroup that is gone uses no memory");
+}
+
+/// An agent has the log open before it is ready, and reads what was there before first.
+#[test]
+fn the_kernel_log_tells_of_a_kill_at_the_start() {
+    let name = "oom::the_kernel_log_tells_of_a_kill_at_the_start";
+    if skip_unless(name, memory_cgroups().and_then(|()| Rung::Kmsg.must_serve())) {
+        return;
+    }
+    let cgroup = TestCgroup::new().unwrap();
+    cgroup.limit_memory(LIMIT_MIB << 20).unwrap();
+    let agent = Agent::spawn(&Options::new(&["--oom-source", Rung::Kmsg.flag()]).unwrap()).unwrap();
+    wait_for("the agent to open the log", QUIET, || has_open(agent.pid(), "/dev/kmsg"));
+    agent.signal(Signal::STOP).unwrap();
+    let killed = load::hog(support::load(), cgroup.memory_dir().unwrap(), LIMIT_MIB * 8).unwrap();
+    agent.signal(Signal::CONT).unwrap();
+    wait_for("the agent", QUIET, || agent.get("/readyz").is_ok_and(|answer| answer.status == 200));
+    let follower = agent.follow("&since_seq=0&types=oom_kill").unwrap();
+    let is_told = |event: &Value| event["victim"]["tgid"] == killed.pid;
+    let events = follower.until(QUIET, is_told).unwrap();
+    assert!(events.iter().any(is_told), "{} is not told of: {events:?}", killed.pid);
+}
+
+fn has_open(pid: u32, path: &str) -> bool {
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    descriptors.filter_map(|one| std::fs::read_link(one.path()).ok()).any(|file| file == Path::new(path))
 }
