@@ -12,8 +12,10 @@ use crate::model::{CgroupKey, CgroupPath, Source};
 /// What one agent tells the next of a cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownCgroup {
-    /// Its path.
+    /// Its path; of one that is cut, the path above with what [`cut_name`] says.
     pub path: CgroupPath,
+    /// Whether only the path above is known.
+    pub path_cut: bool,
     /// Its directories, the one that users are told of first.
     pub members: Vec<CgroupKey>,
     /// Whether processes ran in it; not always known.
@@ -24,6 +26,12 @@ pub struct KnownCgroup {
     pub kills_before: u64,
 }
 
+/// What stands for the name of a cgroup of which only the path above is known: the key, as the path is not unique.
+#[must_use]
+pub fn cut_name(key: CgroupKey) -> String {
+    format!("#{}:{}", key.hierarchy, key.id)
+}
+
 impl KnownCgroup {
     /// What is told of cgroups that went with the boot in which they were: children before their parents.
     #[must_use]
@@ -31,10 +39,10 @@ impl KnownCgroup {
         known.sort_unstable_by(|a, b| b.path.cmp(&a.path));
         let origin = Origin { time, source: Source::Recovered };
         let mut changes = Vec::new();
-        for Self { path, members, running, .. } in known {
+        for Self { path, path_cut, members, running, .. } in known {
             let Some(key) = members.first().filter(|_| !path.is_root()) else { continue };
             let identity = Arc::new(identify(&path));
-            let change = |kind| Change::new(kind, origin, &path, false, *key, &identity);
+            let change = |kind| Change::new(kind, origin, &path, path_cut, *key, &identity);
             if identity.is_container() && running == Some(true) {
                 changes.push(change(ChangeKind::ContainerExited));
             }
@@ -48,9 +56,9 @@ impl Registry {
     /// Takes over what the agent before knew, before anything else is applied. What a walk does not find of it went
     /// meanwhile.
     pub fn restore(&mut self, known: impl IntoIterator<Item = KnownCgroup>) {
-        for KnownCgroup { path, members, running, oom_kills, kills_before } in known {
+        for KnownCgroup { path, path_cut, members, running, oom_kills, kills_before } in known {
             for key in members {
-                self.add(key, path.clone(), false, None, &mut Vec::new());
+                self.add(key, path.clone(), path_cut, None, &mut Vec::new());
             }
             if let Some(cgroup) = self.cgroups.get_mut(&path) {
                 cgroup.running = running;
@@ -61,17 +69,14 @@ impl Registry {
 
     /// What an agent after this one has to know of the cgroups.
     pub fn known(&self) -> impl Iterator<Item = KnownCgroup> {
-        let whole = |members: &[CgroupKey]| {
-            !members.iter().any(|key| self.nodes.get(key).is_some_and(|n| n.path_cut))
-        };
-        self.cgroups.iter().filter(move |(_, cgroup)| whole(&cgroup.members)).map(|(path, cgroup)| {
-            KnownCgroup {
-                path: path.clone(),
-                members: cgroup.members.clone(),
-                running: cgroup.running,
-                oom_kills: cgroup.oom_kills,
-                kills_before: cgroup.kills_before,
-            }
+        let is_cut = |key: &CgroupKey| self.nodes.get(key).is_some_and(|node| node.path_cut);
+        self.cgroups.iter().map(move |(path, cgroup)| KnownCgroup {
+            path: path.clone(),
+            path_cut: cgroup.members.iter().any(is_cut),
+            members: cgroup.members.clone(),
+            running: cgroup.running,
+            oom_kills: cgroup.oom_kills,
+            kills_before: cgroup.kills_before,
         })
     }
 

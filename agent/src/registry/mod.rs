@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use change::{Change, ChangeKind};
-pub use known::KnownCgroup;
+pub use known::{KnownCgroup, cut_name};
 pub use tombstones::Tombstone;
 pub use walk::{WalkMark, Walked};
 
@@ -237,7 +237,7 @@ impl Registry {
         self.needs_walk = true;
         let above = event.parent.and_then(|parent| self.nodes.get(&parent));
         let known = above.map_or(&event.path, |node| &node.path);
-        known.join(format!("#{}:{}", event.key.hierarchy, event.key.id).as_bytes())
+        known.join(cut_name(event.key).as_bytes())
     }
 
     /// Another directory at the same place of the same hierarchy must be gone: its removal was lost.

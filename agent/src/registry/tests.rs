@@ -325,4 +325,11 @@ fn without_a_path_the_directory_above_tells_where_it_was() {
         told.iter().map(|change| (&change.cgroup.path, change.cgroup.path_cut)).collect();
     assert_eq!(named, [(&CgroupPath::from("/pod"), true)]);
     assert!(registry.take_needs_walk());
+    // The next agent, which is told of its end, tells the same of it.
+    let mut next = Registry::new(10);
+    next.restore(registry.known());
+    let gone = next.apply(&event(LifecycleKind::Removed, child, &CgroupPath::root()));
+    let named: Vec<(&CgroupPath, bool)> =
+        gone.iter().map(|change| (&change.cgroup.path, change.cgroup.path_cut)).collect();
+    assert_eq!(named, [(&CgroupPath::from("/pod"), true)]);
 }

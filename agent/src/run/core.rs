@@ -178,6 +178,7 @@ impl Core {
             let members = cgroup.key.into_iter().collect();
             let gone = || KnownCgroup {
                 path: cgroup.path.clone(),
+                path_cut: false,
                 members,
                 running: None,
                 oom_kills: 0,

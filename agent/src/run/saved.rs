@@ -59,6 +59,8 @@ pub(super) struct SavedCgroups {
 pub(super) struct SavedCgroup {
     /// As events have it.
     path: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    path_cut: bool,
     /// Hierarchy and id of each directory.
     members: Vec<(u32, u64)>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,6 +80,7 @@ impl From<KnownCgroup> for SavedCgroup {
     fn from(known: KnownCgroup) -> Self {
         Self {
             path: known.path.to_text().into_owned(),
+            path_cut: known.path_cut,
             members: known.members.iter().map(|key| (key.hierarchy.0, key.id)).collect(),
             running: known.running,
             oom_kills: known.oom_kills,
@@ -91,6 +94,7 @@ impl From<SavedCgroup> for KnownCgroup {
         let key = |(hierarchy, id)| CgroupKey { hierarchy: HierarchyId(hierarchy), id };
         Self {
             path: CgroupPath::from_text(&saved.path),
+            path_cut: saved.path_cut,
             members: saved.members.into_iter().map(key).collect(),
             running: saved.running,
             oom_kills: saved.oom_kills,
@@ -206,6 +210,7 @@ mod tests {
         dir.save_agent(&agent).unwrap();
         let known = KnownCgroup {
             path: CgroupPath::from_bytes(b"/a\xff"),
+            path_cut: true,
             members: vec![CgroupKey { hierarchy: HierarchyId(4), id: 5 }],
             running: Some(true),
             oom_kills: 3,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Accounted;
 use crate::model::{CgroupKey, CgroupPath, EventKind, HierarchyId};
-use crate::registry::KnownCgroup;
+use crate::registry::{KnownCgroup, cut_name};
 use crate::run::kill_totals::{KillTotals, Owner};
 use crate::run::saved::Settled;
 
@@ -62,11 +62,12 @@ impl<'a> Replay<'a> {
     }
 
     fn lifecycle(&mut self, kind: &str, record: &Value) {
-        // The path of one that was cut is not its own.
-        let is_cut = record.pointer("/cgroup/path_cut").and_then(Value::as_bool).unwrap_or(false);
-        let Some(path) = text(record, "/cgroup/path").filter(|_| !is_cut).map(CgroupPath::from_text) else {
-            return;
-        };
+        let Some(path) = text(record, "/cgroup/path").map(CgroupPath::from_text) else { return };
+        let path_cut = record.pointer("/cgroup/path_cut").and_then(Value::as_bool).unwrap_or(false);
+        // The path of one that was cut is that above.
+        let cut_below = |above: &CgroupPath| key(record).map(|key| above.join(cut_name(key).as_bytes()));
+        let path = if path_cut { cut_below(&path) } else { Some(path) };
+        let Some(path) = path else { return };
         match kind {
             "cgroup_created" => {
                 let before = text(record, "/renamed_from").map(CgroupPath::from_text);
@@ -74,17 +75,22 @@ impl<'a> Replay<'a> {
                 let known = moved.map_or_else(
                     || KnownCgroup {
                         path: path.clone(),
+                        path_cut,
                         members: key(record).into_iter().collect(),
                         running: Some(false),
                         oom_kills: 0,
                         kills_before: 0,
                     },
-                    |moved| KnownCgroup { path: path.clone(), ..moved },
+                    |moved| KnownCgroup { path: path.clone(), path_cut, ..moved },
                 );
                 self.cgroups.insert(path, known);
             }
             "cgroup_removed" => {
                 self.cgroups.remove(&path);
+                // Its path may have been found since.
+                if let Some(cut) = path.parent().as_ref().and_then(cut_below) {
+                    self.cgroups.remove(&cut);
+                }
             }
             "container_started" | "container_exited" => {
                 if let Some(known) = self.cgroups.get_mut(&path) {

@@ -38,8 +38,12 @@ impl Node {
     }
 
     fn tell(&self, path: &str, id: u64, kind: EventKind) -> u64 {
+        self.tell_of(path, false, id, kind)
+    }
+
+    fn tell_of(&self, path: &str, path_cut: bool, id: u64, kind: EventKind) -> u64 {
         let key = CgroupKey { hierarchy: HierarchyId(4), id };
-        let cgroup = CgroupRef { path: CgroupPath::from(path), key: Some(key), path_cut: false };
+        let cgroup = CgroupRef { path: CgroupPath::from(path), key: Some(key), path_cut };
         let time = SystemTime::UNIX_EPOCH;
         self.events.append(EventDraft {
             time,
@@ -99,6 +103,7 @@ fn the_log_brings_what_was_saved_up_to_date() {
     node.tell("/old", 1, created());
     let kept = KnownCgroup {
         path: CgroupPath::from("/old"),
+        path_cut: false,
         members: vec![CgroupKey { hierarchy: HierarchyId(4), id: 1 }],
         running: Some(true),
         oom_kills: 5,
@@ -117,6 +122,7 @@ fn the_log_brings_what_was_saved_up_to_date() {
     let history = node.history(BOOT);
     let new = KnownCgroup {
         path: CgroupPath::from("/new"),
+        path_cut: false,
         members: vec![CgroupKey { hierarchy: HierarchyId(4), id: 7 }],
         running: Some(false),
         oom_kills: 0,
@@ -126,6 +132,21 @@ fn the_log_brings_what_was_saved_up_to_date() {
     let kept = KnownCgroup { running: Some(false), oom_kills: 6, ..kept };
     assert_eq!((history.cgroups, history.knows_all), (vec![renamed, new, kept], true));
     assert_eq!(history.totals.iter().map(|(_, kills)| kills).sum::<u64>(), 1);
+}
+
+/// Two that were told with the path above alone; the whole path of one was found before it went.
+#[test]
+fn what_is_known_by_its_id_alone_is_known_until_it_goes() {
+    let mut node = Node::new();
+    node.tell_of("/pod", true, 8, created());
+    node.tell_of("/pod", true, 9, created());
+    node.tell_of("/pod", true, 10, created());
+    node.tell_of("/pod", true, 9, EventKind::CgroupRemoved);
+    node.tell("/pod/found", 10, EventKind::CgroupRemoved);
+    let known = node.history(BOOT).cgroups;
+    let paths: Vec<(String, bool)> =
+        known.iter().map(|known| (known.path.to_string(), known.path_cut)).collect();
+    assert_eq!(paths, [("/pod/#4:8".to_owned(), true)]);
 }
 
 /// It crashed within moments of its first start.
