@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cgtap_tests::agent::{Agent, Options, Signal};
@@ -14,6 +15,9 @@ use cgtap_tests::soak::rounds;
 use serde_json::Value;
 
 use crate::support;
+
+/// Where only counts tell, kills of others at the moment of a start leave a doubt whose they were.
+static KILLS: RwLock<()> = RwLock::new(());
 
 /// Moments that are different in each run, and the same for one seed.
 struct Moments(u64);
@@ -60,6 +64,7 @@ fn killed_at_any_moment_it_goes_on_without_gap_or_repeat_and_tells_every_kill_on
     if skip_unless(name, memory_cgroups()) {
         return;
     }
+    let _beside_others = KILLS.read().unwrap_or_else(PoisonError::into_inner);
     // An emulated processor takes seconds to start an agent.
     let is_machine = machine_of_ours().is_ok();
     let (rounds, early, rate, kill_every) =
@@ -128,6 +133,7 @@ fn without_the_kernel_log_the_counts_tell_how_many_and_where() {
     ) {
         return;
     }
+    let _alone = KILLS.write().unwrap_or_else(PoisonError::into_inner);
     let state = tempfile::tempdir().unwrap();
     let start = || {
         let mut options = Options::new(&[]).unwrap().in_state_dir(state.path());
