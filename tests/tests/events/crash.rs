@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::support;
 
 /// Where only counts tell, kills of others at the moment of a start leave a doubt whose they were.
-static KILLS: RwLock<()> = RwLock::new(());
+pub(crate) static KILLS: RwLock<()> = RwLock::new(());
 
 /// Moments that are different in each run, and the same for one seed.
 struct Moments(u64);
