@@ -15,7 +15,7 @@ const BATCH_RECORDS: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct LogBatch {
     pub(super) kills: Vec<LogKill>,
-    /// Times that records were overwritten before they were read; how many is not told.
+    /// Times that records written since the log was opened were overwritten before they were read; how many is not told.
     pub(super) overruns: u64,
     /// Whether all that was there before the agent has been read, with this.
     pub(super) caught_up: bool,
@@ -28,22 +28,45 @@ pub(super) struct LogFeed {
     lines: OomLines,
     /// While what was there before this agent is read: up to the first moment with nothing to read.
     before: Option<Before>,
+    extent: Extent,
+}
+
+/// How much of the log was read, of what is of interest.
+#[derive(Debug)]
+struct Extent {
+    /// What is behind this record.
+    after: u64,
     /// The last record that was read.
-    last_sequence: Option<u64>,
-    /// Whether nothing was overwritten between the record behind which the log is of interest and what was read.
+    last: Option<u64>,
+    /// Whether records were overwritten right before the next one.
+    is_cut: bool,
+    /// Whether each of interest was read.
     is_whole: bool,
+}
+
+impl Extent {
+    fn new(after: u64) -> Self {
+        Self { after, last: None, is_cut: false, is_whole: true }
+    }
+
+    /// The next record was read; whether some before it were overwritten meanwhile.
+    fn record(&mut self, sequence: u64) -> bool {
+        let is_cut = std::mem::take(&mut self.is_cut);
+        // In a log that is full, who begins at the oldest record may find that overwritten, and then what is missing is old.
+        if is_cut || self.last.is_none() {
+            self.is_whole &= sequence <= self.after.saturating_add(1);
+        }
+        self.last = Some(sequence);
+        is_cut
+    }
 }
 
 /// What was in the log before this agent.
 struct Before {
-    /// It is of interest behind this record.
-    after: u64,
     /// The log from where it ended when it was opened.
     end: KernelLog,
     /// The first record since then, once there is one.
     first_since: Option<u64>,
-    /// Whether records were overwritten right before the next one.
-    is_cut: bool,
 }
 
 impl Before {
@@ -66,21 +89,21 @@ impl LogFeed {
     /// When the log cannot be read.
     pub(super) fn open(host: &HostRoot, after: u64) -> io::Result<Self> {
         let open = |from_start| KernelLog::open(host, from_start).map_err(io::Error::other);
-        let before = Before { after, end: open(false)?, first_since: None, is_cut: false };
+        let before = Before { end: open(false)?, first_since: None };
         let log = open(true)?;
         let readable = Readable::of(&log)?;
         let lines = OomLines::default();
-        Ok(Self { log, readable, lines, before: Some(before), last_sequence: None, is_whole: true })
+        Ok(Self { log, readable, lines, before: Some(before), extent: Extent::new(after) })
     }
 
     /// The last record that was read, once all that was there before has been.
     pub(super) fn last_sequence(&self) -> Option<u64> {
-        self.last_sequence.filter(|_| self.before.is_none())
+        self.extent.last.filter(|_| self.before.is_none())
     }
 
     /// Whether every line of interest was read.
     pub(super) fn is_whole(&self) -> bool {
-        self.is_whole
+        self.extent.is_whole
     }
 
     /// The next kills, perhaps none. Cancel-safe: it waits only before the first record is taken.
@@ -97,30 +120,18 @@ impl LogFeed {
                     let Ok(record) = log_record(bytes) else { continue };
                     let kill = self.lines.push(&record);
                     let sequence = record.sequence;
-                    let is_first = self.last_sequence.replace(sequence).is_none();
-                    let Some(before) = &mut self.before else {
-                        batch.kills.extend(kill);
+                    let is_cut = self.extent.record(sequence);
+                    if !is_cut && kill.is_none() {
                         continue;
-                    };
-                    if is_first {
-                        // What is older than the oldest that is left.
-                        self.is_whole &= sequence <= before.after.saturating_add(1);
                     }
+                    let is_old = self.before.as_mut().is_some_and(|before| before.has(sequence));
                     // Of what was there before, it does not matter here what was overwritten.
-                    batch.overruns += u64::from(std::mem::take(&mut before.is_cut) && !before.has(sequence));
-                    if let Some(kill) = kill {
-                        let is_old = before.has(sequence);
-                        let is_known = is_old && sequence <= before.after;
-                        batch.kills.extend((!is_known).then_some(LogKill { is_old, ..kill }));
-                    }
+                    batch.overruns += u64::from(is_cut && !is_old);
+                    let is_known = is_old && sequence <= self.extent.after;
+                    let kill = kill.filter(|_| !is_known);
+                    batch.kills.extend(kill.map(|kill| LogKill { is_old, ..kill }));
                 }
-                LogRead::Overrun => {
-                    self.is_whole = false;
-                    match &mut self.before {
-                        Some(before) => before.is_cut = true,
-                        None => batch.overruns += 1,
-                    }
-                }
+                LogRead::Overrun => self.extent.is_cut = true,
                 LogRead::Nothing => {
                     batch.caught_up = self.before.take().is_some();
                     ready.clear_ready();
@@ -142,4 +153,50 @@ pub(super) fn kill_of(log: LogKill) -> OomKill {
         (SystemTime::now(), Source::Kmsg)
     };
     OomKill { time, source, cgroup: None, path, victim, decision }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `None` is an overrun.
+    fn is_whole(after: u64, read: &[Option<u64>]) -> bool {
+        let mut extent = Extent::new(after);
+        for one in read {
+            if let Some(sequence) = one {
+                extent.record(*sequence);
+            } else {
+                extent.is_cut = true;
+            }
+        }
+        extent.is_whole
+    }
+
+    #[test]
+    fn a_log_is_whole_when_only_what_is_known_was_overwritten() {
+        for (after, read, wanted) in [
+            (10, &[Some(0), Some(1), Some(11)][..], true),
+            (10, &[Some(11), Some(12)], true),
+            (10, &[Some(12), Some(13)], false),
+            // While the oldest was read.
+            (10, &[None, Some(5), Some(6)], true),
+            (10, &[Some(3), None, Some(11), Some(12)], true),
+            (10, &[Some(3), None, Some(12)], false),
+            (10, &[Some(11), None, Some(40)], false),
+            // Nobody was there before.
+            (u64::MAX, &[None, Some(40)], true),
+            (10, &[], true),
+        ] {
+            assert_eq!(is_whole(after, read), wanted, "{after} {read:?}");
+        }
+    }
+
+    #[test]
+    fn an_overrun_is_told_once() {
+        let mut extent = Extent::new(0);
+        assert!(!extent.record(1));
+        extent.is_cut = true;
+        assert!(extent.record(9));
+        assert!(!extent.record(10));
+    }
 }
