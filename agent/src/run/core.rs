@@ -147,9 +147,7 @@ impl Core {
     /// Told to end: what has happened is told, and what the next agent must know is saved.
     async fn end(mut self, is_ready: bool) {
         if is_ready {
-            if let Some(batch) = self.oom.as_mut().map(OomRing::drain) {
-                self.on_kills(Ok(batch));
-            }
+            self.drain_kills();
             let changes = self.drain_lifecycle();
             self.tell(changes);
             for kill in self.fill_in.release_all() {

@@ -51,7 +51,7 @@ fn of_100_followers_the_50_that_read_get_everything_and_the_others_are_dropped_i
     let _stalled: Vec<TcpStream> = (0..50).map(|_| stalled(&agent, &query)).collect();
     let readers: Vec<Lines> = (0..50).map(|_| agent.follow(&query).unwrap()).collect();
     wait_for("all followers", QUIET, || followers(&agent) == 100);
-    let _beside_others = crate::crash::KILLS.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _alone = crate::crash::KERNEL_LOG.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let churn =
         Churn::start(crate::support::load().to_owned(), &cgroup, 500, Duration::from_millis(50)).unwrap();
     std::thread::sleep(Duration::from_secs(u64::from(seconds)));

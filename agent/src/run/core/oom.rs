@@ -41,6 +41,13 @@ impl Core {
         }
     }
 
+    /// Applies all kills that the ring has had until now.
+    pub(super) fn drain_kills(&mut self) {
+        if let Some(batch) = self.oom.as_mut().map(OomRing::drain) {
+            self.on_kills(Ok(batch));
+        }
+    }
+
     pub(super) fn on_counted(&mut self, kills: io::Result<Vec<OomKill>>) {
         match kills {
             Ok(kills) => kills.into_iter().for_each(|kill| self.on_kill(kill)),

@@ -52,6 +52,11 @@ impl Core {
         if all == 0 {
             return Vec::new();
         }
+        // The counts have what the ring holds and what waits for its lines too: that is not missing.
+        self.drain_kills();
+        for kill in self.fill_in.release_all() {
+            self.settle(kill);
+        }
         let untold = self.state.registry().kills_untold(&std::mem::take(&mut self.kill_counts));
         match untold.as_slice() {
             // Of one cgroup are all that it misses.
