@@ -54,7 +54,8 @@ fn the_kernel_log_tells_of_a_kill_at_the_start() {
     let cgroup = TestCgroup::new().unwrap();
     cgroup.limit_memory(LIMIT_MIB << 20).unwrap();
     let agent = Agent::spawn(&Options::new(&["--oom-source", Rung::Kmsg.flag()]).unwrap()).unwrap();
-    wait_for("the agent to open the log", QUIET, || has_open(agent.pid(), "/dev/kmsg"));
+    // The first is at the log's end when there is a second.
+    wait_for("the agent to open the log twice", QUIET, || times_open(agent.pid(), "/dev/kmsg") >= 2);
     agent.signal(Signal::STOP).unwrap();
     let killed = load::hog(support::load(), cgroup.memory_dir().unwrap(), LIMIT_MIB * 8).unwrap();
     agent.signal(Signal::CONT).unwrap();
@@ -65,7 +66,8 @@ fn the_kernel_log_tells_of_a_kill_at_the_start() {
     assert!(events.iter().any(is_told), "{} is not told of: {events:?}", killed.pid);
 }
 
-fn has_open(pid: u32, path: &str) -> bool {
+fn times_open(pid: u32, path: &str) -> usize {
     let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    descriptors.filter_map(|one| std::fs::read_link(one.path()).ok()).any(|file| file == Path::new(path))
+    let files = descriptors.filter_map(|one| std::fs::read_link(one.path()).ok());
+    files.filter(|file| file == Path::new(path)).count()
 }
