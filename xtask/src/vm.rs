@@ -50,8 +50,8 @@ struct Ready<'a> {
     kernel: PathBuf,
 }
 
-/// Runs the machines that these names mean, or all, with the tests that have `only` in their names, or all. After all of
-/// all machines the table in the documentation is compared with what they said, or written.
+/// Runs the machines that these names mean, or all, with the tests that have `only` in their names, or all. When every machine
+/// has run every test, the table in the documentation is compared with what they said, or written.
 ///
 /// # Errors
 /// A name means none, `only` is no part of a test's name, or something that all machines need is missing.
@@ -59,8 +59,8 @@ pub(crate) fn run(names: &[String], only: Option<&str>, write: bool) -> Result<(
     if write && !names.is_empty() {
         bail!("--write wants all machines, and not {} alone", names.join(", "));
     }
-    if only.is_some_and(|part| !is_part_of_a_name(part)) {
-        bail!("--only {only:?}: wanted a part of a test's name");
+    if let Some(part) = only.filter(|part| !is_part_of_a_name(part)) {
+        bail!("--only `{part}`: wanted a part of a test's name");
     }
     let chosen = machines::choose(names)?;
     apt::ensure("virtual machines", &PROGRAMS)?;
@@ -68,6 +68,9 @@ pub(crate) fn run(names: &[String], only: Option<&str>, write: bool) -> Result<(
     let table = machines(&chosen, only, &mut tally)?;
     if names.is_empty() && only.is_none() {
         tally_table(table.as_ref(), write, &mut tally);
+    }
+    if let Some(part) = only.filter(|_| tally.is_empty()) {
+        bail!("--only `{part}`: no test has that in its name");
     }
     println!("{}", tally.report());
     if tally.failed() > 0 {

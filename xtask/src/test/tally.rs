@@ -48,6 +48,11 @@ impl Tally {
         u64::try_from(self.failures.len()).unwrap_or(u64::MAX).saturating_add(self.more_failed)
     }
 
+    /// Whether nothing passed, failed or was skipped.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.passed == 0 && self.failed() == 0 && self.skips.is_empty()
+    }
+
     /// What was skipped and what failed, and the counts alone on the last line.
     pub(crate) fn report(&self) -> String {
         let mut text = String::new();
@@ -111,8 +116,11 @@ mod tests {
     #[test]
     fn a_skipped_test_is_not_a_passed_one() {
         let mut tally = Tally::default();
+        tally.add(0, vec![], 0, vec![]);
+        assert!(tally.is_empty());
         tally.add(1, vec![], 0, vec!["skipped: a: b".to_owned()]);
         assert_eq!(tally.report().lines().last(), Some("0 passed, 0 failed, 1 skipped"));
+        assert!(!tally.is_empty());
     }
 
     #[test]

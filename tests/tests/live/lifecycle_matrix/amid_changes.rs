@@ -93,9 +93,8 @@ fn assert_alternates(events: &[Value], parent: &TestCgroup) {
             other => panic!("{other}: {event}"),
         }
     }
-    let dir = |path: &String| {
-        parent.memory_dir().unwrap().join(path.trim_start_matches(&format!("{}/", parent.path())))
-    };
+    let below = format!("{}/", parent.path());
+    let dir = |path: &String| parent.memory_dir().unwrap().join(path.strip_prefix(&below).unwrap());
     let gone: Vec<&String> = standing.iter().filter(|path| !dir(path).exists()).collect();
     assert!(gone.is_empty(), "not told that these are gone: {gone:?}");
 }

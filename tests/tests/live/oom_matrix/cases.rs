@@ -203,10 +203,12 @@ pub(super) fn hundred(watch: &Watch) {
     cgroup.limit_memory(SMALL_LIMIT_MIB << 20).unwrap();
     let dir = cgroup.memory_dir().unwrap().to_owned();
     let best = OOM_RUNGS.into_iter().find(|rung| rung.must_serve().is_ok());
-    let kills = match best == Some(watch.rung) {
-        _ if machine_of_ours().is_err() => 100,
-        true => 40,
-        false => 15,
+    let kills = if machine_of_ours().is_err() {
+        100
+    } else if best == Some(watch.rung) {
+        40
+    } else {
+        15
     };
     let died: Vec<u32> = (0..kills).map(|_| load::hog(program(), &dir, HOG_MIB).unwrap().pid).collect();
     let events = told(watch, &cgroup, &died, &dir);
