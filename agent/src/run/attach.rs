@@ -64,9 +64,11 @@ pub(super) fn attach(
     let Attached { lifecycle, oom, exits, hooks, counters, guard } = attached;
     // After the programs are attached, and before the log is opened: a kill in between is told by either, and is not missing.
     let counted = files::oom_kills(&host).ok().flatten();
+    let counted_at = SystemTime::now();
     let log_after = history.kills.as_ref().and_then(|kills| kills.log_sequence).unwrap_or(u64::MAX);
     let fallback = OomFallback::open(&host, &hierarchies, config.oom_source, oom.is_some(), log_after);
-    let KillsBefore { cross, recovery } = kills_before(&host, counted, history.kills.as_ref(), adopts);
+    let KillsBefore { cross, recovery } =
+        kills_before(&host, (counted, counted_at), history.kills.as_ref(), adopts);
     let told_drops = if adopts { history.told_drops } else { Default::default() };
     let (tree, tree_refused) = tree(config, &hierarchies, lifecycle.is_some());
     let hierarchies_of_oom = hierarchies.clone();
@@ -156,10 +158,10 @@ struct KillsBefore {
     recovery: Recovery,
 }
 
-/// `counted` is the kernel's count before the log was opened.
+/// `counted` is the kernel's count before the log was opened, and when that was.
 fn kills_before(
     host: &HostRoot,
-    counted: Option<u64>,
+    (counted, counted_at): (Option<u64>, SystemTime),
     accounted: Option<&Accounted>,
     adopts: bool,
 ) -> KillsBefore {
@@ -177,7 +179,7 @@ fn kills_before(
     let told = accounted.into_iter().flat_map(|kills| kills.tgids.iter().copied());
     KillsBefore {
         cross: counted.and(expected).map(|expected| Mutex::new(CrossCheck::new(expected))),
-        recovery: Recovery::new(missing, told),
+        recovery: Recovery::new(missing, counted_at, told),
     }
 }
 

@@ -1,10 +1,12 @@
 //! OOM kills of the time when no agent ran: the kernel's count says how many, its log which.
 //!
-//! The count is read after the programs are attached, so a kill of that moment may be in the ring as well; the lines of
+//! The count is read after the programs are attached, so a kill of that moment is in the ring as well; the lines of
 //! the log are in the order of the kills, so the oldest are the missing ones.
 
 use std::collections::{HashMap, HashSet};
+use std::time::SystemTime;
 
+use crate::model::OomKill;
 use crate::parse::LogKill;
 
 /// Lines that are kept until all that is left of the log has been read.
@@ -21,6 +23,10 @@ pub(super) struct Recovery {
     /// Processes of which an agent has told, and how many lines each has.
     told: HashMap<u32, u64>,
     lines: Vec<LogKill>,
+    /// When the kernel's count was read.
+    counted_at: Option<SystemTime>,
+    /// Processes of this agent's own kills until then, as far as they are known.
+    own: Vec<Option<u32>>,
 }
 
 /// What came of it.
@@ -37,13 +43,21 @@ pub(super) struct Recovered {
 }
 
 impl Recovery {
-    pub(super) fn new(missing: u64, told: impl IntoIterator<Item = u32>) -> Self {
-        Self { missing, told: told.into_iter().map(|tgid| (tgid, 0)).collect(), lines: Vec::new() }
+    pub(super) fn new(missing: u64, counted_at: SystemTime, told: impl IntoIterator<Item = u32>) -> Self {
+        let told = told.into_iter().map(|tgid| (tgid, 0)).collect();
+        Self { missing, told, lines: Vec::new(), counted_at: Some(counted_at), own: Vec::new() }
     }
 
     /// Whether anything is missing.
     pub(super) fn is_wanted(&self) -> bool {
         self.missing > 0
+    }
+
+    /// Takes note of a kill that a rung has told this agent of.
+    pub(super) fn own(&mut self, kill: &OomKill) {
+        if self.counted_at.is_some_and(|counted_at| kill.time <= counted_at) {
+            self.own.push(kill.victim.tgid);
+        }
     }
 
     /// Takes a line that was there before the agent.
@@ -57,7 +71,7 @@ impl Recovery {
 
     /// All that was there has been read; `is_whole` says that nothing of it was overwritten before.
     pub(super) fn finish(&mut self, is_whole: bool) -> Recovered {
-        let Self { missing, told, lines } = std::mem::take(self);
+        let Self { missing, told, lines, own, .. } = std::mem::take(self);
         let mut seen = HashSet::new();
         let before = lines.len();
         let mut lines = lines;
@@ -66,16 +80,21 @@ impl Recovery {
         let repeats = (again + (before - lines.len()) as u64).min(missing);
         let wanted = usize::try_from(missing - repeats).unwrap_or(usize::MAX);
         let rest = lines.split_off(wanted.min(lines.len()));
+        // Those with a line take the place of that.
+        let own = own.iter().filter(|tgid| tgid.is_none_or(|tgid| !seen.contains(&tgid))).count();
+        let nameless = (wanted - lines.len()).saturating_sub(own) as u64;
         // A log that is whole has a line for each kill.
-        let nameless = if is_whole { 0 } else { ((wanted - lines.len()) as u64).min(MAX_NAMELESS) };
+        let nameless = if is_whole { 0 } else { nameless.min(MAX_NAMELESS) };
         Recovered { kills: lines, repeats, nameless, rest }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::model::{Decision, Victim};
+    use crate::model::{Decision, Source, Victim};
 
     fn line(tgid: u32) -> LogKill {
         let victim = Victim { tgid: Some(tgid), ..Victim::default() };
@@ -89,7 +108,7 @@ mod tests {
     }
 
     fn recover(missing: u64, told: &[u32], lines: &[u32], is_whole: bool) -> (Vec<u32>, u64, u64, Vec<u32>) {
-        let mut recovery = Recovery::new(missing, told.iter().copied());
+        let mut recovery = Recovery::new(missing, SystemTime::UNIX_EPOCH, told.iter().copied());
         lines.iter().for_each(|tgid| recovery.line(line(*tgid)));
         let found = recovery.finish(is_whole);
         let ids = |lines: &[LogKill]| lines.iter().filter_map(|line| line.victim.tgid).collect();
@@ -112,6 +131,32 @@ mod tests {
             (0, &[], &[9], true, (vec![], 0, 0, vec![9])),
         ] {
             assert_eq!(recover(missing, told, lines, is_whole), wanted, "{missing} {told:?} {lines:?}");
+        }
+    }
+
+    fn own(tgid: Option<u32>, second: u64) -> OomKill {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        let victim = Victim { tgid, ..Victim::default() };
+        let decision = Decision::default();
+        OomKill { time, source: Source::TpBtf, cgroup: None, path: None, victim, decision }
+    }
+
+    #[test]
+    fn a_kill_that_the_ring_has_is_not_missing() {
+        for (kills, lines, wanted) in [
+            (&[own(Some(7), 100)][..], &[][..], 2),
+            (&[own(None, 99), own(Some(8), 98)], &[], 1),
+            // It was not counted yet.
+            (&[own(Some(7), 101)], &[], 3),
+            // Its line stands for it.
+            (&[own(Some(7), 100)], &[7], 2),
+            (&[own(Some(7), 100), own(Some(8), 100)], &[7], 1),
+        ] {
+            let counted_at = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
+            let mut recovery = Recovery::new(3, counted_at, []);
+            kills.iter().for_each(|kill| recovery.own(kill));
+            lines.iter().for_each(|tgid| recovery.line(line(*tgid)));
+            assert_eq!(recovery.finish(false).nameless, wanted, "{kills:?} {lines:?}");
         }
     }
 }

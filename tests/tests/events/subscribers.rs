@@ -51,11 +51,12 @@ fn of_100_followers_the_50_that_read_get_everything_and_the_others_are_dropped_i
     let _stalled: Vec<TcpStream> = (0..50).map(|_| stalled(&agent, &query)).collect();
     let readers: Vec<Lines> = (0..50).map(|_| agent.follow(&query).unwrap()).collect();
     wait_for("all followers", QUIET, || followers(&agent) == 100);
-    let _alone = crate::crash::KERNEL_LOG.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let alone = crate::support::the_only_kills();
     let churn =
         Churn::start(crate::support::load().to_owned(), &cgroup, 500, Duration::from_millis(50)).unwrap();
     std::thread::sleep(Duration::from_secs(u64::from(seconds)));
     let done = churn.finish().unwrap();
+    drop(alone);
     // More than the sockets of those that do not read can hold.
     load::burst(cgroup.memory_dir().unwrap(), 2000).unwrap();
     let marker = cgroup.memory_dir().unwrap().join("marker");

@@ -11,6 +11,10 @@ use crate::run::recovery::Recovered;
 impl Core {
     /// Tells of them, once all is known that can be.
     pub(super) fn recover(&mut self, is_whole: bool) {
+        if self.recovery.is_wanted() {
+            // All counts have what is in the ring, and that is not missing.
+            self.drain_kills();
+        }
         let Recovered { kills, repeats, nameless, rest } = self.recovery.finish(is_whole);
         self.state.cross_check(|check| check.repeat(repeats));
         let mut unplaced = Vec::new();
@@ -52,8 +56,7 @@ impl Core {
         if all == 0 {
             return Vec::new();
         }
-        // The counts have what the ring holds and what waits for its lines too: that is not missing.
-        self.drain_kills();
+        // The counts have what waits for its lines too.
         for kill in self.fill_in.release_all() {
             self.settle(kill);
         }
