@@ -65,7 +65,7 @@ pub(super) fn attach(
     // After the programs are attached, and before the log is opened: a kill in between is told by either, and is not missing.
     let counted = files::oom_kills(&host).ok().flatten();
     let counted_at = SystemTime::now();
-    let log_after = history.kills.as_ref().and_then(|kills| kills.log_sequence).unwrap_or(u64::MAX);
+    let log_after = history.kills.as_ref().and_then(|kills| kills.log_sequence);
     let fallback = OomFallback::open(&host, &hierarchies, config.oom_source, oom.is_some(), log_after);
     let KillsBefore { cross, recovery } =
         kills_before(&host, (counted, counted_at), history.kills.as_ref(), adopts);

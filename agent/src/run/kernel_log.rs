@@ -34,8 +34,8 @@ pub(super) struct LogFeed {
 /// How much of the log was read, of what is of interest.
 #[derive(Debug)]
 struct Extent {
-    /// What is behind this record.
-    after: u64,
+    /// What is behind this record; nothing that was there before the agent, where none is known.
+    after: Option<u64>,
     /// The last record that was read.
     last: Option<u64>,
     /// Whether records were overwritten right before the next one.
@@ -45,8 +45,8 @@ struct Extent {
 }
 
 impl Extent {
-    fn new(after: u64) -> Self {
-        Self { after, last: None, is_cut: false, is_whole: true }
+    fn new(after: Option<u64>) -> Self {
+        Self { after, last: None, is_cut: false, is_whole: after.is_some() }
     }
 
     /// The next record was read; whether some before it were overwritten meanwhile.
@@ -54,7 +54,7 @@ impl Extent {
         let is_cut = std::mem::take(&mut self.is_cut);
         // In a log that is full, who begins at the oldest record may find that overwritten, and then what is missing is old.
         if is_cut || self.last.is_none() {
-            self.is_whole &= sequence <= self.after.saturating_add(1);
+            self.is_whole &= self.after.is_some_and(|after| sequence <= after.saturating_add(1));
         }
         self.last = Some(sequence);
         is_cut
@@ -83,11 +83,11 @@ impl Before {
 
 impl LogFeed {
     /// From its oldest record on, so that it is known where the agent begins; of what was there before only that behind the
-    /// record `after` is given, for kills of which nobody has told.
+    /// record `after` is given, for kills of which nobody has told. Without that record nothing of it is.
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub(super) fn open(host: &HostRoot, after: u64) -> io::Result<Self> {
+    pub(super) fn open(host: &HostRoot, after: Option<u64>) -> io::Result<Self> {
         let open = |from_start| KernelLog::open(host, from_start).map_err(io::Error::other);
         let before = Before { end: open(false)?, first_since: None };
         let log = open(true)?;
@@ -127,7 +127,7 @@ impl LogFeed {
                     let is_old = self.before.as_mut().is_some_and(|before| before.has(sequence));
                     // Of what was there before, it does not matter here what was overwritten.
                     batch.overruns += u64::from(is_cut && !is_old);
-                    let is_known = is_old && sequence <= self.extent.after;
+                    let is_known = is_old && self.extent.after.is_none_or(|after| sequence <= after);
                     let kill = kill.filter(|_| !is_known);
                     batch.kills.extend(kill.map(|kill| LogKill { is_old, ..kill }));
                 }
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     /// `None` is an overrun.
-    fn is_whole(after: u64, read: &[Option<u64>]) -> bool {
+    fn is_whole(after: Option<u64>, read: &[Option<u64>]) -> bool {
         let mut extent = Extent::new(after);
         for one in read {
             if let Some(sequence) = one {
@@ -175,25 +175,25 @@ mod tests {
     #[test]
     fn a_log_is_whole_when_only_what_is_known_was_overwritten() {
         for (after, read, wanted) in [
-            (10, &[Some(0), Some(1), Some(11)][..], true),
-            (10, &[Some(11), Some(12)], true),
-            (10, &[Some(12), Some(13)], false),
+            (Some(10), &[Some(0), Some(1), Some(11)][..], true),
+            (Some(10), &[Some(11), Some(12)], true),
+            (Some(10), &[Some(12), Some(13)], false),
             // While the oldest was read.
-            (10, &[None, Some(5), Some(6)], true),
-            (10, &[Some(3), None, Some(11), Some(12)], true),
-            (10, &[Some(3), None, Some(12)], false),
-            (10, &[Some(11), None, Some(40)], false),
-            // Nobody was there before.
-            (u64::MAX, &[None, Some(40)], true),
-            (10, &[], true),
+            (Some(10), &[None, Some(5), Some(6)], true),
+            (Some(10), &[Some(3), None, Some(11), Some(12)], true),
+            (Some(10), &[Some(3), None, Some(12)], false),
+            (Some(10), &[Some(11), None, Some(40)], false),
+            // It is not known what is of interest.
+            (None, &[Some(0), Some(1)], false),
+            (Some(10), &[], true),
         ] {
-            assert_eq!(is_whole(after, read), wanted, "{after} {read:?}");
+            assert_eq!(is_whole(after, read), wanted, "{after:?} {read:?}");
         }
     }
 
     #[test]
     fn an_overrun_is_told_once() {
-        let mut extent = Extent::new(0);
+        let mut extent = Extent::new(Some(0));
         assert!(!extent.record(1));
         extent.is_cut = true;
         assert!(extent.record(9));

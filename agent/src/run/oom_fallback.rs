@@ -15,7 +15,7 @@ pub(super) struct OomFallback {
     /// The log: as the rung, or to fill in what another rung lacks.
     pub(super) log: Option<LogFeed>,
     /// The record of the log behind which there may be kills that nobody has told of.
-    log_after: u64,
+    log_after: Option<u64>,
     /// Why better rungs do not serve.
     pub(super) refused: Vec<String>,
 }
@@ -40,7 +40,7 @@ impl OomFallback {
         hierarchies: &[Hierarchy],
         choice: OomChoice,
         has_bpf: bool,
-        log_after: u64,
+        log_after: Option<u64>,
     ) -> Self {
         let mut found = Self { log_after, ..Self::default() };
         if !has_bpf {

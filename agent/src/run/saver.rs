@@ -59,7 +59,9 @@ impl Saver {
     /// The log accounts for all kills that the kernel has counted.
     pub(super) fn settle(&mut self, settled: Settled) {
         let before = self.agent.settled;
-        let log_sequence = settled.log_sequence.or(before.and_then(|before| before.log_sequence));
+        // An agent that does not read the log knows no record behind which its own kills are.
+        let without_kills = before.filter(|before| before.kernel_kills == settled.kernel_kills);
+        let log_sequence = settled.log_sequence.or(without_kills.and_then(|before| before.log_sequence));
         let known = |before: Settled| {
             before.kernel_kills == settled.kernel_kills
                 && before.log_sequence.is_some() == log_sequence.is_some()
@@ -215,6 +217,24 @@ mod tests {
         saver.finish(None).await;
         assert!(!dir.agent().unwrap().running);
         assert_eq!(dir.cgroups(), Some(cgroups));
+    }
+
+    #[test]
+    fn a_place_in_the_kernel_log_holds_until_the_next_kill() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = StateDir::unlocked(folder.path());
+        let mut saver = Saver::new(dir.clone(), log(&dir), agent());
+        for (kernel_kills, log_sequence, wanted) in [
+            (3, None, None),
+            (3, Some(40), Some(40)),
+            // This agent does not read it.
+            (3, None, Some(40)),
+            (4, None, None),
+            (4, Some(70), Some(70)),
+        ] {
+            saver.settle(Settled { kernel_kills, seq: 1, log_sequence });
+            assert_eq!(saver.agent.settled.unwrap().log_sequence, wanted, "{kernel_kills} {log_sequence:?}");
+        }
     }
 
     /// What was begun to be saved while the agent ran waits for the log's record 1, and with that for the disk.

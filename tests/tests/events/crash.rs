@@ -203,6 +203,29 @@ fn without_the_kernel_log_the_counts_tell_how_many_and_where() {
     assert_eq!(of_old, Some(4.0), "the count goes on over the crash");
 }
 
+/// It has counted, and does not know yet where the kernel log was then.
+#[test]
+fn after_a_crash_at_the_first_start_the_count_tells_of_kills() {
+    let name = "crash::after_a_crash_at_the_first_start_the_count_tells_of_kills";
+    if skip_unless(name, memory_cgroups()) {
+        return;
+    }
+    let _alone = support::the_only_kills();
+    let state = tempfile::tempdir().unwrap();
+    let cgroup = TestCgroup::new().unwrap();
+    cgroup.limit_memory(8 << 20).unwrap();
+    let agent = Agent::start_in(state.path(), &[]).unwrap();
+    wait_for("the saved state", QUIET, || state.path().join("cgroups.json").exists());
+    drop(agent);
+    change_saved(state.path(), |agent| agent["settled"]["log_sequence"] = Value::Null);
+    load::hog(support::load(), cgroup.memory_dir().unwrap(), 64).unwrap();
+    let agent = Agent::start_in(state.path(), &[]).unwrap();
+    let follower = agent.follow("&since_seq=0&types=oom_kill").unwrap();
+    let kill = follower.next(QUIET).unwrap().unwrap();
+    assert_eq!((path_of(&kill), &kill["source"]), (cgroup.path().as_str(), &Value::from("recovered")));
+    assert!(kill["victim"]["tgid"].is_null(), "the log has older kills too: {kill}");
+}
+
 /// It had told of a cgroup, and saved nothing yet.
 #[test]
 fn what_went_after_a_crash_at_the_first_start_is_told_and_nothing_that_was_there_before() {
