@@ -1,8 +1,8 @@
 //! Trees, bursts and OOM kills to run an agent against. The binary `cgtap-load` has the same as commands.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -20,6 +20,14 @@ const MARK: &str = "c67a-4000-8000";
 /// Trees of one process share the class's directory, which the last one removes: one at a time makes or removes.
 static CLASS: Mutex<()> = Mutex::new(());
 static NEXT: AtomicU32 = AtomicU32::new(0);
+static KILLS: Mutex<()> = Mutex::new(());
+
+/// Held by who has processes killed, where tests do so one at a time. The kernel log has 128 KiB on most hosts: lines of others
+/// push those out of it from which an agent would learn after a crash which process it was. And where it has the kernel's count
+/// alone, it cannot tell whose they were when their cgroups have gone.
+pub fn the_only_kills() -> MutexGuard<'static, ()> {
+    KILLS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Pods of one container each, named as the kubelet's cgroupfs driver does, in every hierarchy that matters.
 #[derive(Debug)]

@@ -81,7 +81,7 @@ fn killed_at_any_moment_it_goes_on_without_gap_or_repeat_and_tells_every_kill_on
     if skip_unless(name, memory_cgroups().and_then(|()| Rung::Kmsg.must_serve())) {
         return;
     }
-    let _alone = support::the_only_kills();
+    let _alone = load::the_only_kills();
     // An emulated processor takes seconds to start an agent.
     let is_machine = machine_of_ours().is_ok();
     let (rounds, early_each, rate, kill_every) =
@@ -150,7 +150,7 @@ fn without_the_kernel_log_the_counts_tell_how_many_and_where() {
     ) {
         return;
     }
-    let _alone = support::the_only_kills();
+    let _alone = load::the_only_kills();
     let state = tempfile::tempdir().unwrap();
     let start = || {
         let mut options = Options::new(&[]).unwrap().in_state_dir(state.path());
@@ -210,7 +210,7 @@ fn after_a_crash_at_the_first_start_the_count_tells_of_kills() {
     if skip_unless(name, memory_cgroups()) {
         return;
     }
-    let _alone = support::the_only_kills();
+    let _alone = load::the_only_kills();
     let state = tempfile::tempdir().unwrap();
     let cgroup = TestCgroup::new().unwrap();
     cgroup.limit_memory(8 << 20).unwrap();

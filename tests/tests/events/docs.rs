@@ -71,7 +71,7 @@ fn every_field_of_a_run_is_documented() {
         whole_log(&agent).iter().any(|event| kind(event) == "container_started")
     });
     agent.metrics().unwrap();
-    let alone = support::the_only_kills();
+    let alone = load::the_only_kills();
     load::hog(support::load(), &container, 64).unwrap();
     drop(alone);
     drop(member);

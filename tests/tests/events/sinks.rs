@@ -266,7 +266,7 @@ fn journald_has_each_event_with_its_fields_and_priority() {
         journald.run("systemd/journal/socket"),
         cgroup.path()
     ));
-    let alone = crate::support::the_only_kills();
+    let alone = load::the_only_kills();
     let killed = load::hog(crate::support::load(), cgroup.memory_dir().unwrap(), 64).unwrap();
     drop(alone);
     load::burst(cgroup.memory_dir().unwrap(), 10).unwrap();

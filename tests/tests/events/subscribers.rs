@@ -51,7 +51,7 @@ fn of_100_followers_the_50_that_read_get_everything_and_the_others_are_dropped_i
     let _stalled: Vec<TcpStream> = (0..50).map(|_| stalled(&agent, &query)).collect();
     let readers: Vec<Lines> = (0..50).map(|_| agent.follow(&query).unwrap()).collect();
     wait_for("all followers", QUIET, || followers(&agent) == 100);
-    let alone = crate::support::the_only_kills();
+    let alone = load::the_only_kills();
     let churn =
         Churn::start(crate::support::load().to_owned(), &cgroup, 500, Duration::from_millis(50)).unwrap();
     std::thread::sleep(Duration::from_secs(u64::from(seconds)));
