@@ -34,7 +34,7 @@ pub(super) struct LogFeed {
 /// How much of the log was read, of what is of interest.
 #[derive(Debug)]
 struct Extent {
-    /// What is behind this record; nothing that was there before the agent, where none is known.
+    /// Records behind this one are of interest. Where it is not known, none of those that were there before the agent.
     after: Option<u64>,
     /// The last record that was read.
     last: Option<u64>,
@@ -52,7 +52,8 @@ impl Extent {
     /// The next record was read; whether some before it were overwritten meanwhile.
     fn record(&mut self, sequence: u64) -> bool {
         let is_cut = std::mem::take(&mut self.is_cut);
-        // In a log that is full, who begins at the oldest record may find that overwritten, and then what is missing is old.
+        // What was overwritten is older than this record, and does not matter where that is known. In a full log the oldest
+        // record may go while it is being read.
         if is_cut || self.last.is_none() {
             self.is_whole &= self.after.is_some_and(|after| sequence <= after.saturating_add(1));
         }
@@ -83,7 +84,7 @@ impl Before {
 
 impl LogFeed {
     /// From its oldest record on, so that it is known where the agent begins; of what was there before only that behind the
-    /// record `after` is given, for kills of which nobody has told. Without that record nothing of it is.
+    /// record `after` is given, for kills of which nobody has told. Without `after` none of it is given.
     ///
     /// # Errors
     /// When the log cannot be read.

@@ -54,7 +54,7 @@ impl Recovery {
     }
 
     /// Takes note of a kill that a rung has told this agent of.
-    pub(super) fn own(&mut self, kill: &OomKill) {
+    pub(super) fn note_own(&mut self, kill: &OomKill) {
         if self.counted_at.is_some_and(|counted_at| kill.time <= counted_at) {
             self.own.push(kill.victim.tgid);
         }
@@ -80,9 +80,9 @@ impl Recovery {
         let repeats = (again + (before - lines.len()) as u64).min(missing);
         let wanted = usize::try_from(missing - repeats).unwrap_or(usize::MAX);
         let rest = lines.split_off(wanted.min(lines.len()));
-        // Those with a line take the place of that.
-        let own = own.iter().filter(|tgid| tgid.is_none_or(|tgid| !seen.contains(&tgid))).count();
-        let nameless = (wanted - lines.len()).saturating_sub(own) as u64;
+        // Kills of this agent's own whose line was read are among the lines already.
+        let own_unread = own.iter().filter(|tgid| tgid.is_none_or(|tgid| !seen.contains(&tgid))).count();
+        let nameless = (wanted - lines.len()).saturating_sub(own_unread) as u64;
         // A log that is whole has a line for each kill.
         let nameless = if is_whole { 0 } else { nameless.min(MAX_NAMELESS) };
         Recovered { kills: lines, repeats, nameless, rest }
@@ -154,7 +154,7 @@ mod tests {
         ] {
             let counted_at = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
             let mut recovery = Recovery::new(3, counted_at, []);
-            kills.iter().for_each(|kill| recovery.own(kill));
+            kills.iter().for_each(|kill| recovery.note_own(kill));
             lines.iter().for_each(|tgid| recovery.line(line(*tgid)));
             assert_eq!(recovery.finish(false).nameless, wanted, "{kills:?} {lines:?}");
         }

@@ -1,4 +1,6 @@
 //! Killed at any moment, the agent goes on without a gap or a repeat, and every OOM kill is told once.
+//!
+//! Built into the live tests of machines too: of `support` it may use what both have.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -104,7 +104,7 @@ impl Core {
         if self.kills.is_repeat(&kill) {
             return;
         }
-        self.recovery.own(&kill);
+        self.recovery.note_own(&kill);
         // From here on it is not missing, however long it waits for what else there is to know.
         self.state.cross_check(CrossCheck::report);
         let known = kill.path.is_some()

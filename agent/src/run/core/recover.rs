@@ -56,7 +56,7 @@ impl Core {
         if all == 0 {
             return Vec::new();
         }
-        // The counts have what waits for its lines too.
+        // The cgroups' counts have the kills that wait for their lines too.
         for kill in self.fill_in.release_all() {
             self.settle(kill);
         }
