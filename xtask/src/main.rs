@@ -17,6 +17,7 @@ mod ebpf;
 mod exec;
 mod run;
 mod soak;
+mod source;
 mod suite;
 mod test;
 mod tidy;

@@ -1,104 +1,91 @@
 //! Which folder of `agent/src` may use which: data flows one way, and this is the table that says so.
+//!
+//! A new folder or top-level file gets a row here and in the code map of ARCHITECTURE.md.
 
 use super::Problem;
-use super::code::{has_word, is_test_module, product_lines};
+use crate::source::{Line, is_test_module, product_lines};
 
-/// A folder (or file) of `agent/src`, what it may use beside itself and `model`, and what it never contains.
-struct Layer {
-    name: &'static str,
-    uses: &'static [&'static str],
-    never: &'static [(&'static str, &'static str)],
-}
+/// The top of the agent: it puts the folders together, and makes no decision that belongs to one of them.
+const ALL: &[&str] = &["*"];
 
-const CLOCK: &str = "reads a clock; the time comes in as an argument";
-const LOCK: &str = "locks; an exporter is a function of a snapshot";
-
-const LAYERS: [Layer; 12] = [
-    Layer {
-        name: "model",
-        uses: &[],
-        never: &[
-            ("SystemTime::now", CLOCK),
-            ("Instant::now", CLOCK),
-            ("serde::", "serialises; each API has structs of its own"),
-        ],
-    },
-    Layer { name: "parse", uses: &[], never: &[("SystemTime::now", CLOCK), ("Instant::now", CLOCK)] },
-    Layer { name: "files", uses: &["parse"], never: &[] },
-    Layer { name: "kernel", uses: &[], never: &[] },
-    Layer { name: "identity", uses: &["parse"], never: &[] },
+/// A folder or file of `agent/src`, and what it may use beside itself and `model`.
+#[rustfmt::skip]
+const LAYERS: &[(&str, &[&str])] = &[
+    ("model",       &[]),
+    ("parse",       &[]),
+    ("telemetry",   &[]),
     // Path rules are pure and instant, so a cgroup is never without its identity.
-    Layer { name: "registry", uses: &["identity"], never: &[("aya::", "knows BPF; events arrive as model")] },
-    Layer { name: "snapshot", uses: &[], never: &[] },
-    Layer { name: "events", uses: &[], never: &[] },
-    Layer {
-        name: "export",
-        uses: &["snapshot", "events"],
-        never: &[
-            ("Mutex", LOCK),
-            ("RwLock", LOCK),
-            ("async", "waits; an exporter is a function of a snapshot"),
-            ("std::net", "knows sockets; that is serve's"),
-        ],
-    },
-    Layer { name: "serve", uses: &["export", "snapshot", "events", "config"], never: &[] },
-    Layer { name: "sinks", uses: &["export", "events"], never: &[] },
-    Layer { name: "config", uses: &[], never: &[] },
+    ("identity",    &["parse", "telemetry"]),
+    ("registry",    &["identity", "telemetry"]),
+    ("files",       &["parse", "telemetry"]),
+    ("kernel",      &["telemetry"]),
+    ("names",       &["parse", "identity", "files", "registry", "telemetry"]),
+    ("kills",       &["parse", "identity", "registry", "telemetry"]),
+    ("last_values", &["kernel", "files", "identity", "registry", "telemetry"]),
+    ("events",      &["telemetry"]),
+    ("sources",     &["kernel", "files", "parse", "identity", "registry", "telemetry"]),
+    ("story",       &["parse", "identity", "registry", "kills", "telemetry"]),
+    ("restart",     &["events", "registry", "kills", "telemetry"]),
+    ("snapshot",    &["telemetry"]),
+    ("export",      &["snapshot", "events", "names", "telemetry"]),
+    ("serve",       &["export", "snapshot", "events", "config", "telemetry"]),
+    ("sinks",       &["export", "snapshot", "events", "config", "telemetry"]),
+    ("config",      &["parse", "telemetry"]),
+    ("fuzzing",     &["parse", "identity", "events", "files", "kernel", "config"]),
+    ("run",         ALL),
+    ("cli",         ALL),
+    ("main",        ALL),
+    ("lib",         ALL),
 ];
 
-/// The one file of a layer where the stages meet.
+/// The one file where the stages meet: it may use all that reads.
 const MEETING: &str = "agent/src/snapshot/collect";
-/// What even that file does not use.
-const ABOVE_SNAPSHOT: [&str; 2] = ["export", "serve"];
+/// What even that file may not use: these come after the snapshot.
+const AFTER_SNAPSHOT: [&str; 6] = ["export", "serve", "sinks", "run", "cli", "fuzzing"];
 
-/// All breaches in one file. Files outside the layers (the assembly, the command line) may use all.
+/// All breaches in one file of the agent.
 pub(super) fn check(file: &str, text: &str) -> Vec<Problem> {
-    let Some(layer) = layer_of(file) else { return Vec::new() };
-    let mut found = Vec::new();
-    let lines = product_lines(text);
-    for (line, used) in used(&lines) {
-        if !allowed(file, layer, &used) {
-            found.push(Problem::new(line, format!("{} may not use {used}", layer.name)));
-        }
-    }
-    for (line, code) in &lines {
-        for (word, why) in layer.never.iter().filter(|(word, _)| has_word(code, word)) {
-            found.push(Problem::new(*line, format!("{} never {why} (`{word}`)", layer.name)));
-        }
-    }
-    found
-}
-
-fn layer_of(file: &str) -> Option<&'static Layer> {
+    let Some(name) = layer_of(file) else { return Vec::new() };
+    let Some((_, uses)) = LAYERS.iter().find(|(layer, _)| *layer == name) else {
+        let what = format!("{name} has no row in the table of xtask/src/tidy/layers.rs: what may it use?");
+        return vec![Problem::new(0, what)];
+    };
     if is_test_module(file) {
-        return None;
+        return Vec::new();
     }
-    let name = file.strip_prefix("agent/src/")?.split(['/', '.']).next()?;
-    LAYERS.iter().find(|l| l.name == name)
+    let used = used(&product_lines(text)).into_iter();
+    let breaches = used.filter(|(_, used)| !allowed(file, name, uses, used));
+    breaches.map(|(line, used)| Problem::new(line, format!("{name} may not use {used}"))).collect()
 }
 
-fn allowed(file: &str, layer: &Layer, used: &str) -> bool {
-    if used == "model" || used == layer.name || !LAYERS.iter().any(|l| l.name == used) {
+/// The first part of the path below `agent/src`, without `.rs`.
+fn layer_of(file: &str) -> Option<&str> {
+    file.strip_prefix("agent/src/")?.split(['/', '.']).next()
+}
+
+fn allowed(file: &str, layer: &str, uses: &[&str], used: &str) -> bool {
+    // What is no layer is an item of the library's root.
+    if used == "model" || used == layer || uses == ALL || !LAYERS.iter().any(|(name, _)| *name == used) {
         return true;
     }
     if file.starts_with(MEETING) {
-        return !ABOVE_SNAPSHOT.contains(&used);
+        return !AFTER_SNAPSHOT.contains(&used);
     }
-    layer.uses.contains(&used)
+    uses.contains(&used)
 }
 
 /// The modules after each `crate::`, with the lines. A group `crate::{a::B, c}` names each of its own.
-fn used(lines: &[(usize, String)]) -> Vec<(usize, String)> {
+fn used(lines: &[Line]) -> Vec<(usize, String)> {
     let mut found = Vec::new();
-    for (at, (line, code)) in lines.iter().enumerate() {
+    for (at, Line { number, code, .. }) in lines.iter().enumerate() {
         for (start, word) in code.match_indices("crate::") {
             let rest = code.get(start + word.len()..).unwrap_or_default();
             if let Some(group) = rest.strip_prefix('{') {
-                let following = lines.iter().skip(at + 1).map(|(_, l)| l.as_str());
+                let following = lines.iter().skip(at + 1).map(|l| l.code.as_str());
                 let text: String = std::iter::once(group).chain(following).collect();
-                found.extend(group_names(&text).into_iter().map(|name| (*line, name)));
+                found.extend(group_names(&text).into_iter().map(|name| (*number, name)));
             } else {
-                found.push((*line, first_name(rest)));
+                found.push((*number, first_name(rest)));
             }
         }
     }
@@ -169,9 +156,11 @@ mod tests {
     }
 
     #[test]
-    fn assembly_tests_and_names_that_are_no_layer_are_free() {
+    fn the_assembly_tests_and_names_that_are_no_layer_are_free() {
         let text = "use crate::serve::A;\n";
-        assert!(breaches("agent/src/run.rs", text).is_empty());
+        for file in ["agent/src/run/mod.rs", "agent/src/cli.rs", "agent/src/main.rs", "agent/src/lib.rs"] {
+            assert!(breaches(file, text).is_empty(), "{file}");
+        }
         assert!(breaches("agent/src/events/tests.rs", text).is_empty());
         assert!(
             breaches("agent/src/model/x.rs", "#[cfg(test)]\nmod tests { use crate::serve::A; }").is_empty()
@@ -180,9 +169,23 @@ mod tests {
     }
 
     #[test]
-    fn what_a_layer_never_does_is_seen() {
-        assert_eq!(breaches("agent/src/model/x.rs", "let t = SystemTime::now();").len(), 1);
-        assert_eq!(breaches("agent/src/export/x.rs", "async fn f() {}\nstatic A: Mutex<u8>;").len(), 2);
-        assert!(breaches("agent/src/serve/x.rs", "async fn f() {}").is_empty());
+    fn the_assembly_is_used_by_nobody_below_it() {
+        assert_eq!(breaches("agent/src/serve/x.rs", "use crate::run::A;\n"), ["1: serve may not use run"]);
+        assert_eq!(breaches("agent/src/snapshot/collect.rs", "use crate::run::A;\n").len(), 1);
+    }
+
+    #[test]
+    fn a_folder_or_file_without_a_row_is_refused() {
+        for file in ["agent/src/helpers/x.rs", "agent/src/helpers.rs", "agent/src/helpers/tests.rs"] {
+            let found = breaches(file, "//! X.\n");
+            assert!(found.len() == 1 && found[0].contains("helpers has no row"), "{found:?}");
+        }
+        assert!(breaches("tests/src/helpers.rs", "//! X.\n").is_empty());
+    }
+
+    #[test]
+    fn code_below_a_test_module_is_read() {
+        let text = "#[cfg(test)]\nmod tests;\nuse crate::serve::A;\n";
+        assert_eq!(breaches("agent/src/model/x.rs", text), ["3: model may not use serve"]);
     }
 }

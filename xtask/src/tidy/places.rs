@@ -1,7 +1,7 @@
 //! Where code that needs more care may be: the keyword that turns checks off, and what opens files.
 
 use super::Problem;
-use super::code::{has_word, is_test_module, product_lines};
+use crate::source::{has_word, is_test_module, product_lines};
 
 /// Folders whose work cannot be done without it, and the one load program that starts a process as no safe call can.
 const UNCHECKED: [&str; 3] = ["ebpf/", "agent/src/kernel/", "tests/src/bin/cgtap-load-shared.rs"];
@@ -21,7 +21,8 @@ const OPENERS: [(&str, &str); 9] = [
     ("agent/src/main.rs", "the command line"),
     ("agent/src/cli", "the command line"),
 ];
-const OPENING: [&str; 3] = ["fs::", "File::open", "OpenOptions"];
+/// Calls that open files.
+pub(super) const OPENING: &[&str] = &["fs::", "File::open", "File::create", "OpenOptions"];
 
 /// All breaches in one file.
 pub(super) fn check(file: &str, text: &str) -> Vec<Problem> {
@@ -34,9 +35,10 @@ pub(super) fn check(file: &str, text: &str) -> Vec<Problem> {
 
 fn unchecked(file: &str, text: &str) -> Vec<Problem> {
     let all: Vec<&str> = text.lines().collect();
-    let uses = product_lines(text).into_iter().filter(|(_, l)| has_word(l, KEYWORD) && !is_attribute(l));
+    let lines = product_lines(text).into_iter();
+    let uses = lines.filter(|l| has_word(&l.code, KEYWORD) && !is_attribute(&l.code));
     let mut found = Vec::new();
-    for (line, _) in uses {
+    for line in uses.map(|l| l.number) {
         if !UNCHECKED.iter().any(|folder| file.starts_with(folder)) {
             found.push(Problem::new(line, format!("{KEYWORD} is for {} only", UNCHECKED.join(", "))));
         }
@@ -62,8 +64,7 @@ fn opening(file: &str, text: &str) -> Vec<Problem> {
         return Vec::new();
     }
     let lines = product_lines(text).into_iter();
-    let uses =
-        lines.filter_map(|(line, code)| OPENING.iter().find(|w| has_word(&code, w)).map(|w| (line, w)));
+    let uses = lines.filter_map(|l| OPENING.iter().find(|w| has_word(&l.code, w)).map(|w| (l.number, w)));
     uses.map(|(line, word)| {
         Problem::new(line, format!("opens files (`{word}`), which is for agent/src/files/"))
     })

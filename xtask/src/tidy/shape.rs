@@ -1,7 +1,7 @@
 //! Module docs, and the length of files and functions.
 
 use super::Problem;
-use super::code::is_test_module;
+use crate::source::is_test_module;
 
 const FILE_LINES: usize = 400;
 const FUNCTION_LINES: usize = 60;

@@ -1,0 +1,81 @@
+//! What a folder or file of the agent never does, whichever folders it may use.
+
+use super::Problem;
+use super::places::OPENING;
+use crate::source::{has_word, is_test_module, product_lines};
+
+/// A place in the tree by the start of its path, the calls that it never has, and why.
+struct Never {
+    place: &'static str,
+    calls: &'static [&'static str],
+    why: &'static str,
+}
+
+const fn never(place: &'static str, calls: &'static [&'static str], why: &'static str) -> Never {
+    Never { place, calls, why }
+}
+
+const CLOCK: &[&str] = &["SystemTime::now", "Instant::now"];
+const LOCK: &[&str] = &["Mutex", "RwLock"];
+const THREAD: &[&str] = &["thread::spawn", "thread::Builder", "spawn_blocking", "tokio::spawn"];
+
+const NO_CLOCK: &str = "reads no clock: the time is an argument";
+const EVENT_PATH: &str = "opens no file: it runs on the thread of the event path";
+
+const TABLE: &[Never] = &[
+    never("agent/src/model/", CLOCK, NO_CLOCK),
+    never("agent/src/model/", &["serde::"], "knows no format: each API has structs of its own"),
+    never("agent/src/parse/", CLOCK, NO_CLOCK),
+    never("agent/src/registry/", &["aya::"], "knows no BPF: events arrive as model"),
+    never("agent/src/kills/", OPENING, EVENT_PATH),
+    never("agent/src/kills/", CLOCK, NO_CLOCK),
+    never("agent/src/story/", OPENING, EVENT_PATH),
+    never("agent/src/story/", CLOCK, NO_CLOCK),
+    never("agent/src/story/", LOCK, "takes no lock: nobody else has its state"),
+    never("agent/src/story/", THREAD, "starts no thread: facts in, deeds out"),
+    never("agent/src/export/", LOCK, "takes no lock: an exporter is a function of a snapshot"),
+    never("agent/src/export/", &["async"], "waits for nothing: an exporter is a function of a snapshot"),
+    never("agent/src/export/", &["std::net"], "knows no sockets: those are in serve"),
+];
+
+/// All breaches in one file.
+pub(super) fn check(file: &str, text: &str) -> Vec<Problem> {
+    let rows: Vec<&Never> = TABLE.iter().filter(|row| file.starts_with(row.place)).collect();
+    if rows.is_empty() || is_test_module(file) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for line in product_lines(text) {
+        for Never { place, calls, why } in &rows {
+            let calls = calls.iter().filter(|call| has_word(&line.code, call));
+            found.extend(calls.map(|call| Problem::new(line.number, format!("`{call}`: {place} {why}"))));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_refused_only_in_its_place() {
+        for (file, text, breaches) in [
+            ("agent/src/model/x.rs", "let t = SystemTime::now();", 1),
+            ("agent/src/export/x.rs", "async fn f() {}\nstatic A: Mutex<u8>;", 2),
+            ("agent/src/serve/x.rs", "async fn f() {}", 0),
+            ("agent/src/story/x.rs", "let a = rustix::fs::openat(b);\nlet c = Instant::now();", 2),
+            ("agent/src/kills/x.rs", "fn f(now: Instant) { File::create(p) }", 1),
+            ("agent/src/kills/tests.rs", "fn f() { File::create(p) }", 0),
+        ] {
+            assert_eq!(check(file, text).len(), breaches, "{file}");
+        }
+    }
+
+    #[test]
+    fn a_breach_says_the_call_and_the_reason() {
+        let found = check("agent/src/story/x.rs", "\nfs::read(p)");
+        assert_eq!(found[0].line, 2);
+        assert!(found[0].what.contains("fs::") && found[0].what.contains("event path"), "{found:?}");
+    }
+}
