@@ -15,6 +15,7 @@ mod apt;
 mod bench;
 mod ebpf;
 mod exec;
+mod lines;
 mod run;
 mod soak;
 mod source;
@@ -70,6 +71,12 @@ enum Command {
         /// Machines, or the first parts of their names; all without any.
         names: Vec<String>,
     },
+    /// Count the agent's lines of code by folder, without tests, comments and blank lines.
+    Lines {
+        /// A git revision to compare with.
+        #[arg(long)]
+        base: Option<String>,
+    },
     /// Check the rules that no compiler knows: layers, file and function length, where `unsafe` and files may be.
     Tidy,
 }
@@ -92,6 +99,7 @@ fn run(command: Command) -> Result<()> {
         Command::Bench { pods, scrapes } => bench::run(pods, scrapes),
         Command::Soak { only } => soak::run(only.as_deref()),
         Command::Vm { names, only, write } => vm::run(&names, only.as_deref(), write),
+        Command::Lines { base } => lines::run(base.as_deref()),
         Command::Tidy => tidy::run(),
     }
 }

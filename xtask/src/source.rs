@@ -26,6 +26,18 @@ pub(crate) fn product_lines(text: &str) -> Vec<Line> {
     product
 }
 
+/// The modules that a file declares for tests alone: `#[cfg(test)] mod NAME;`.
+pub(crate) fn test_modules(text: &str) -> Vec<String> {
+    let lines = lines_of(text);
+    let declared =
+        lines.iter().zip(lines.iter().skip(1)).filter(|(first, _)| first.code.trim() == "#[cfg(test)]");
+    let names = declared.filter_map(|(_, second)| {
+        let (_, name) = second.code.trim().strip_suffix(';')?.split_once("mod ")?;
+        Some(name.to_owned())
+    });
+    names.collect()
+}
+
 /// Whether the file is a module of tests beside the code, `x/tests.rs` or `x/tests/y.rs`.
 pub(crate) fn is_test_module(file: &str) -> bool {
     let inside = file.split_once("/src/").map_or("", |(_, inside)| inside);
@@ -178,6 +190,7 @@ mod tests {
         let text = "a();\n#[cfg(test)]\nmod tests;\nb();\n#[cfg(test)]\npub(crate) use c::{\n    d,\n};\ne();\n\
             #[cfg(test)]\n#[expect(x, reason = \"y;\")]\nmod f {\n    fn g() {\n    }\n}\nh();\n#[cfg(test)] mod i {}\nj();\n";
         assert_eq!(numbers(text), [1, 4, 9, 16, 17, 18]);
+        assert_eq!(test_modules(text), ["tests"]);
     }
 
     #[test]
