@@ -7,6 +7,7 @@
 
 mod check;
 mod file;
+pub(crate) mod options;
 mod perf_events;
 mod reading;
 mod runtime_socket;

@@ -13,11 +13,10 @@ use super::history;
 use super::memory;
 use super::names;
 use super::own_metrics::OwnMetrics;
-use super::settings;
 use super::sinks;
 use super::state::State;
 use super::walks::{Look, Walks};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, options};
 use crate::export::prometheus::{ExpositionOptions, View, exposition_in_chunks, negotiate};
 use crate::files::{CgroupReader, FilesError, HostRoot};
 use crate::kernel::{KernelError, PinError};
@@ -90,8 +89,8 @@ impl RunError {
 /// When it cannot start.
 pub async fn run(config: Config) -> Result<(), RunError> {
     let began = Instant::now();
-    let options = settings::exposition(&config)?;
-    let reads = settings::collect(&config, options.sets)?;
+    let options = options::exposition(&config)?;
+    let reads = options::collect(&config, options.sets)?;
     let shutdown = serve::shutdown_on_signals()?;
     let listeners = serve::bind(&config.listen).await?;
     let sinks = sinks::make(&config)?;
@@ -150,8 +149,8 @@ async fn failure(core: &mut JoinHandle<()>, shutdown: &Shutdown) -> RunError {
 /// # Errors
 /// When a setting is not allowed or there are no cgroups.
 pub async fn check(config: Config) -> Result<Status, RunError> {
-    let options = settings::exposition(&config)?;
-    settings::collect(&config, options.sets)?;
+    let options = options::exposition(&config)?;
+    options::collect(&config, options.sets)?;
     let (state, parts) = attach(&config, history::nothing(&config), Instant::now())?;
     let mut walks = Walks::new(state.hierarchies.clone(), config.walk_interval);
     walks.start_if_due(None, Look::default(), || state.registry().begin_walk());
@@ -165,16 +164,16 @@ pub async fn check(config: Config) -> Result<Status, RunError> {
 
 fn collector(config: &Config, state: &State, mut options: CollectOptions) -> Collector {
     let host = HostRoot::new(&config.host_root);
-    let reads = settings::reads(options.sets);
+    let reads = options::reads(options.sets);
     let reader = CgroupReader::new(
         host.clone(),
         state.hierarchies.clone(),
         reads,
-        settings::max_open_files(config).scrapes,
+        options::max_open_files(config).scrapes,
     );
     // The files' budget has raised the limit by now.
-    options.perf_descriptors = settings::perf_descriptors();
-    let filesystems = settings::filesystems(config, &host, options.sets);
+    options.perf_descriptors = options::perf_descriptors();
+    let filesystems = options::filesystems(config, &host, options.sets);
     let collector = Collector::new(host, state.registry.clone(), state.names.clone(), reader, options);
     match filesystems {
         Some(filesystems) => collector.with_filesystems(filesystems),

@@ -18,10 +18,9 @@ use super::offers;
 use super::oom_fallback::OomFallback;
 use super::recovery::Recovery;
 use super::saver::Saver;
-use super::settings;
 use super::state::{FinalCounts, State};
 use super::walks::Walks;
-use crate::config::{Config, LifecycleChoice};
+use crate::config::{Config, LifecycleChoice, options};
 use crate::files::{self, HostRoot};
 use crate::kernel::{self, Attached, Facts, Paths, Pins, RingSizes};
 use crate::model::{Hierarchy, Hook, Source, StartReason};
@@ -132,7 +131,7 @@ struct Programs {
 }
 
 fn programs(config: &Config, host: &HostRoot, hierarchies: &[Hierarchy]) -> Result<Programs, RunError> {
-    let wishes = settings::wishes(config);
+    let wishes = options::wishes(config);
     let place = config.pin.as_ref();
     let pins = place.map(|place| kernel::pins(place, wishes, config.pin_replace)).transpose()?;
     let adopts = pins.as_ref().is_some_and(Pins::is_whole);
@@ -269,7 +268,7 @@ pub(super) fn core(
             &host,
             state.hierarchies.clone(),
             parts.exits,
-            settings::max_open_files(config).exits,
+            options::max_open_files(config).exits,
         )?,
         host: host.clone(),
         walks: Walks::new(state.hierarchies.clone(), interval),

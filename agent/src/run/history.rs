@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
+use super::RunError;
 use super::kill_totals::KillTotals;
 use super::saved::{SavedAgent, Settled, StateDir};
 use super::saver::Saver;
-use super::{RunError, settings};
-use crate::config::Config;
+use crate::config::{Config, options};
 use crate::events::EventLog;
 use crate::export::events_json::write_event;
 use crate::files::{self, HostRoot};
@@ -69,11 +69,7 @@ pub(super) fn nothing(config: &Config) -> Begun {
 fn open_log(config: &Config, dir: &StateDir, boot_id: &str) -> io::Result<EventLog> {
     let boot_id: Arc<str> = boot_id.into();
     let encode = move |out: &mut Vec<u8>, event: &_| write_event(out, &boot_id, event);
-    EventLog::on_disk(
-        config.event_memory_records,
-        settings::event_log(config, dir.events()),
-        Box::new(encode),
-    )
+    EventLog::on_disk(config.event_memory_records, options::event_log(config, dir.events()), Box::new(encode))
 }
 
 /// What was before.

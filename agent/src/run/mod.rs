@@ -25,7 +25,6 @@ mod own_metrics;
 mod recovery;
 mod saved;
 mod saver;
-mod settings;
 mod sinks;
 mod state;
 mod walks;

@@ -30,7 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("export",      &["snapshot", "events", "names", "telemetry"]),
     ("serve",       &["export", "snapshot", "events", "config", "telemetry"]),
     ("sinks",       &["export", "snapshot", "events", "config", "telemetry"]),
-    ("config",      &["parse", "telemetry"]),
+    ("config",      &["parse", "telemetry", "events", "export", "files", "kernel", "snapshot"]),
     ("fuzzing",     &["parse", "identity", "events", "files", "kernel", "config"]),
     ("run",         ALL),
     ("cli",         ALL),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::{Config, ConfigError, EventSync, LifecycleChoice, OomChoice};
+use super::{Config, ConfigError, EventSync, LifecycleChoice, OomChoice};
 use crate::events::{DiskOptions, Fsync};
 use crate::export::LabelSet;
 use crate::export::prometheus::{ExpositionOptions, View};
@@ -12,7 +12,7 @@ use crate::model::{MetricSet, MetricSets, PerfPlan, Source};
 use crate::snapshot::{CollectOptions, FilesystemCollector, Shown};
 
 /// What `/metrics` shows.
-pub(super) fn exposition(config: &Config) -> Result<ExpositionOptions, ConfigError> {
+pub(crate) fn exposition(config: &Config) -> Result<ExpositionOptions, ConfigError> {
     let sets = MetricSets::parse(&config.enable.join(","), &config.disable.join(","));
     let sets = sets.map_err(|error| ConfigError::Value {
         key: "enable",
@@ -39,12 +39,12 @@ pub(super) fn exposition(config: &Config) -> Result<ExpositionOptions, ConfigErr
 }
 
 /// Which files are read for it.
-pub(super) fn reads(sets: MetricSets) -> ReadSets {
+pub(crate) fn reads(sets: MetricSets) -> ReadSets {
     ReadSets { metrics: sets, spec: true, peaks: false }
 }
 
 /// What a reading reads beside the cgroups' own files.
-pub(super) fn collect(config: &Config, sets: MetricSets) -> Result<CollectOptions, ConfigError> {
+pub(crate) fn collect(config: &Config, sets: MetricSets) -> Result<CollectOptions, ConfigError> {
     let reading = &config.reading;
     let shown = Shown::new(&reading.cgroup_include, &reading.cgroup_exclude).map_err(|error| {
         let is_included = reading.cgroup_include.contains(&error.pattern);
@@ -60,7 +60,7 @@ pub(super) fn collect(config: &Config, sets: MetricSets) -> Result<CollectOption
 }
 
 /// What is read of file systems for it; `None` for nothing.
-pub(super) fn filesystems(config: &Config, host: &HostRoot, sets: MetricSets) -> Option<FilesystemCollector> {
+pub(crate) fn filesystems(config: &Config, host: &HostRoot, sets: MetricSets) -> Option<FilesystemCollector> {
     let wanted = Wanted { sizes: sets.has(MetricSet::Disk), disks: sets.has(MetricSet::DiskIo) };
     let looks = wanted.sizes && !config.reading.fs_walk_interval.is_zero();
     let written = looks.then_some(UsageSettings {
@@ -78,7 +78,7 @@ fn perf(config: &Config) -> Result<PerfPlan, ConfigError> {
 }
 
 /// Which rungs are wanted.
-pub(super) fn wishes(config: &Config) -> Wishes {
+pub(crate) fn wishes(config: &Config) -> Wishes {
     let lifecycle = match config.lifecycle_source {
         LifecycleChoice::Auto => Wish::Auto,
         LifecycleChoice::TpBtf => Wish::Only(Source::TpBtf),
@@ -101,7 +101,7 @@ pub(super) fn wishes(config: &Config) -> Wishes {
 }
 
 /// How the event log is kept on disk.
-pub(super) fn event_log(config: &Config, dir: PathBuf) -> DiskOptions {
+pub(crate) fn event_log(config: &Config, dir: PathBuf) -> DiskOptions {
     DiskOptions {
         dir,
         max_bytes: config.event_log_bytes,
@@ -117,11 +117,11 @@ pub(super) fn event_log(config: &Config, dir: PathBuf) -> DiskOptions {
 
 /// Descriptors of cgroup files that may stay open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct OpenFiles {
+pub(crate) struct OpenFiles {
     /// For scrapes.
-    pub(super) scrapes: usize,
+    pub(crate) scrapes: usize,
     /// For the last values of containers: about eight for each that runs. One that has none is read as well, only later.
-    pub(super) exits: usize,
+    pub(crate) exits: usize,
 }
 
 /// What the reader of last values may keep, however much there is.
@@ -135,7 +135,7 @@ impl OpenFiles {
 }
 
 /// The setting, else nine tenths of what the process may open; the limit itself is raised as far as it goes.
-pub(super) fn max_open_files(config: &Config) -> OpenFiles {
+pub(crate) fn max_open_files(config: &Config) -> OpenFiles {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
@@ -152,7 +152,7 @@ pub(super) fn max_open_files(config: &Config) -> OpenFiles {
 const MAX_FOR_PERF: u64 = 16_384;
 
 /// Half of the tenth that cgroup files leave, so that sockets are never refused for it.
-pub(super) fn perf_descriptors() -> usize {
+pub(crate) fn perf_descriptors() -> usize {
     use rustix::process::{Resource, getrlimit};
     let may_open = getrlimit(Resource::Nofile).current.unwrap_or(1 << 20);
     usize::try_from((may_open / 20).min(MAX_FOR_PERF)).unwrap_or(0)
