@@ -3,6 +3,7 @@
 //! Everything else speaks in these types. Units are in the names; a value the kernel does not offer is `None`,
 //! never 0, and "no limit" is [`Limit::Max`], never a large number.
 
+mod backoff;
 mod cgroup;
 mod event;
 mod filesystem;
@@ -21,6 +22,7 @@ mod stats;
 mod status;
 mod topology;
 
+pub use backoff::*;
 pub use cgroup::*;
 pub use event::*;
 pub use filesystem::*;

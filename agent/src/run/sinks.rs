@@ -8,11 +8,11 @@ use super::RunError;
 use crate::config::{Config, ConfigError, OutletConfig, SinkConfig};
 use crate::events::{EventLog, Filter};
 use crate::files::HostRoot;
-use crate::model::SinkStatus;
+use crate::model::{Backoff, SinkStatus};
 use crate::serve::Shutdown;
 use crate::sinks::{
-    Cursor, FileOptions, FileOutlet, JournaldOutlet, Outlet, Progress, Retry, Sink, StdoutOutlet,
-    WebhookOptions, WebhookOutlet, follow,
+    Cursor, FileOptions, FileOutlet, JournaldOutlet, Outlet, Progress, Sink, StdoutOutlet, WebhookOptions,
+    WebhookOutlet, follow,
 };
 
 /// The first pause after a delivery that failed.
@@ -87,7 +87,7 @@ fn one(config: &Config, sink: &SinkConfig) -> Result<Sink, ConfigError> {
         filter,
         outlet,
         batch_events: sink.batch_events,
-        retry: Retry { first: FIRST_PAUSE.min(sink.longest_pause), longest: sink.longest_pause },
+        backoff: Backoff::new(FIRST_PAUSE, sink.longest_pause),
         cursor: Cursor::new(&cursors(&config.state_dir), &sink.name),
     })
 }

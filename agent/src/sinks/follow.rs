@@ -8,20 +8,12 @@ use bytes::Bytes;
 use super::{Cursor, Line, Outlet};
 use crate::events::{Delivery, EventLog, Filter, Start, Subscription};
 use crate::export::events_json::write_delivery;
+use crate::model::Backoff;
 
 /// What a batch may hold of text, whatever its number of events.
 const BATCH_BYTES: usize = 256 << 10;
 /// Where the filter lets nothing through, the place in the log is noted as often.
 const NOTE_EVERY: Duration = Duration::from_secs(60);
-
-/// Pauses between tries, each twice as long as the one before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retry {
-    /// The first.
-    pub first: Duration,
-    /// The longest.
-    pub longest: Duration,
-}
 
 /// A sink that is to run.
 pub struct Sink {
@@ -34,7 +26,7 @@ pub struct Sink {
     /// Events that are delivered together.
     pub batch_events: usize,
     /// Pauses after a failure.
-    pub retry: Retry,
+    pub backoff: Backoff,
     /// Where it notes how far it has come.
     pub cursor: Cursor,
 }
@@ -72,7 +64,7 @@ pub async fn follow<E>(
 ) where
     E: Future<Output = ()>,
 {
-    let Sink { name, filter, outlet, batch_events, retry, cursor } = sink;
+    let Sink { name, filter, outlet, batch_events, backoff, cursor } = sink;
     let saved = cursor.load();
     let since = saved.unwrap_or(first_seq);
     lock(&progress).seq = since;
@@ -82,7 +74,7 @@ pub async fn follow<E>(
         subscription,
         outlet: Some(outlet),
         batch_events,
-        retry,
+        backoff,
         cursor,
         boot_id,
         progress,
@@ -101,7 +93,7 @@ struct Run {
     /// Away while it delivers.
     outlet: Option<Box<dyn Outlet>>,
     batch_events: usize,
-    retry: Retry,
+    backoff: Backoff,
     cursor: Cursor,
     boot_id: Arc<str>,
     progress: Progress,
@@ -157,7 +149,7 @@ impl Run {
         let last_seq = batch.last().map_or(0, |line| line.seq);
         let sent = batch.iter().filter(|line| !line.is_lost).count() as u64;
         let batch: Arc<[Line]> = batch.into();
-        let mut pause = self.retry.first;
+        self.backoff.reset();
         loop {
             let Some(mut outlet) = self.outlet.take() else { return false };
             let lines = Arc::clone(&batch);
@@ -176,8 +168,7 @@ impl Run {
             self.outlet = Some(outlet);
             let Err(error) = done else { break };
             self.fail(&error.to_string());
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(self.retry.longest);
+            tokio::time::sleep(self.backoff.pause()).await;
         }
         let mut progress = lock(&self.progress);
         progress.sent += sent;

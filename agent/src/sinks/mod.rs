@@ -14,7 +14,7 @@ mod webhook;
 
 pub use cursor::Cursor;
 pub use file::{FileOptions, FileOutlet};
-pub use follow::{Progress, Retry, Sink, SinkProgress, follow};
+pub use follow::{Progress, Sink, SinkProgress, follow};
 pub use journald::JournaldOutlet;
 pub use outlet::{Line, Outlet};
 pub use stdout::StdoutOutlet;
