@@ -13,7 +13,6 @@ use super::history;
 use super::memory;
 use super::names;
 use super::own_metrics::OwnMetrics;
-use super::sinks;
 use super::state::State;
 use super::walks::{Look, Walks};
 use crate::config::{Config, ConfigError, options};
@@ -24,6 +23,7 @@ use crate::model::Status;
 use crate::serve::{
     self, BindError, BoxFuture, Counters, Exposition, Limits, MetricsSource, Readiness, Services, Shutdown,
 };
+use crate::sinks::{self, Sinks};
 use crate::snapshot::{CollectOptions, Collector, Snapshots};
 
 /// How long the end waits for what the next agent needs: as long as its parts may take, and less than `docker stop` waits.
@@ -98,7 +98,11 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     let first_seq = begun.events.last_seq();
     let (state, core_parts) = attach(&config, begun, began)?;
     log_rungs(&state);
-    let running = sinks::start(sinks, &state.events, &state.boot_id, first_seq, &shutdown);
+    let mut running = Sinks::default();
+    for sink in sinks {
+        let mut shutdown = shutdown.clone();
+        running.start(sink, &state.events, &state.boot_id, first_seq, async move { shutdown.wait().await });
+    }
     // Only this task sets it, once.
     let _ = state.sinks.set(running);
     let readiness = Readiness::new();

@@ -25,7 +25,6 @@ mod own_metrics;
 mod recovery;
 mod saved;
 mod saver;
-mod sinks;
 mod state;
 mod walks;
 

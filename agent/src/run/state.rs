@@ -7,7 +7,6 @@ use std::time::{Duration, Instant, SystemTime};
 use super::cross_check::CrossCheck;
 use super::kill_totals::KillTotals;
 use super::offers;
-use super::sinks::Sinks;
 use crate::events::EventLog;
 use crate::identity::Names;
 use crate::kernel::CounterReader;
@@ -15,6 +14,7 @@ use crate::model::{
     CgroupMode, Hierarchy, Hook, HookCounters, HookStatus, OomKillCounts, Source, StartReason, Status,
 };
 use crate::registry::Registry;
+use crate::sinks::Sinks;
 
 /// Last values of containers that were read, and that came too late.
 #[derive(Debug, Default)]

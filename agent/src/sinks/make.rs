@@ -1,29 +1,27 @@
 //! Makes the sinks of the settings and lets them run.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::RunError;
-use crate::config::{Config, ConfigError, OutletConfig, SinkConfig};
-use crate::events::{EventLog, Filter};
-use crate::files::HostRoot;
-use crate::model::{Backoff, SinkStatus};
-use crate::serve::Shutdown;
-use crate::sinks::{
+use super::{
     Cursor, FileOptions, FileOutlet, JournaldOutlet, Outlet, Progress, Sink, StdoutOutlet, WebhookOptions,
     WebhookOutlet, follow,
 };
+use crate::config::{Config, ConfigError, OutletConfig, SinkConfig};
+use crate::events::{EventLog, Filter};
+use crate::model::{Backoff, SinkStatus};
 
 /// The first pause after a delivery that failed.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
-/// The sinks' progress, for those who show it.
+/// Sinks that run: the name of each and how far it has come.
 #[derive(Clone, Default)]
-pub(super) struct Sinks(Vec<(String, Progress)>);
+pub struct Sinks(Vec<(String, Progress)>);
 
 impl Sinks {
-    pub(super) fn status(&self) -> Vec<SinkStatus> {
+    /// What each has done.
+    #[must_use]
+    pub fn status(&self) -> Vec<SinkStatus> {
         let one = |(name, progress): &(String, Progress)| {
             let now = progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
             SinkStatus {
@@ -37,18 +35,28 @@ impl Sinks {
         };
         self.0.iter().map(one).collect()
     }
+
+    /// Lets one run until `ended` resolves. A sink that is new begins with what this agent tells, after `first_seq`.
+    pub fn start(
+        &mut self,
+        sink: Sink,
+        events: &EventLog,
+        boot_id: &Arc<str>,
+        first_seq: u64,
+        ended: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let progress: Progress = Arc::new(Mutex::default());
+        self.0.push((sink.name.clone(), Arc::clone(&progress)));
+        tokio::spawn(follow(sink, events.clone(), Arc::clone(boot_id), first_seq, progress, ended));
+    }
 }
 
-/// Sinks that are checked and do not run yet.
-pub(super) struct Ready(Vec<Sink>);
-
-/// Makes them.
+/// The sinks of the settings, checked; none runs yet.
 ///
 /// # Errors
 /// A filter or a file that the settings name is not what it must be.
-pub(super) fn make(config: &Config) -> Result<Ready, RunError> {
-    let sinks: Result<Vec<Sink>, ConfigError> = config.sinks.iter().map(|sink| one(config, sink)).collect();
-    Ok(Ready(sinks?))
+pub fn make(config: &Config) -> Result<Vec<Sink>, ConfigError> {
+    config.sinks.iter().map(|sink| one(config, sink)).collect()
 }
 
 fn one(config: &Config, sink: &SinkConfig) -> Result<Sink, ConfigError> {
@@ -73,7 +81,7 @@ fn one(config: &Config, sink: &SinkConfig) -> Result<Sink, ConfigError> {
             Box::new(FileOutlet::new(FileOptions { path, max_bytes, max_files }))
         }
         OutletConfig::Journald { path } => {
-            Box::new(JournaldOutlet::new(HostRoot::new(&config.host_root).join(path)))
+            Box::new(JournaldOutlet::new(config.host_root.join(path.strip_prefix("/").unwrap_or(&path))))
         }
         OutletConfig::Webhook { url, secret_file, ca_file, timeout } => {
             let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -88,29 +96,6 @@ fn one(config: &Config, sink: &SinkConfig) -> Result<Sink, ConfigError> {
         outlet,
         batch_events: sink.batch_events,
         backoff: Backoff::new(FIRST_PAUSE, sink.longest_pause),
-        cursor: Cursor::new(&cursors(&config.state_dir), &sink.name),
+        cursor: Cursor::new(&config.state_dir.join("sinks"), &sink.name),
     })
-}
-
-fn cursors(state_dir: &Path) -> PathBuf {
-    state_dir.join("sinks")
-}
-
-/// Lets them run until shutdown. One that is new begins with what this agent tells.
-pub(super) fn start(
-    ready: Ready,
-    events: &EventLog,
-    boot_id: &Arc<str>,
-    first_seq: u64,
-    shutdown: &Shutdown,
-) -> Sinks {
-    let mut shown = Vec::new();
-    for sink in ready.0 {
-        let progress: Progress = Arc::new(Mutex::default());
-        shown.push((sink.name.clone(), Arc::clone(&progress)));
-        let mut shutdown = shutdown.clone();
-        let ended = async move { shutdown.wait().await };
-        tokio::spawn(follow(sink, events.clone(), Arc::clone(boot_id), first_seq, progress, ended));
-    }
-    Sinks(shown)
 }
