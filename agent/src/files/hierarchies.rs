@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::{FilesError, HostRoot};
-use crate::model::{CgroupMode, CgroupVersion, Hierarchy, HierarchyId};
+use crate::model::{CgroupKey, CgroupMode, CgroupPath, CgroupVersion, Hierarchy, HierarchyId};
 use crate::parse::{CgroupMount, ProcCgroup, cgroup_mounts, proc_cgroup};
 
 /// The mounted hierarchies, each once, in the order of their numbers (v2 first).
@@ -85,6 +85,14 @@ fn mount_dir(host: &HostRoot, mount: &CgroupMount) -> PathBuf {
 fn v2_controllers(dir: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(dir.join("cgroup.controllers")).unwrap_or_default();
     text.split_ascii_whitespace().map(str::to_owned).collect()
+}
+
+/// The directory that has this path now; `None` where there is none.
+#[must_use]
+pub fn directory_key(hierarchy: &Hierarchy, path: &CgroupPath) -> Option<CgroupKey> {
+    use std::os::unix::fs::MetadataExt;
+    let directory = std::fs::metadata(hierarchy.dir(path)).ok()?;
+    Some(CgroupKey { hierarchy: hierarchy.id, id: directory.ino() })
 }
 
 #[cfg(test)]

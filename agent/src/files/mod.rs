@@ -29,7 +29,7 @@ pub use devices::DeviceNames;
 pub use error::FilesError;
 pub use filesystems::{Filesystems, MountTable, NodeFilesystem, Wanted};
 pub use folder::entry_names;
-pub use hierarchies::{hierarchies, mode};
+pub use hierarchies::{directory_key, hierarchies, mode};
 pub use host::HostRoot;
 pub use kernel_log::{KernelLog, LogRead};
 pub use kill_counters::{KillCounters, Rise, Woken, kill_count};

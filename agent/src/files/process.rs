@@ -1,6 +1,6 @@
 //! What `/proc/<pid>` tells of a process's cgroups, where the kernel's event does not.
 
-use super::{FilesError, HostRoot};
+use super::{FilesError, HostRoot, directory_key};
 use crate::model::{CgroupKey, CgroupPath, Hierarchy, HierarchyId};
 use crate::parse;
 
@@ -27,12 +27,10 @@ pub fn process_cgroup(
 /// namespace shows for any cgroup.
 #[must_use]
 pub fn own_memory_cgroup(host: &HostRoot, hierarchies: &[Hierarchy]) -> Option<CgroupKey> {
-    use std::os::unix::fs::MetadataExt;
     let memory = hierarchies.iter().find(|hierarchy| hierarchy.has("memory"))?;
     let lines = host.parse("/proc/self/cgroup", parse::proc_cgroup).ok()?;
     let path = lines.into_iter().find(|line| line.hierarchy == memory.id)?.path;
-    let id = std::fs::metadata(memory.dir(&path)).ok()?.ino();
-    (!path.is_root()).then_some(CgroupKey { hierarchy: memory.id, id })
+    if path.is_root() { None } else { directory_key(memory, &path) }
 }
 
 /// Processes that the kernel has killed for memory since the machine started, from `/proc/vmstat`; `None` where this kernel

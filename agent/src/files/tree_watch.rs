@@ -13,7 +13,7 @@ use std::path::Path;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
-use super::FilesError;
+use super::{FilesError, directory_key};
 use crate::model::{CgroupKey, CgroupPath, CgroupVersion, Hierarchy, HierarchyId, LifecycleKind};
 use crate::parse;
 
@@ -257,9 +257,9 @@ impl TreeWatch {
 
     /// A directory has a new name (v1): those below it move with it.
     fn moved(&mut self, hierarchy: &Hierarchy, new: &CgroupPath, found: &mut TreeEvents) {
-        let id = std::fs::metadata(hierarchy.dir(new)).map(|metadata| metadata.ino()).ok();
+        let key = directory_key(hierarchy, new);
         let of_it = |(place, known): (&(HierarchyId, CgroupPath), &Known)| {
-            (place.0 == hierarchy.id && Some(known.key.id) == id).then(|| (place.1.clone(), known.key))
+            (Some(known.key) == key).then(|| (place.1.clone(), known.key))
         };
         let Some((old, key)) = self.known.iter().find_map(of_it) else {
             return self.add_below(hierarchy, new, found);

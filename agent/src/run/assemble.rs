@@ -9,22 +9,22 @@ use tokio::task::{JoinError, JoinHandle};
 
 use super::attach::{attach, core, log_rungs};
 use super::core::Alive;
-use super::history;
 use super::memory;
 use super::names;
 use super::own_metrics::OwnMetrics;
 use super::state::State;
-use super::walks::{Look, Walks};
 use crate::config::{Config, ConfigError, options};
 use crate::export::prometheus::{ExpositionOptions, View, exposition_in_chunks, negotiate};
 use crate::files::{CgroupReader, FilesError, HostRoot};
 use crate::kernel::{KernelError, PinError};
 use crate::model::Status;
+use crate::restart::history;
 use crate::serve::{
     self, BindError, BoxFuture, Counters, Exposition, Limits, MetricsSource, Readiness, Services, Shutdown,
 };
 use crate::sinks::{self, Sinks};
 use crate::snapshot::{CollectOptions, Collector, Snapshots};
+use crate::sources::walks::{Look, Walks};
 
 /// How long the end waits for what the next agent needs: as long as its parts may take, and less than `docker stop` waits.
 const SAVE_WITHIN: Duration = Duration::from_secs(5);

@@ -7,25 +7,26 @@ use std::time::{Instant, SystemTime};
 
 use super::RunError;
 use super::core::Core;
-use super::cross_check::CrossCheck;
 use super::fill_in::FillIn;
-use super::finals::Finals;
-use super::history::{Accounted, Begun};
-use super::kills::Kills;
-use super::lifecycle::{LifecycleFeed, RingFeed, TreeFeed};
 use super::names;
-use super::offers;
-use super::oom_fallback::OomFallback;
-use super::recovery::Recovery;
-use super::saver::Saver;
 use super::state::{FinalCounts, State};
-use super::walks::Walks;
 use crate::config::{Config, LifecycleChoice, options};
 use crate::files::{self, HostRoot};
 use crate::kernel::{self, Attached, Facts, Paths, Pins, RingSizes};
+use crate::kills::cross_check::CrossCheck;
+use crate::kills::recovery::Recovery;
+use crate::last_values::Finals;
 use crate::model::{Hierarchy, Hook, Source, StartReason};
 use crate::registry::{KnownCgroup, Registry};
+use crate::restart::history::{Accounted, Begun};
+use crate::restart::saver::Saver;
 use crate::snapshot::Snapshots;
+use crate::sources::TreeFeed;
+use crate::sources::look_up::Kills;
+use crate::sources::offers;
+use crate::sources::oom_fallback::OomFallback;
+use crate::sources::ring::{LifecycleFeed, RingFeed};
+use crate::sources::walks::Walks;
 
 /// The rings and what keeps them filled.
 pub(super) struct CoreParts {

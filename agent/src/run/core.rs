@@ -6,26 +6,27 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use super::counted_kills::CountedKills;
 use super::fill_in::FillIn;
-use super::finals::{Final, Finals};
-use super::kernel_log::LogFeed;
-use super::kills::Kills;
-use super::lifecycle::{Heard, LifecycleFeed};
-use super::recovery::Recovery;
-use super::saved::SavedCgroups;
-use super::saver::Saver;
 use super::state::State;
-use super::walks::{Finished, Look, Walks};
 use crate::events::EventDraft;
 use crate::files::HostRoot;
 use crate::kernel::{Guard, OomRing};
+use crate::kills::recovery::Recovery;
+use crate::last_values::{Final, Finals};
 use crate::model::{CgroupPath, CgroupStats, EventKind, EventNames, ExitSample, Hook, Source};
 use crate::registry::{Change, ChangeKind, KnownCgroup};
+use crate::restart::saved::SavedCgroups;
+use crate::restart::saver::Saver;
 use crate::serve::{Latch, Shutdown};
 use crate::snapshot::Snapshots;
+use crate::sources::counts::CountedKills;
+use crate::sources::kernel_log::LogFeed;
+use crate::sources::look_up::Kills;
+use crate::sources::ring::{Heard, LifecycleFeed};
+use crate::sources::until;
+use crate::sources::walks::{Finished, Look, Walks};
 
 mod losses;
 mod oom;
@@ -340,14 +341,6 @@ impl Core {
 async fn next_lifecycle(feed: &mut Option<LifecycleFeed>) -> std::io::Result<Heard> {
     match feed {
         Some(feed) => feed.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Sleeps until then; for ever without a time.
-pub(super) async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time.into()).await,
         None => std::future::pending().await,
     }
 }

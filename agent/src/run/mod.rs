@@ -7,25 +7,11 @@
 mod assemble;
 mod attach;
 mod core;
-mod counted_kills;
-mod cross_check;
 mod fill_in;
-mod finals;
-mod history;
-mod kernel_log;
-mod kill_totals;
-mod kills;
-mod lifecycle;
 mod memory;
 mod names;
 mod names_metrics;
-mod offers;
-mod oom_fallback;
 mod own_metrics;
-mod recovery;
-mod saved;
-mod saver;
 mod state;
-mod walks;
 
 pub use assemble::{RunError, check, run};

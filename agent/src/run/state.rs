@@ -4,17 +4,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::cross_check::CrossCheck;
-use super::kill_totals::KillTotals;
-use super::offers;
 use crate::events::EventLog;
 use crate::identity::Names;
 use crate::kernel::CounterReader;
+use crate::kills::cross_check::CrossCheck;
+use crate::kills::totals::KillTotals;
 use crate::model::{
     CgroupMode, Hierarchy, Hook, HookCounters, HookStatus, OomKillCounts, Source, StartReason, Status,
 };
 use crate::registry::Registry;
 use crate::sinks::Sinks;
+use crate::sources::offers;
 
 /// Last values of containers that were read, and that came too late.
 #[derive(Debug, Default)]

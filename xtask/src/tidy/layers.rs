@@ -23,9 +23,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("kills",       &["parse", "identity", "registry", "telemetry"]),
     ("last_values", &["kernel", "files", "identity", "registry", "telemetry"]),
     ("events",      &["telemetry"]),
-    ("sources",     &["kernel", "files", "parse", "identity", "registry", "telemetry"]),
+    // `config` is for the choice of a rung, as long as the ladder takes all settings.
+    ("sources",     &["kernel", "files", "parse", "identity", "registry", "telemetry", "config"]),
     ("story",       &["parse", "identity", "registry", "kills", "telemetry"]),
-    ("restart",     &["events", "registry", "kills", "telemetry"]),
+    // The last four until the caller opens the log and counts the kills.
+    ("restart",     &["events", "registry", "kills", "telemetry", "config", "export", "files", "run"]),
     ("snapshot",    &["telemetry"]),
     ("export",      &["snapshot", "events", "names", "telemetry"]),
     ("serve",       &["export", "snapshot", "events", "config", "telemetry"]),

@@ -17,7 +17,7 @@ const OPENERS: [(&str, &str); 9] = [
     ("agent/src/events/disk/", "the event log"),
     ("agent/src/sinks/", "cursors, and what events are written to"),
     ("agent/src/serve/", "the files of unix sockets"),
-    ("agent/src/run", "the state folder"),
+    ("agent/src/restart/", "the state directory"),
     ("agent/src/main.rs", "the command line"),
     ("agent/src/cli", "the command line"),
 ];

@@ -9,18 +9,18 @@ use crate::events::EventDraft;
 use crate::files;
 use crate::identity::identify;
 use crate::kernel::{Batch, OomRing};
+use crate::kills::cross_check::CrossCheck;
+use crate::kills::totals::Owner;
 use crate::model::{
     CgroupPath, CgroupRef, Constraint, Decision, EventKind, LifecycleEvent, LifecycleKind, LimitOwner,
     OomKill, OomReport, OwnerKind, Role, Source,
 };
 use crate::parse::LogKill;
 use crate::registry::Registry;
-use crate::run::counted_kills::CountedKills;
-use crate::run::cross_check::CrossCheck;
-use crate::run::kernel_log::{LogBatch, LogFeed, kill_of};
-use crate::run::kill_totals::Owner;
-use crate::run::kills::Looked;
-use crate::run::saved::Settled;
+use crate::restart::saved::Settled;
+use crate::sources::counts::CountedKills;
+use crate::sources::kernel_log::{LogBatch, LogFeed, kill_of};
+use crate::sources::look_up::Looked;
 
 impl Core {
     pub(super) fn on_kills(&mut self, batch: io::Result<Batch<OomKill>>) {

@@ -3,10 +3,10 @@
 use std::time::SystemTime;
 
 use super::Core;
+use crate::kills::cross_check::CrossCheck;
+use crate::kills::recovery::Recovered;
 use crate::model::{CgroupPath, Decision, OomKill, Source, Victim};
-use crate::run::cross_check::CrossCheck;
-use crate::run::kernel_log::kill_of;
-use crate::run::recovery::Recovered;
+use crate::sources::kernel_log::kill_of;
 
 impl Core {
     /// Tells of them, once all is known that can be.

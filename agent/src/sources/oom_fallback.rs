@@ -1,23 +1,23 @@
 //! The rungs of the OOM ladder below BPF, and the kernel log beside all of them.
 
+use super::counts::CountedKills;
+use super::kernel_log::LogFeed;
 use crate::config::OomChoice;
 use crate::files::{HostRoot, KillCounters};
 use crate::model::{CgroupVersion, Hierarchy, Source};
-use crate::run::counted_kills::CountedKills;
-use crate::run::kernel_log::LogFeed;
 
 /// What serves where BPF does not.
 #[derive(Default)]
-pub(super) struct OomFallback {
+pub(crate) struct OomFallback {
     /// The rung that serves; none where BPF does.
-    pub(super) source: Option<Source>,
-    pub(super) counted: Option<CountedKills>,
+    pub(crate) source: Option<Source>,
+    pub(crate) counted: Option<CountedKills>,
     /// The log: as the rung, or to fill in what another rung lacks.
-    pub(super) log: Option<LogFeed>,
+    pub(crate) log: Option<LogFeed>,
     /// The record of the log behind which there may be kills that nobody has told of.
     log_after: Option<u64>,
     /// Why better rungs do not serve.
-    pub(super) refused: Vec<String>,
+    pub(crate) refused: Vec<String>,
 }
 
 /// The rungs in question, best first.
@@ -35,7 +35,7 @@ impl OomFallback {
     /// Opens the best rung that the settings allow, unless BPF serves; and the log beside it, where there is one.
     ///
     /// Of the log, what was there before is of interest behind the record `log_after`. Must run inside a tokio runtime with I/O enabled.
-    pub(super) fn open(
+    pub(crate) fn open(
         host: &HostRoot,
         hierarchies: &[Hierarchy],
         choice: OomChoice,

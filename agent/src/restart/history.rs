@@ -1,36 +1,34 @@
 //! What was before this start: how the last agent ended, and what it knew, from its files and the end of its log.
 
-mod replay;
-
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
-use super::RunError;
-use super::kill_totals::KillTotals;
+use super::replay::Replay;
 use super::saved::{SavedAgent, Settled, StateDir};
 use super::saver::Saver;
 use crate::config::{Config, options};
 use crate::events::EventLog;
 use crate::export::events_json::write_event;
 use crate::files::{self, HostRoot};
+use crate::kills::totals::KillTotals;
 use crate::model::{Hook, Machine, StartReason};
 use crate::registry::KnownCgroup;
-use replay::Replay;
+use crate::run::RunError;
 
 /// The log and what was before, at the beginning of an agent.
-pub(super) struct Begun {
-    pub(super) events: EventLog,
-    pub(super) history: History,
-    pub(super) machine: Machine,
-    pub(super) saver: Saver,
+pub(crate) struct Begun {
+    pub(crate) events: EventLog,
+    pub(crate) history: History,
+    pub(crate) machine: Machine,
+    pub(crate) saver: Saver,
 }
 
 /// Opens the log and reads what was before. Blocks.
 ///
 /// # Errors
 /// When another agent writes in the state directory. One that cannot be written is no error.
-pub(super) fn begin(config: &Config) -> Result<Begun, RunError> {
+pub(crate) fn begin(config: &Config) -> Result<Begun, RunError> {
     let host = HostRoot::new(&config.host_root);
     let machine = files::machine(&host, false);
     let boot_id = machine.boot_id.clone().unwrap_or_default();
@@ -59,7 +57,7 @@ pub(super) fn begin(config: &Config) -> Result<Begun, RunError> {
 }
 
 /// For an agent that leaves nothing behind and knows of none before.
-pub(super) fn nothing(config: &Config) -> Begun {
+pub(crate) fn nothing(config: &Config) -> Begun {
     let events = EventLog::new(config.event_memory_records);
     let saver = Saver::new(StateDir::unlocked(&config.state_dir), events.clone(), SavedAgent::default());
     let machine = files::machine(&HostRoot::new(&config.host_root), false);
@@ -74,38 +72,38 @@ fn open_log(config: &Config, dir: &StateDir, boot_id: &str) -> io::Result<EventL
 
 /// What was before.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(crate) struct History {
     /// Why this agent begins; `None` where nothing tells it.
-    pub(super) reason: Option<StartReason>,
+    pub(crate) reason: Option<StartReason>,
     /// The cgroups that the last agent knew.
-    pub(super) cgroups: Vec<KnownCgroup>,
+    pub(crate) cgroups: Vec<KnownCgroup>,
     /// Whether those are all. An agent that crashed before it had saved them has left what its log says: that is of those
     /// that came while it ran.
-    pub(super) knows_all: bool,
+    pub(crate) knows_all: bool,
     /// Kills on this node, as long as the state directory lives.
-    pub(super) totals: KillTotals,
+    pub(crate) totals: KillTotals,
     /// What the log accounts for of this boot's kills; `None` when nobody watched them before.
-    pub(super) kills: Option<Accounted>,
+    pub(crate) kills: Option<Accounted>,
     /// What was told as lost of what programs have dropped that are still attached.
-    pub(super) told_drops: [u64; Hook::ALL.len()],
+    pub(crate) told_drops: [u64; Hook::ALL.len()],
 }
 
 /// Kills of this boot that the log tells of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Accounted {
+pub(crate) struct Accounted {
     /// The kernel's count when nothing was missing.
-    pub(super) kernel_kills: u64,
+    pub(crate) kernel_kills: u64,
     /// Kills that were told since.
-    pub(super) told: u64,
+    pub(crate) told: u64,
     /// Their processes, where those are known.
-    pub(super) tgids: HashSet<u32>,
+    pub(crate) tgids: HashSet<u32>,
     /// The kernel log is of interest behind this record.
-    pub(super) log_sequence: Option<u64>,
+    pub(crate) log_sequence: Option<u64>,
 }
 
 impl History {
     /// Reads the files and the end of the log. Blocks.
-    pub(super) fn read(dir: &StateDir, events: &EventLog, boot_id: &str) -> Self {
+    pub(crate) fn read(dir: &StateDir, events: &EventLog, boot_id: &str) -> Self {
         let agent = dir.agent();
         let reason = reason(agent.as_ref(), events.last_seq(), boot_id);
         let saved = dir.cgroups();

@@ -16,7 +16,7 @@ const LOOKS: [Duration; 4] = [
 ];
 
 /// The counts, and what wakes the agent to read them.
-pub(super) struct CountedKills {
+pub(crate) struct CountedKills {
     counters: KillCounters,
     readable: Readable,
     source: Source,
@@ -31,13 +31,13 @@ pub(super) struct CountedKills {
 impl CountedKills {
     /// # Errors
     /// When the runtime cannot wait for it.
-    pub(super) fn new(counters: KillCounters, source: Source) -> io::Result<Self> {
+    pub(crate) fn new(counters: KillCounters, source: Source) -> io::Result<Self> {
         let readable = Readable::of(&counters)?;
         Ok(Self { counters, readable, source, looks: Vec::new(), fresh: Vec::new(), is_partial: false })
     }
 
     /// A cgroup is there; nothing happens when it is counted already. `is_new`: it was made after the agent began.
-    pub(super) fn add(&mut self, path: &CgroupPath, key: CgroupKey, is_new: bool) {
+    pub(crate) fn add(&mut self, path: &CgroupPath, key: CgroupKey, is_new: bool) {
         if self.counters.has(path, key) {
             return;
         }
@@ -54,17 +54,17 @@ impl CountedKills {
     }
 
     /// Only these are there, as a walk has found.
-    pub(super) fn retain(&mut self, is_there: impl Fn(&CgroupPath, CgroupKey) -> bool) {
+    pub(crate) fn retain(&mut self, is_there: impl Fn(&CgroupPath, CgroupKey) -> bool) {
         self.counters.retain(is_there);
     }
 
     /// A cgroup is gone.
-    pub(super) fn remove(&mut self, path: &CgroupPath) {
+    pub(crate) fn remove(&mut self, path: &CgroupPath) {
         self.counters.remove(path);
     }
 
     /// Something happened that may not have woken this.
-    pub(super) fn look_soon(&mut self) {
+    pub(crate) fn look_soon(&mut self) {
         self.look_at(Duration::ZERO);
     }
 
@@ -80,7 +80,7 @@ impl CountedKills {
     ///
     /// # Errors
     /// When the descriptor cannot be read any more.
-    pub(super) async fn next(&mut self) -> io::Result<Vec<OomKill>> {
+    pub(crate) async fn next(&mut self) -> io::Result<Vec<OomKill>> {
         if !self.fresh.is_empty() {
             let paths = std::mem::take(&mut self.fresh);
             return Ok(self.kills(&Woken { paths, all: false }));
@@ -93,7 +93,7 @@ impl CountedKills {
                 ready.clear_ready();
                 (woken, false)
             }
-            () = super::core::until(due) => {
+            () = super::until(due) => {
                 self.looks.pop();
                 (Woken { paths: Vec::new(), all: true }, true)
             }

@@ -21,21 +21,21 @@ const PAUSE_PER_WALK: u32 = 4;
 const IN_FLIGHT: Duration = Duration::from_millis(50);
 
 /// A finished walk and the mark at which it began.
-pub(super) struct Finished {
-    pub(super) mark: WalkMark,
-    pub(super) walked: Walked,
-    pub(super) duration: Duration,
+pub(crate) struct Finished {
+    pub(crate) mark: WalkMark,
+    pub(crate) walked: Walked,
+    pub(crate) duration: Duration,
     /// The kernel's counts of OOM kills, where they were looked at.
-    pub(super) kills: HashMap<CgroupPath, u64>,
+    pub(crate) kills: HashMap<CgroupPath, u64>,
 }
 
 /// What a walk looks at beside the tree.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Look {
+pub(crate) struct Look {
     /// Which containers run.
-    pub(super) populated: bool,
+    pub(crate) populated: bool,
     /// How many processes of each cgroup the kernel has killed for memory.
-    pub(super) kills: bool,
+    pub(crate) kills: bool,
 }
 
 /// What a walk brings back.
@@ -46,7 +46,7 @@ struct Found {
 }
 
 /// Decides when to walk. The caller starts and applies.
-pub(super) struct Walks {
+pub(crate) struct Walks {
     hierarchies: Arc<[Hierarchy]>,
     interval: Duration,
     running: Option<(WalkMark, JoinHandle<Found>)>,
@@ -56,18 +56,18 @@ pub(super) struct Walks {
 
 impl Walks {
     /// A walk every `interval`, the first one now.
-    pub(super) fn new(hierarchies: Arc<[Hierarchy]>, interval: Duration) -> Self {
+    pub(crate) fn new(hierarchies: Arc<[Hierarchy]>, interval: Duration) -> Self {
         let now = Instant::now();
         Self { hierarchies, interval, running: None, due: now, not_before: now }
     }
 
     /// Something was lost: walk as soon as it is allowed.
-    pub(super) fn want(&mut self) {
+    pub(crate) fn want(&mut self) {
         self.due = Instant::now();
     }
 
     /// The pace when events stop coming.
-    pub(super) fn set_interval(&mut self, interval: Duration) {
+    pub(crate) fn set_interval(&mut self, interval: Duration) {
         self.interval = interval;
         self.due = self.due.min(Instant::now() + interval);
     }
@@ -75,7 +75,7 @@ impl Walks {
     /// Starts a walk if one is due and none runs. `begin` notes its beginning in the registry.
     ///
     /// `tell` is the source under which news is told, `look` what else to look at.
-    pub(super) fn start_if_due(
+    pub(crate) fn start_if_due(
         &mut self,
         tell: Option<Source>,
         look: Look,
@@ -91,12 +91,12 @@ impl Walks {
     }
 
     /// When to start the next one; `None` while one runs.
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    pub(crate) fn next_due(&self) -> Option<Instant> {
         self.running.is_none().then(|| self.due.max(self.not_before))
     }
 
     /// Waits for the running walk; for ever when none runs. Cancel-safe.
-    pub(super) async fn finished(&mut self) -> Option<Finished> {
+    pub(crate) async fn finished(&mut self) -> Option<Finished> {
         let Some((mark, task)) = &mut self.running else { return std::future::pending().await };
         let (mark, done) = (*mark, task.await);
         self.running = None;

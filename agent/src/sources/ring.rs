@@ -5,8 +5,6 @@
 //! one look at a file system on the way of an event, and only this rung takes it. Of a directory that is gone already only
 //! the path above is known.
 
-mod tree;
-
 use std::collections::HashSet;
 use std::io;
 use std::time::{Duration, Instant};
@@ -21,17 +19,17 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// So many records are held at most; the ring keeps the rest.
 const MAX_HELD: usize = 16_384;
 
-pub(super) use tree::TreeFeed;
+use super::tree::TreeFeed;
 
 /// What was heard.
 #[derive(Debug)]
-pub(super) struct Heard {
+pub(crate) struct Heard {
     /// Events in the kernel's order.
-    pub(super) batch: Batch<LifecycleEvent>,
+    pub(crate) batch: Batch<LifecycleEvent>,
     /// Times that the kernel dropped events on the way, without telling how many.
-    pub(super) overflows: u64,
+    pub(crate) overflows: u64,
     /// Directories that were gone before anything but their name could be told.
-    pub(super) unseen: u64,
+    pub(crate) unseen: u64,
 }
 
 impl From<Batch<LifecycleEvent>> for Heard {
@@ -41,7 +39,7 @@ impl From<Batch<LifecycleEvent>> for Heard {
 }
 
 /// Where lifecycle events come from.
-pub(super) enum LifecycleFeed {
+pub(crate) enum LifecycleFeed {
     /// BPF.
     Ring(Box<RingFeed>),
     /// inotify.
@@ -53,7 +51,7 @@ impl LifecycleFeed {
     ///
     /// # Errors
     /// When the source cannot be waited for or read any more.
-    pub(super) async fn next(&mut self) -> io::Result<Heard> {
+    pub(crate) async fn next(&mut self) -> io::Result<Heard> {
         match self {
             Self::Ring(ring) => ring.next().await.map(Heard::from),
             Self::Tree(tree) => tree.next().await,
@@ -61,7 +59,7 @@ impl LifecycleFeed {
     }
 
     /// All that was told before this call, without waiting; empty when that is nothing.
-    pub(super) fn drain(&mut self) -> Heard {
+    pub(crate) fn drain(&mut self) -> Heard {
         match self {
             Self::Ring(ring) => ring.drain().into(),
             Self::Tree(tree) => tree.drain(),
@@ -70,7 +68,7 @@ impl LifecycleFeed {
 }
 
 /// The ring, and what finds the paths that it lacks.
-pub(super) struct RingFeed {
+pub(crate) struct RingFeed {
     ring: LifecycleRing,
     paths: Option<Paths>,
     /// Records whose directories cannot be seen yet, and until when they are waited for.
@@ -79,7 +77,7 @@ pub(super) struct RingFeed {
 
 impl RingFeed {
     /// Without `paths` the records are handed on as they are.
-    pub(super) fn new(ring: LifecycleRing, paths: Option<Paths>) -> Self {
+    pub(crate) fn new(ring: LifecycleRing, paths: Option<Paths>) -> Self {
         Self { ring, paths, held: None }
     }
 
@@ -87,7 +85,7 @@ impl RingFeed {
     ///
     /// # Errors
     /// When the runtime cannot wait for the ring.
-    pub(super) async fn next(&mut self) -> io::Result<Batch<LifecycleEvent>> {
+    pub(crate) async fn next(&mut self) -> io::Result<Batch<LifecycleEvent>> {
         let Some(paths) = &self.paths else { return self.ring.next().await };
         loop {
             let (mut batch, until) = match self.held.take() {
@@ -107,7 +105,7 @@ impl RingFeed {
     }
 
     /// All that was told before this call, without waiting; empty when that is nothing.
-    pub(super) fn drain(&mut self) -> Batch<LifecycleEvent> {
+    pub(crate) fn drain(&mut self) -> Batch<LifecycleEvent> {
         let mut batch = self.ring.drain();
         if let Some((mut held, _)) = self.held.take() {
             append(&mut held, batch);

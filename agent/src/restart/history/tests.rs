@@ -5,7 +5,7 @@ use crate::events::{DiskOptions, EventDraft, Fsync};
 use crate::model::{
     CgroupKey, CgroupPath, CgroupRef, Constraint, EventKind, EventNames, HierarchyId, OomReport, Source,
 };
-use crate::run::saved::{SavedCgroups, StateDir};
+use crate::restart::saved::{SavedCgroups, StateDir};
 
 const BOOT: &str = "this-boot";
 

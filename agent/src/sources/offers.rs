@@ -5,7 +5,7 @@ use crate::files::{HostRoot, KernelLog, KillCounters};
 use crate::model::{CgroupVersion, Hierarchy, Hook, HookStatus, Ladder, Offer, OfferState, Source};
 
 /// The rungs that need no BPF, tried without being started.
-pub(super) fn without_bpf(config: &Config, hierarchies: &[Hierarchy]) -> Vec<(Source, Result<(), String>)> {
+pub(crate) fn without_bpf(config: &Config, hierarchies: &[Hierarchy]) -> Vec<(Source, Result<(), String>)> {
     let counters = |version| KillCounters::open(hierarchies, version).map(drop);
     let log = KernelLog::open(&HostRoot::new(&config.host_root), false).map(drop);
     vec![
@@ -16,7 +16,7 @@ pub(super) fn without_bpf(config: &Config, hierarchies: &[Hierarchy]) -> Vec<(So
 }
 
 /// Everything that serves or could, best first.
-pub(super) fn offers(
+pub(crate) fn offers(
     hooks: &[HookStatus],
     (lifecycle, tree_refused): (Source, Option<&str>),
     oom: Option<Source>,

@@ -27,7 +27,7 @@ const MAX_WAITING: usize = 1024;
 const STACK_BYTES: usize = 256 << 10;
 
 /// What is asked of a container.
-pub(super) enum Request {
+pub(crate) enum Request {
     /// It runs: its files are opened, so that they need not be when there is no time.
     Opens(CgroupPath, Vec<CgroupKey>),
     /// Its last process has ended: read, and answer.
@@ -37,7 +37,7 @@ pub(super) enum Request {
 }
 
 /// The way to the threads. They end with it.
-pub(super) struct Requests {
+pub(crate) struct Requests {
     sender: SyncSender<Request>,
     wake: Arc<OwnedFd>,
     stop: Arc<OwnedFd>,
@@ -47,7 +47,7 @@ pub(super) struct Requests {
 
 impl Requests {
     /// When there is no room, the container goes without values; that it is gone is told later.
-    pub(super) fn send(&mut self, request: Request) {
+    pub(crate) fn send(&mut self, request: Request) {
         while let Some(path) = self.gone.pop() {
             if let Err(error) = self.sender.try_send(Request::Gone(path)) {
                 self.remember(error);
@@ -86,7 +86,7 @@ fn bell() -> io::Result<Arc<OwnedFd>> {
 ///
 /// # Errors
 /// When there can be no more descriptors, or not even the thread that answers.
-pub(super) fn start(
+pub(crate) fn start(
     values: LastValues,
     feeds: Vec<ExitFeed>,
     answers: UnboundedSender<Final>,

@@ -17,7 +17,7 @@ const MAX_NAMELESS: u64 = 1000;
 
 /// What is missing, and what the log tells.
 #[derive(Debug, Default)]
-pub(super) struct Recovery {
+pub(crate) struct Recovery {
     /// Kills that the kernel has counted and no agent has told of.
     missing: u64,
     /// Processes of which an agent has told, and how many lines each has.
@@ -31,37 +31,37 @@ pub(super) struct Recovery {
 
 /// What came of it.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Recovered {
+pub(crate) struct Recovered {
     /// Kills that nobody has told of, in their order.
-    pub(super) kills: Vec<LogKill>,
+    pub(crate) kills: Vec<LogKill>,
     /// How often the kernel has counted a process again that it had counted already.
-    pub(super) repeats: u64,
+    pub(crate) repeats: u64,
     /// Kills of which nothing but the number is known.
-    pub(super) nameless: u64,
+    pub(crate) nameless: u64,
     /// Lines of kills that are not missing: an agent that runs sees those.
-    pub(super) rest: Vec<LogKill>,
+    pub(crate) rest: Vec<LogKill>,
 }
 
 impl Recovery {
-    pub(super) fn new(missing: u64, counted_at: SystemTime, told: impl IntoIterator<Item = u32>) -> Self {
+    pub(crate) fn new(missing: u64, counted_at: SystemTime, told: impl IntoIterator<Item = u32>) -> Self {
         let told = told.into_iter().map(|tgid| (tgid, 0)).collect();
         Self { missing, told, lines: Vec::new(), counted_at: Some(counted_at), own: Vec::new() }
     }
 
     /// Whether anything is missing.
-    pub(super) fn is_wanted(&self) -> bool {
+    pub(crate) fn is_wanted(&self) -> bool {
         self.missing > 0
     }
 
     /// Takes note of a kill that a rung has told this agent of.
-    pub(super) fn note_own(&mut self, kill: &OomKill) {
+    pub(crate) fn note_own(&mut self, kill: &OomKill) {
         if self.counted_at.is_some_and(|counted_at| kill.time <= counted_at) {
             self.own.push(kill.victim.tgid);
         }
     }
 
     /// Takes a line that was there before the agent.
-    pub(super) fn line(&mut self, line: LogKill) {
+    pub(crate) fn line(&mut self, line: LogKill) {
         match line.victim.tgid.and_then(|tgid| self.told.get_mut(&tgid)) {
             Some(lines) => *lines += 1,
             None if self.lines.len() < MAX_LINES => self.lines.push(line),
@@ -70,7 +70,7 @@ impl Recovery {
     }
 
     /// All that was there has been read; `is_whole` says that nothing of it was overwritten before.
-    pub(super) fn finish(&mut self, is_whole: bool) -> Recovered {
+    pub(crate) fn finish(&mut self, is_whole: bool) -> Recovered {
         let Self { missing, told, lines, own, .. } = std::mem::take(self);
         let mut seen = HashSet::new();
         let before = lines.len();

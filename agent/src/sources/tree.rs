@@ -3,13 +3,13 @@
 use std::io;
 use std::time::SystemTime;
 
-use super::Heard;
+use super::ring::Heard;
 use crate::files::{FilesError, TreeEvent, TreeEvents, TreeWatch};
 use crate::kernel::{Batch, Readable};
 use crate::model::{Hierarchy, LifecycleEvent, Source};
 
 /// The watched tree.
-pub(in crate::run) struct TreeFeed {
+pub(crate) struct TreeFeed {
     watch: TreeWatch,
     readable: Readable,
     /// A directory could not be watched: only walks tell what is below it.
@@ -21,7 +21,7 @@ impl TreeFeed {
     ///
     /// # Errors
     /// When directories cannot be watched.
-    pub(in crate::run) fn open(hierarchies: &[Hierarchy]) -> Result<Self, String> {
+    pub(crate) fn open(hierarchies: &[Hierarchy]) -> Result<Self, String> {
         let mut watch = TreeWatch::open(hierarchies).map_err(|error| error.to_string())?;
         let found = watch.add_all();
         let readable = Readable::of(&watch).map_err(|error| error.to_string())?;
@@ -31,7 +31,7 @@ impl TreeFeed {
     }
 
     /// Whether walks must come as often as if nothing were watched.
-    pub(in crate::run) fn is_partial(&self) -> bool {
+    pub(crate) fn is_partial(&self) -> bool {
         self.is_partial
     }
 
@@ -39,7 +39,7 @@ impl TreeFeed {
     ///
     /// # Errors
     /// When inotify cannot be read any more.
-    pub(in crate::run) async fn next(&mut self) -> io::Result<Heard> {
+    pub(crate) async fn next(&mut self) -> io::Result<Heard> {
         let found = {
             let mut ready = self.readable.ready().await?;
             let found = self.watch.read().map_err(io::Error::other)?;
@@ -50,13 +50,13 @@ impl TreeFeed {
     }
 
     /// What is there now, without waiting.
-    pub(in crate::run) fn drain(&mut self) -> Heard {
+    pub(crate) fn drain(&mut self) -> Heard {
         let found = self.watch.read().unwrap_or_default();
         self.heard(found)
     }
 
     /// Watches what a walk may have found and nobody told of.
-    pub(in crate::run) fn watch_missing(&mut self) -> Heard {
+    pub(crate) fn watch_missing(&mut self) -> Heard {
         let found = self.watch.add_all();
         self.heard(found)
     }

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::kill_totals::KillTotals;
+use crate::kills::totals::KillTotals;
 use crate::model::{CgroupKey, CgroupPath, HierarchyId};
 use crate::registry::KnownCgroup;
 
@@ -26,37 +26,37 @@ const CGROUPS: &str = "cgroups.json";
 /// How an agent runs or ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct SavedAgent {
+pub(crate) struct SavedAgent {
     /// Of the boot in which it ran.
-    pub(super) boot_id: String,
+    pub(crate) boot_id: String,
     /// Whether it has not ended in order.
-    pub(super) running: bool,
-    pub(super) settled: Option<Settled>,
+    pub(crate) running: bool,
+    pub(crate) settled: Option<Settled>,
     /// Of what the programs have dropped so many were told as lost, per hook.
-    pub(super) told_drops: Vec<u64>,
+    pub(crate) told_drops: Vec<u64>,
 }
 
 /// At this point the log told of all OOM kills that the kernel had counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Settled {
+pub(crate) struct Settled {
     /// `oom_kill` of `/proc/vmstat`.
-    pub(super) kernel_kills: u64,
+    pub(crate) kernel_kills: u64,
     /// The newest event then.
-    pub(super) seq: u64,
+    pub(crate) seq: u64,
     /// The last record of the kernel log that was read, where it is read.
-    pub(super) log_sequence: Option<u64>,
+    pub(crate) log_sequence: Option<u64>,
 }
 
 /// The cgroups and the totals at one number of the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct SavedCgroups {
-    pub(super) seq: u64,
-    pub(super) cgroups: Vec<SavedCgroup>,
-    pub(super) kills: KillTotals,
+pub(crate) struct SavedCgroups {
+    pub(crate) seq: u64,
+    pub(crate) cgroups: Vec<SavedCgroup>,
+    pub(crate) kills: KillTotals,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct SavedCgroup {
+pub(crate) struct SavedCgroup {
     /// As events have it.
     path: String,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -108,19 +108,19 @@ const LOCK_WITHIN: Duration = Duration::from_secs(5);
 
 /// The state directory, and the lock that makes it one agent's.
 #[derive(Clone, Debug)]
-pub(super) struct StateDir {
+pub(crate) struct StateDir {
     path: PathBuf,
     _lock: Option<Arc<File>>,
 }
 
 /// Another agent has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Taken;
+pub(crate) struct Taken;
 
 impl StateDir {
     /// Waits a moment for another agent to end. A directory that cannot be made or opened is not locked, as nothing can be
     /// written there either.
-    pub(super) fn lock(path: &Path) -> Result<Self, Taken> {
+    pub(crate) fn lock(path: &Path) -> Result<Self, Taken> {
         let opened = fs::create_dir_all(path).and_then(|()| File::open(path));
         let Ok(file) = opened else { return Ok(Self::unlocked(path)) };
         let until = Instant::now() + LOCK_WITHIN;
@@ -137,28 +137,28 @@ impl StateDir {
         }
     }
 
-    pub(super) fn unlocked(path: &Path) -> Self {
+    pub(crate) fn unlocked(path: &Path) -> Self {
         Self { path: path.to_owned(), _lock: None }
     }
 
     /// Where the event log is.
-    pub(super) fn events(&self) -> PathBuf {
+    pub(crate) fn events(&self) -> PathBuf {
         self.path.join("events")
     }
 
-    pub(super) fn agent(&self) -> Option<SavedAgent> {
+    pub(crate) fn agent(&self) -> Option<SavedAgent> {
         self.load(AGENT)
     }
 
-    pub(super) fn cgroups(&self) -> Option<SavedCgroups> {
+    pub(crate) fn cgroups(&self) -> Option<SavedCgroups> {
         self.load(CGROUPS)
     }
 
-    pub(super) fn save_agent(&self, agent: &SavedAgent) -> io::Result<()> {
+    pub(crate) fn save_agent(&self, agent: &SavedAgent) -> io::Result<()> {
         self.save(AGENT, agent)
     }
 
-    pub(super) fn save_cgroups(&self, cgroups: &SavedCgroups) -> io::Result<()> {
+    pub(crate) fn save_cgroups(&self, cgroups: &SavedCgroups) -> io::Result<()> {
         self.save(CGROUPS, cgroups)
     }
 
@@ -187,7 +187,7 @@ impl StateDir {
 }
 
 /// Writes a file such that whoever reads it finds the old text or the new one, whenever the machine stops.
-pub(super) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     use std::io::Write;
     let new = path.with_extension("new");
     let mut file = File::create(&new)?;

@@ -13,16 +13,16 @@ const BATCH_RECORDS: usize = 1024;
 
 /// What the log told since the last time.
 #[derive(Debug, Default)]
-pub(super) struct LogBatch {
-    pub(super) kills: Vec<LogKill>,
+pub(crate) struct LogBatch {
+    pub(crate) kills: Vec<LogKill>,
     /// Times that records written since the log was opened were overwritten before they were read; how many is not told.
-    pub(super) overruns: u64,
+    pub(crate) overruns: u64,
     /// Whether all that was there before the agent has been read, with this.
-    pub(super) caught_up: bool,
+    pub(crate) caught_up: bool,
 }
 
 /// The log, read as it is written.
-pub(super) struct LogFeed {
+pub(crate) struct LogFeed {
     log: KernelLog,
     readable: Readable,
     lines: OomLines,
@@ -88,7 +88,7 @@ impl LogFeed {
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub(super) fn open(host: &HostRoot, after: Option<u64>) -> io::Result<Self> {
+    pub(crate) fn open(host: &HostRoot, after: Option<u64>) -> io::Result<Self> {
         let open = |from_start| KernelLog::open(host, from_start).map_err(io::Error::other);
         let before = Before { end: open(false)?, first_since: None };
         let log = open(true)?;
@@ -98,12 +98,12 @@ impl LogFeed {
     }
 
     /// The last record that was read, once all that was there before has been.
-    pub(super) fn last_sequence(&self) -> Option<u64> {
+    pub(crate) fn last_sequence(&self) -> Option<u64> {
         self.extent.last.filter(|_| self.before.is_none())
     }
 
     /// Whether every line of interest was read.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.extent.is_whole
     }
 
@@ -111,7 +111,7 @@ impl LogFeed {
     ///
     /// # Errors
     /// When the log cannot be read any more.
-    pub(super) async fn next(&mut self) -> io::Result<LogBatch> {
+    pub(crate) async fn next(&mut self) -> io::Result<LogBatch> {
         let mut ready = self.readable.ready().await?;
         let mut batch = LogBatch::default();
         for _ in 0..BATCH_RECORDS {
@@ -146,7 +146,7 @@ impl LogFeed {
 
 /// A kill that the log alone tells of. Its own stamp is of another clock, which is good enough for what was before the agent;
 /// the rest is read as it is written.
-pub(super) fn kill_of(log: LogKill) -> OomKill {
+pub(crate) fn kill_of(log: LogKill) -> OomKill {
     let LogKill { time_usec, is_old, victim, path, decision } = log;
     let (time, source) = if is_old {
         (wall_time(Duration::from_micros(time_usec)), Source::Recovered)

@@ -7,7 +7,7 @@ const SETTLED: Duration = Duration::from_secs(1);
 
 /// Both counts since the agent began.
 #[derive(Debug)]
-pub(super) struct CrossCheck {
+pub(crate) struct CrossCheck {
     /// The kernel's count that nothing is missing at: it moves on with what was reported and what was given up.
     expected: u64,
     reported: u64,
@@ -18,50 +18,50 @@ pub(super) struct CrossCheck {
 
 impl CrossCheck {
     /// With the kernel's count at the beginning.
-    pub(super) fn new(kernel: u64) -> Self {
+    pub(crate) fn new(kernel: u64) -> Self {
         Self { expected: kernel, reported: 0, unreported: 0, differs: None }
     }
 
     /// A kill was reported.
-    pub(super) fn report(&mut self) {
+    pub(crate) fn report(&mut self) {
         self.reported += 1;
         self.expected += 1;
     }
 
     /// A report was one too many.
-    pub(super) fn take_back(&mut self) {
+    pub(crate) fn take_back(&mut self) {
         self.reported = self.reported.saturating_sub(1);
         self.expected = self.expected.saturating_sub(1);
     }
 
     /// Whether the two counts differ, for whatever time.
-    pub(super) fn differs(&self) -> bool {
+    pub(crate) fn differs(&self) -> bool {
         self.differs.is_some()
     }
 
     /// Kills that were reported.
-    pub(super) fn reported(&self) -> u64 {
+    pub(crate) fn reported(&self) -> u64 {
         self.reported
     }
 
     /// Kills that were not.
-    pub(super) fn unreported(&self) -> u64 {
+    pub(crate) fn unreported(&self) -> u64 {
         self.unreported
     }
 
     /// The kernel has counted so many processes again that it had counted already.
-    pub(super) fn repeat(&mut self, times: u64) {
+    pub(crate) fn repeat(&mut self, times: u64) {
         self.expected += times;
     }
 
     /// Of kills that were missing so many were found elsewhere, and so many were not.
-    pub(super) fn settle(&mut self, found: u64, lost: u64) {
+    pub(crate) fn settle(&mut self, found: u64, lost: u64) {
         self.reported += found;
         self.unreported += lost;
     }
 
     /// Compares with the kernel's count `now`; how many kills are missing for good, to be settled by the caller.
-    pub(super) fn compare(&mut self, kernel: u64, now: Instant) -> u64 {
+    pub(crate) fn compare(&mut self, kernel: u64, now: Instant) -> u64 {
         if kernel == self.expected {
             self.differs = None;
             return 0;

@@ -14,7 +14,7 @@ const RECORDS_BEHIND: u64 = 10_000;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is saved, and whether it is under way.
-pub(super) struct Saver {
+pub(crate) struct Saver {
     dir: StateDir,
     events: EventLog,
     agent: SavedAgent,
@@ -36,7 +36,7 @@ struct Job {
 
 impl Saver {
     /// `agent` is what was saved at the start.
-    pub(super) fn new(dir: StateDir, events: EventLog, agent: SavedAgent) -> Self {
+    pub(crate) fn new(dir: StateDir, events: EventLog, agent: SavedAgent) -> Self {
         Self {
             dir,
             events,
@@ -50,14 +50,14 @@ impl Saver {
     }
 
     /// Says at once that an agent runs: one that ends before it says more has crashed.
-    pub(super) fn note_start(&mut self) {
+    pub(crate) fn note_start(&mut self) {
         if let Err(error) = self.dir.save_agent(&self.agent) {
             self.fail(&error);
         }
     }
 
     /// The log accounts for all kills that the kernel has counted.
-    pub(super) fn settle(&mut self, settled: Settled) {
+    pub(crate) fn settle(&mut self, settled: Settled) {
         let before = self.agent.settled;
         // An agent that does not read the log knows no record behind which its own kills are.
         let without_kills = before.filter(|before| before.kernel_kills == settled.kernel_kills);
@@ -74,7 +74,7 @@ impl Saver {
     }
 
     /// So much of what the programs have dropped was told.
-    pub(super) fn told_drops(&mut self, told: &[u64]) {
+    pub(crate) fn told_drops(&mut self, told: &[u64]) {
         if self.agent.told_drops != told {
             self.agent.told_drops = told.to_vec();
             self.is_saved = false;
@@ -82,14 +82,14 @@ impl Saver {
     }
 
     /// Whether the saved cgroups are so old that a start would have much to read.
-    pub(super) fn wants_cgroups(&self) -> bool {
+    pub(crate) fn wants_cgroups(&self) -> bool {
         let works = self.events.disk().is_some_and(|disk| disk.failing.is_none());
         let behind = |seq: u64| self.events.last_seq().saturating_sub(seq) > RECORDS_BEHIND;
         works && self.job.is_none() && self.cgroups_seq.is_none_or(behind)
     }
 
     /// Begins to save what is new, unless that is under way. Called now and then.
-    pub(super) fn save(&mut self, cgroups: Option<SavedCgroups>) {
+    pub(crate) fn save(&mut self, cgroups: Option<SavedCgroups>) {
         if self.job.is_some() || self.events.disk().is_none() || (self.is_saved && cgroups.is_none()) {
             return;
         }
@@ -101,7 +101,7 @@ impl Saver {
     }
 
     /// Whether the last saving is done; asks without waiting.
-    pub(super) async fn check(&mut self) {
+    pub(crate) async fn check(&mut self) {
         let errors = self.events.disk().map_or(0, |disk| disk.errors);
         if errors != std::mem::replace(&mut self.disk_errors, errors) {
             // The files may have gone with the log's.
@@ -123,7 +123,7 @@ impl Saver {
     /// Saves all and says that the agent has ended in order. The log must be closed.
     ///
     /// Without `cgroups` those that are saved hold, with what the log has behind them.
-    pub(super) async fn finish(mut self, cgroups: Option<SavedCgroups>) {
+    pub(crate) async fn finish(mut self, cgroups: Option<SavedCgroups>) {
         if self.events.disk().is_none() {
             return;
         }

@@ -27,15 +27,15 @@ use values::LastValues;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The last values of a container; `None` when its directory was gone already.
-pub(super) struct Final {
-    pub(super) path: CgroupPath,
+pub(crate) struct Final {
+    pub(crate) path: CgroupPath,
     /// Of which exit.
-    pub(super) number: u64,
-    pub(super) stats: Option<Box<CgroupStats>>,
+    pub(crate) number: u64,
+    pub(crate) stats: Option<Box<CgroupStats>>,
 }
 
 /// Exits that wait for their values.
-pub(super) struct Finals {
+pub(crate) struct Finals {
     requests: Requests,
     answers: UnboundedReceiver<Final>,
     /// Changes of a cgroup in their order, the first of them an exit; each exit with its number, the others with 0.
@@ -51,7 +51,7 @@ impl Finals {
     ///
     /// # Errors
     /// When there can be no more threads.
-    pub(super) fn start(
+    pub(crate) fn start(
         host: &HostRoot,
         hierarchies: Arc<[Hierarchy]>,
         exits: Vec<ExitFeed>,
@@ -64,7 +64,7 @@ impl Finals {
 
     /// Takes a change, and gives it back if it is to be told now. `members` gives the directories of a cgroup that is there
     /// still.
-    pub(super) fn route(
+    pub(crate) fn route(
         &mut self,
         change: Change,
         members: impl FnOnce(&CgroupPath) -> Option<Vec<CgroupKey>>,
@@ -106,7 +106,7 @@ impl Finals {
     }
 
     /// The next values; waits for ever when nothing was asked for. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Final {
+    pub(crate) async fn next(&mut self) -> Final {
         match self.answers.recv().await {
             Some(found) => found,
             None => std::future::pending().await,
@@ -114,13 +114,13 @@ impl Finals {
     }
 
     /// Values that are here already.
-    pub(super) fn ready(&mut self) -> Option<Final> {
+    pub(crate) fn ready(&mut self) -> Option<Final> {
         self.answers.try_recv().ok()
     }
 
     /// That exit of a cgroup and what has happened since, up to its next exit, which has values of its own to come. Nothing
     /// when it was told already.
-    pub(super) fn release(&mut self, path: &CgroupPath, number: u64) -> Vec<Change> {
+    pub(crate) fn release(&mut self, path: &CgroupPath, number: u64) -> Vec<Change> {
         let Some(held) = self.held.get_mut(path) else { return Vec::new() };
         if held.front().is_none_or(|(first, _)| *first != number) {
             return Vec::new();
@@ -134,22 +134,22 @@ impl Finals {
     }
 
     /// Containers whose exit is not told yet, though the registry knows of it: the directory that events name each by.
-    pub(super) fn untold(&self) -> impl Iterator<Item = &CgroupRef> {
+    pub(crate) fn untold(&self) -> impl Iterator<Item = &CgroupRef> {
         self.held.values().filter_map(|held| Some(&held.front()?.1.cgroup))
     }
 
     /// All that is held, in the order of each cgroup, at the end.
-    pub(super) fn release_all(&mut self) -> Vec<Change> {
+    pub(crate) fn release_all(&mut self) -> Vec<Change> {
         self.held.drain().flat_map(|(_, held)| held).map(|(_, change)| change).collect()
     }
 
     /// When the first of those that wait has waited enough.
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    pub(crate) fn next_due(&self) -> Option<Instant> {
         self.deadlines.front().map(|(until, _, _)| *until)
     }
 
     /// Exits whose values have not come in time, if they are held still.
-    pub(super) fn due(&mut self) -> Vec<(CgroupPath, u64)> {
+    pub(crate) fn due(&mut self) -> Vec<(CgroupPath, u64)> {
         let now = Instant::now();
         let due = self.deadlines.iter().take_while(|(until, _, _)| *until <= now).count();
         self.deadlines.drain(..due).map(|(_, path, number)| (path, number)).collect()

@@ -12,24 +12,24 @@ const MAX_OWNERS: usize = 4096;
 /// Whose kills; what is not known is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Owner {
+pub(crate) struct Owner {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
     /// Its name, or its uid where that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) pod: Option<String>,
+    pub(crate) pod: Option<String>,
     /// Its name, or its id where that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) container: Option<String>,
+    pub(crate) container: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) constraint: Option<String>,
+    pub(crate) constraint: Option<String>,
     /// What the cgroup is whose limit was met.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) limit_owner: Option<String>,
+    pub(crate) limit_owner: Option<String>,
 }
 
 impl Owner {
-    pub(super) fn of(identity: Option<&Identity>, names: &EventNames, report: &OomReport) -> Self {
+    pub(crate) fn of(identity: Option<&Identity>, names: &EventNames, report: &OomReport) -> Self {
         let decision = &report.decision;
         let pod = names.pod.as_deref();
         let container = names.container.as_deref().and_then(ContainerTitle::shown).map(str::to_owned);
@@ -49,16 +49,16 @@ impl Owner {
 /// The totals.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<(Owner, u64)>", into = "Vec<(Owner, u64)>")]
-pub(super) struct KillTotals(BTreeMap<Owner, u64>);
+pub(crate) struct KillTotals(BTreeMap<Owner, u64>);
 
 impl KillTotals {
-    pub(super) fn count(&mut self, owner: Owner) {
+    pub(crate) fn count(&mut self, owner: Owner) {
         let owner =
             if self.0.len() < MAX_OWNERS || self.0.contains_key(&owner) { owner } else { Owner::default() };
         *self.0.entry(owner).or_default() += 1;
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Owner, u64)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Owner, u64)> {
         self.0.iter().map(|(owner, kills)| (owner, *kills))
     }
 }

@@ -4,23 +4,23 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::Accounted;
+use super::history::Accounted;
+use super::saved::Settled;
+use crate::kills::totals::{KillTotals, Owner};
 use crate::model::{CgroupKey, CgroupPath, EventKind, HierarchyId};
 use crate::registry::{KnownCgroup, cut_name};
-use crate::run::kill_totals::{KillTotals, Owner};
-use crate::run::saved::Settled;
 
 /// The state that the records lead to.
-pub(super) struct Replay<'a> {
+pub(crate) struct Replay<'a> {
     boot_id: &'a str,
     settled_seq: Option<u64>,
-    pub(super) cgroups: BTreeMap<CgroupPath, KnownCgroup>,
-    pub(super) totals: KillTotals,
-    pub(super) accounted: Accounted,
+    pub(crate) cgroups: BTreeMap<CgroupPath, KnownCgroup>,
+    pub(crate) totals: KillTotals,
+    pub(crate) accounted: Accounted,
 }
 
 impl<'a> Replay<'a> {
-    pub(super) fn new(boot_id: &'a str, settled: Option<Settled>) -> Self {
+    pub(crate) fn new(boot_id: &'a str, settled: Option<Settled>) -> Self {
         // In a new boot the kernel counts from 0, and its log begins with it.
         let anew = || Accounted { log_sequence: Some(0), ..Accounted::default() };
         let accounted = settled.map_or_else(anew, |settled| Accounted {
@@ -38,7 +38,7 @@ impl<'a> Replay<'a> {
     }
 
     /// Applies a record; those up to `saved_seq` are in what was saved.
-    pub(super) fn record(&mut self, json: &[u8], saved_seq: u64) {
+    pub(crate) fn record(&mut self, json: &[u8], saved_seq: u64) {
         let Ok(record) = serde_json::from_slice::<Value>(json) else { return };
         let seq = record.get("seq").and_then(Value::as_u64).unwrap_or_default();
         let kind = text(&record, "/type").unwrap_or_default();

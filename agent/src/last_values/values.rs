@@ -6,11 +6,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use crate::files::{CgroupReader, HostRoot, ReadSets};
+use crate::files::{self, CgroupReader, HostRoot, ReadSets};
 use crate::identity::identify;
 use crate::kernel::Paths;
 use crate::model::{CgroupKey, CgroupPath, CgroupStats, Hierarchy, MetricSet, MetricSets};
@@ -33,7 +32,7 @@ const SETS: ReadSets = ReadSets {
 };
 
 /// Last values, read early and late.
-pub(super) struct LastValues {
+pub(crate) struct LastValues {
     hierarchies: Arc<[Hierarchy]>,
     /// Finds containers that have ended before the word that they have started was here. It has to be by id: on v1 the kernel
     /// shows a task that is exiting in the root.
@@ -58,7 +57,7 @@ struct Early {
 }
 
 impl LastValues {
-    pub(super) fn new(host: &HostRoot, hierarchies: Arc<[Hierarchy]>, max_open_files: usize) -> Self {
+    pub(crate) fn new(host: &HostRoot, hierarchies: Arc<[Hierarchy]>, max_open_files: usize) -> Self {
         let shard = || Shard {
             reader: CgroupReader::new(host.clone(), hierarchies.clone(), SETS, max_open_files / SHARDS),
             members: HashMap::new(),
@@ -72,7 +71,7 @@ impl LastValues {
     }
 
     /// A container runs: its files are opened, so that they need not be when there is no time.
-    pub(super) fn open(&self, path: CgroupPath, members: Vec<CgroupKey>) {
+    pub(crate) fn open(&self, path: CgroupPath, members: Vec<CgroupKey>) {
         {
             let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
             running.extend(members.iter().map(|key| (*key, path.clone())));
@@ -83,7 +82,7 @@ impl LastValues {
     }
 
     /// The last task of a cgroup begins to exit; it may be a container, or inside of one.
-    pub(super) fn read_early(&self, cgroup: CgroupKey) {
+    pub(crate) fn read_early(&self, cgroup: CgroupKey) {
         let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
         let known = running.get(&cgroup).cloned();
         drop(running);
@@ -101,7 +100,7 @@ impl LastValues {
 
     /// All that a container used, now that it has no process any more; `None` when its directory went first. What is read
     /// now has the moment of the exit too, unless the directories go meanwhile.
-    pub(super) fn last(&self, path: &CgroupPath, members: &[CgroupKey]) -> Option<Box<CgroupStats>> {
+    pub(crate) fn last(&self, path: &CgroupPath, members: &[CgroupKey]) -> Option<Box<CgroupStats>> {
         let mut shard = self.shard(path);
         let late = Some(shard.read(path, members)).filter(|stats| parts(stats).0);
         let early = shard.early.remove(path).filter(|early| early.read.elapsed() < MAX_AGE);
@@ -113,7 +112,7 @@ impl LastValues {
     }
 
     /// Forgets a container that is gone.
-    pub(super) fn forget(&self, path: &CgroupPath) {
+    pub(crate) fn forget(&self, path: &CgroupPath) {
         let mut shard = self.shard(path);
         shard.early.remove(path);
         shard.reader.forget(path);
@@ -139,11 +138,7 @@ impl LastValues {
 
     /// The directories that have this path now.
     fn directories(&self, path: &CgroupPath) -> Vec<CgroupKey> {
-        let key = |hierarchy: &Hierarchy| {
-            let directory = std::fs::metadata(hierarchy.dir(path)).ok()?;
-            Some(CgroupKey { hierarchy: hierarchy.id, id: directory.ino() })
-        };
-        self.hierarchies.iter().filter_map(key).collect()
+        self.hierarchies.iter().filter_map(|hierarchy| files::directory_key(hierarchy, path)).collect()
     }
 }
 

@@ -19,15 +19,15 @@ const MAX_LOOKUPS: usize = 64;
 
 /// A kill, and where `/proc` says that its process lived.
 #[derive(Debug)]
-pub(super) struct Looked {
-    pub(super) kill: OomKill,
-    pub(super) path: Option<CgroupPath>,
+pub(crate) struct Looked {
+    pub(crate) kill: OomKill,
+    pub(crate) path: Option<CgroupPath>,
     /// Whether the process id comes from `/proc` and not from the kernel's record.
-    pub(super) found_tgid: bool,
+    pub(crate) found_tgid: bool,
 }
 
 /// Filters repeats and runs the look-ups.
-pub(super) struct Kills {
+pub(crate) struct Kills {
     host: HostRoot,
     hierarchies: Arc<[Hierarchy]>,
     recent: VecDeque<(u32, SystemTime)>,
@@ -35,17 +35,17 @@ pub(super) struct Kills {
 }
 
 impl Kills {
-    pub(super) fn new(host: HostRoot, hierarchies: Arc<[Hierarchy]>) -> Self {
+    pub(crate) fn new(host: HostRoot, hierarchies: Arc<[Hierarchy]>) -> Self {
         Self { host, hierarchies, recent: VecDeque::new(), lookups: JoinSet::new() }
     }
 
     /// Where memory is accounted: the v1 hierarchy with the controller, else v2.
-    pub(super) fn memory_hierarchy(&self) -> HierarchyId {
+    pub(crate) fn memory_hierarchy(&self) -> HierarchyId {
         memory_hierarchy(&self.hierarchies)
     }
 
     /// Whether this process was reported moments ago. Without a process id nothing is a repeat.
-    pub(super) fn is_repeat(&mut self, kill: &OomKill) -> bool {
+    pub(crate) fn is_repeat(&mut self, kill: &OomKill) -> bool {
         let Some(tgid) = kill.victim.tgid else { return false };
         let age = |time: SystemTime| kill.time.duration_since(time).unwrap_or_default();
         let known = self.recent.iter().any(|(id, time)| *id == tgid && age(*time) < SAME_PROCESS);
@@ -59,25 +59,25 @@ impl Kills {
     }
 
     /// Whether no look-up runs.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.lookups.is_empty()
     }
 
     /// Whether another look-up may start.
-    pub(super) fn may_look_up(&self) -> bool {
+    pub(crate) fn may_look_up(&self) -> bool {
         self.lookups.len() < MAX_LOOKUPS
     }
 
     /// Looks the process up in `/proc`, on a thread that may block.
     ///
     /// The process dies meanwhile: what is found is right, what is not found stays absent.
-    pub(super) fn look_up(&mut self, kill: OomKill) {
+    pub(crate) fn look_up(&mut self, kill: OomKill) {
         let (host, hierarchies) = (self.host.clone(), self.hierarchies.clone());
         self.lookups.spawn_blocking(move || look_up(&host, &hierarchies, kill));
     }
 
     /// The next finished look-up; waits for ever when there is none. Cancel-safe.
-    pub(super) async fn looked_up(&mut self) -> Looked {
+    pub(crate) async fn looked_up(&mut self) -> Looked {
         loop {
             match self.lookups.join_next().await {
                 Some(Ok(looked)) => return looked,
