@@ -1,24 +1,28 @@
 //! The library behind the `cgtap` binary. `ARCHITECTURE.md` has the map.
 #![deny(unsafe_code)]
+#![expect(
+    unreachable_pub,
+    reason = "no other crate uses these modules; `pub` means that other folders use the item"
+)]
 
 pub mod cli;
-pub mod config;
-pub mod events;
-pub mod export;
-pub mod files;
+mod config;
+mod events;
+mod export;
+mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod identity;
-pub mod kernel;
+mod identity;
+mod kernel;
 mod kills;
 mod last_values;
-pub mod model;
-pub mod parse;
-pub mod registry;
+mod model;
+mod parse;
+mod registry;
 mod restart;
-pub mod run;
-pub mod serve;
-pub mod sinks;
-pub mod snapshot;
+mod run;
+mod serve;
+mod sinks;
+mod snapshot;
 mod sources;

@@ -16,9 +16,6 @@ pub struct BadFilter {
 }
 
 impl Filter {
-    /// The parameters that [`Filter::set`] knows.
-    pub const PARAMETERS: [&'static str; 5] = ["types", "cgroup", "pod", "container", "namespace"];
-
     /// Sets what the parameter of that name says; `false` for one that is none of a filter.
     ///
     /// # Errors

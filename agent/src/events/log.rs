@@ -299,12 +299,6 @@ impl EventLog {
         self.shared.last_seq()
     }
 
-    /// The most records that are kept in memory.
-    #[must_use]
-    pub fn capacity(&self) -> usize {
-        self.shared.capacity
-    }
-
     /// Clients' subscriptions that are open now.
     #[must_use]
     pub fn followers(&self) -> u64 {

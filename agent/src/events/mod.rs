@@ -15,11 +15,10 @@ mod log;
 mod stored;
 mod subscription;
 
-pub use disk::{DiskOptions, Encode, Fsync};
+pub use disk::{DiskOptions, Fsync};
 pub use filter::Filter;
 pub use filter_text::BadFilter;
 pub use log::{EventDraft, EventLog};
-pub use stored::Stored;
 pub use subscription::{Delivery, Start, Subscription};
 
 #[cfg(test)]

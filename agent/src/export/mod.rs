@@ -14,4 +14,4 @@ pub mod prometheus;
 pub mod status_json;
 
 pub use explain::explain;
-pub use labels::{LabelSet, LabelSetError, SampleLabel};
+pub use labels::{LabelSet, SampleLabel};

@@ -35,17 +35,17 @@ pub use kernel_log::{KernelLog, LogRead};
 pub use kill_counters::{KillCounters, Rise, Woken, kill_count};
 pub use machine::machine;
 pub use network::{Namespace, read_host_network, read_network};
-pub use perf_events::{PerfEventError, online_cpus, perf_plan};
+pub use perf_events::{online_cpus, perf_plan};
 pub use populated::has_processes;
 pub use process::{comm, oom_kills, own_memory_cgroup, process_cgroup, tgid};
-pub use reader::{CgroupReader, CgroupReading, ReadSets, Vanished};
+pub use reader::{CgroupReader, ReadSets};
 pub use resctrl::{CacheGroups, CacheReading};
 pub use sockets::{SocketsWanted, read_sockets};
-pub use tasks::{Descriptors, ProcessFacts, TasksWanted, clear_referenced, open_files_limit, process_facts};
+pub use tasks::{ProcessFacts, TasksWanted, clear_referenced, open_files_limit, process_facts};
 pub use tree_watch::{TreeEvent, TreeEvents, TreeWatch};
 pub use unit::unit_description;
 pub use usage::{Hooks, Usage, UsageCounts, UsageReader, UsageSettings};
-pub use walk::{Walk, walk};
+pub use walk::walk;
 
 #[cfg(test)]
 pub(crate) mod fixture;

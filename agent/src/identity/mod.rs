@@ -10,7 +10,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-pub use ask::{ListFolder, Place, start};
+pub use ask::{Place, start};
 pub use names::{Known, Names, Wishes};
 pub use path::identify;
 

@@ -29,12 +29,6 @@ impl Backoff {
     pub fn reset(&mut self) {
         self.next = self.first;
     }
-
-    /// The longest pause.
-    #[must_use]
-    pub fn longest(&self) -> Duration {
-        self.longest
-    }
 }
 
 #[cfg(test)]

@@ -128,7 +128,7 @@ impl MetricSet {
     }
 
     /// Whether this agent has any metric of the set; the other names are accepted so that cAdvisor's flags work.
-    #[must_use]
+    #[cfg(test)]
     pub const fn is_served(self) -> bool {
         matches!(
             self,
@@ -162,7 +162,7 @@ impl MetricSet {
     }
 
     /// Whether cAdvisor has no set of that name.
-    #[must_use]
+    #[cfg(test)]
     pub const fn is_ours(self) -> bool {
         matches!(
             self,
@@ -242,7 +242,7 @@ impl MetricSets {
     }
 
     /// Every set.
-    #[must_use]
+    #[cfg(test)]
     pub const fn all() -> Self {
         Self((1 << MetricSet::ALL.len()) - 1)
     }
@@ -273,7 +273,7 @@ impl MetricSets {
     }
 
     /// The same with one set off.
-    #[must_use]
+    #[cfg(test)]
     pub const fn without(self, set: MetricSet) -> Self {
         Self(self.0 & !set.bit())
     }

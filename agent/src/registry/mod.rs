@@ -117,12 +117,6 @@ impl Registry {
         self.cgroups.len() as u64
     }
 
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.cgroups.is_empty()
-    }
-
     /// How many of them are containers.
     #[must_use]
     pub fn containers(&self) -> u64 {

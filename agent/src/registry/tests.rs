@@ -63,7 +63,7 @@ fn two_hierarchies_are_one_cgroup() {
         Some(key(1, 5)),
         "the same as at its creation, so that clients can pair them"
     );
-    assert!(registry.is_empty());
+    assert_eq!(registry.len(), 0);
 }
 
 #[test]

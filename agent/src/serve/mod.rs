@@ -35,7 +35,7 @@ pub use bind::{BindError, Listener, bind};
 pub use counters::{Counters, CountersNow};
 pub use readiness::{Latch, Readiness};
 pub use services::{BoxFuture, Exposition, Limits, MetricsSource, Services, WriteBody};
-pub use shutdown::{Shutdown, ShutdownTrigger, shutdown_on_signals};
+pub use shutdown::{Shutdown, shutdown_on_signals};
 
 #[cfg(test)]
 mod tests;

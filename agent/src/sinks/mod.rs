@@ -15,9 +15,9 @@ mod webhook;
 
 pub use cursor::Cursor;
 pub use file::{FileOptions, FileOutlet};
-pub use follow::{Progress, Sink, SinkProgress, follow};
+pub use follow::{Progress, Sink, follow};
 pub use journald::JournaldOutlet;
 pub use make::{Sinks, make};
 pub use outlet::{Line, Outlet};
 pub use stdout::StdoutOutlet;
-pub use webhook::{WebhookError, WebhookOptions, WebhookOutlet};
+pub use webhook::{WebhookOptions, WebhookOutlet};

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 pub use self::filesystems::FilesystemCollector;
-pub use self::shown::{GlobError, Shown};
+pub use self::shown::Shown;
 
 use self::network::Network;
 use self::perf::Perf;

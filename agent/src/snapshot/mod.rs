@@ -4,9 +4,9 @@ mod collect;
 mod memory;
 mod shared;
 
-pub use collect::{CollectOptions, Collector, FilesystemCollector, GlobError, Progress, Shown};
+pub use collect::{CollectOptions, Collector, FilesystemCollector, Progress, Shown};
 pub use memory::LastMemory;
-pub use shared::{SnapshotError, Snapshots};
+pub use shared::Snapshots;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

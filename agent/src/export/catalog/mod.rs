@@ -30,7 +30,7 @@ mod tests;
 mod topology;
 mod unit;
 
-pub use metric::{Emit, Kind, Label, LabelValue, Metric, Scope, Value, Values};
+pub use metric::{Kind, Label, LabelValue, Metric, Scope, Value, Values};
 
 /// All metrics, in the order in which they are printed.
 pub fn metrics() -> impl Iterator<Item = &'static Metric> {

@@ -73,9 +73,7 @@ pub struct ExpositionOptions {
 }
 
 /// The whole exposition: the node's cgroups, the machine and the agent's own metrics.
-///
-/// Of a big node prefer [`exposition_in_chunks`]: the same bytes for a fraction of the time and memory.
-#[must_use]
+#[cfg(test)]
 pub fn exposition(
     snapshot: &NodeSnapshot,
     own: &[MetricFamily],

@@ -141,7 +141,7 @@ pub(super) fn write_value(value: Value, out: &mut Vec<u8>) {
     }
 }
 
-pub(super) fn write_integer(number: u64, out: &mut Vec<u8>) {
+fn write_integer(number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 

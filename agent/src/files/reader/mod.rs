@@ -48,6 +48,7 @@ pub struct ReadSets {
 
 impl ReadSets {
     /// All of them.
+    #[cfg(test)]
     pub const ALL: Self = Self { metrics: MetricSets::all(), spec: true, peaks: false };
     /// None of them.
     pub const NONE: Self = Self { metrics: MetricSets::none(), spec: false, peaks: false };

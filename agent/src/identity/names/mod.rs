@@ -102,13 +102,13 @@ impl Names {
     }
 
     /// What is known of a container.
-    #[must_use]
+    #[cfg(test)]
     pub fn get(&self, container_id: &str) -> Option<Arc<ContainerNames>> {
         self.read(|table| table.containers.get(container_id).cloned())
     }
 
     /// What is known of a pod.
-    #[must_use]
+    #[cfg(test)]
     pub fn pod(&self, uid: &str) -> Option<Arc<PodNames>> {
         self.read(|table| table.pods.get(uid).cloned())
     }

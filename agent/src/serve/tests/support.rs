@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use crate::config::ListenAddr;
 use crate::events::{EventDraft, EventLog};
 use crate::model::{CgroupMode, CgroupPath, CgroupRef, EventKind, EventNames, NamesStatus, Source, Status};
+use crate::serve::shutdown::ShutdownTrigger;
 use crate::serve::*;
 
 /// Far beyond what anything here takes: a test that hangs fails instead.
