@@ -9,11 +9,12 @@ use std::hint::black_box;
 use aya::Endianness;
 use cgtap_abi::TraceLayout;
 
-use crate::identity::{self, identify};
+use crate::identity::identify;
 use crate::kernel::clock::Clock;
 use crate::kernel::format::Format;
 use crate::kernel::{decode, offsets, probe};
 use crate::model::{CgroupPath, Source};
+use crate::names;
 use crate::parse::{self, LogRecord, OomLines};
 
 /// A tracepoint's `format` file, as each of the programs asks it.
@@ -104,7 +105,7 @@ pub fn path(input: &[u8]) {
 
 /// What runtimes answer about containers, and the names of log files.
 pub fn runtime_answers(input: &[u8]) {
-    identity::fuzz(input);
+    names::fuzz(input);
 }
 
 /// Records of `/dev/kmsg`, each on a line of its own, and the same lines as the kernel's text.

@@ -18,6 +18,7 @@ mod kernel;
 mod kills;
 mod last_values;
 mod model;
+mod names;
 mod parse;
 mod registry;
 mod restart;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::state::State;
 use crate::config::{Config, RuntimeSocket};
 use crate::files::{self, HostRoot};
-use crate::identity::{self, Known, Names, Place, Wishes};
+use crate::identity::{Known, Names, Wishes};
 use crate::model::{Identity, MetricSet, MetricSets, Role};
+use crate::names::{self, Place};
 use crate::registry::{Change, ChangeKind};
 use crate::serve::Shutdown;
 
@@ -47,7 +48,7 @@ pub(super) fn start(config: &Config, sets: MetricSets, state: &Arc<State>, shutd
     if places.is_empty() && units.is_none() {
         return;
     }
-    identity::start(&state.names, &places, files::entry_names);
+    names::start(&state.names, &places, files::entry_names);
     let (state, mut shutdown) = (state.clone(), shutdown.clone());
     tokio::spawn(async move {
         tokio::select! {

@@ -33,7 +33,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("serve",       &["export", "snapshot", "events", "config", "telemetry"]),
     ("sinks",       &["export", "snapshot", "events", "config", "telemetry"]),
     ("config",      &["parse", "telemetry", "events", "export", "files", "kernel", "snapshot"]),
-    ("fuzzing",     &["parse", "identity", "events", "files", "kernel", "config"]),
+    ("fuzzing",     &["parse", "identity", "names", "events", "files", "kernel", "config"]),
     ("run",         ALL),
     ("cli",         ALL),
     ("main",        ALL),

@@ -35,7 +35,7 @@ impl Wishes {
     }
 
     /// Splits `KEY=value`, if that variable is wanted.
-    pub(in crate::identity) fn env<'a>(&self, text: &'a str) -> Option<(&'a str, &'a str)> {
+    pub fn env<'a>(&self, text: &'a str) -> Option<(&'a str, &'a str)> {
         let (key, value) = text.split_once('=')?;
         self.env_prefixes.iter().any(|prefix| key.starts_with(prefix)).then_some((key, value))
     }

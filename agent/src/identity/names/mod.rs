@@ -69,22 +69,24 @@ pub struct Known {
 
 /// The open wants at one moment.
 #[derive(Debug, Default)]
-pub(super) struct Wanted {
+pub struct Wanted {
     /// The number of the newest.
-    pub(super) number: u64,
+    pub number: u64,
     /// The containers, the newest first.
-    pub(super) ids: Vec<String>,
+    pub ids: Vec<String>,
     /// The pods that they are in.
-    pub(super) pods: Vec<String>,
+    pub pods: Vec<String>,
 }
 
 /// What a source heard of one container.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
-    pub(super) id: String,
-    pub(super) names: ContainerNames,
-    /// Nothing more is to come until it is started again.
-    pub(super) is_final: bool,
+pub struct Answer {
+    /// The container's full id.
+    pub id: String,
+    /// Its names, before labels are filtered.
+    pub names: ContainerNames,
+    /// No more names will come until the container is started again.
+    pub is_final: bool,
 }
 
 impl Names {
@@ -195,22 +197,22 @@ impl Names {
     }
 
     /// Numbers of wants, to wait for new ones.
-    pub(super) fn follow(&self) -> watch::Receiver<u64> {
+    pub fn follow(&self) -> watch::Receiver<u64> {
         self.wanted.subscribe()
     }
 
     /// The prefixes of the variables that are wanted.
-    pub(super) fn wishes(&self) -> &Wishes {
+    pub fn wishes(&self) -> &Wishes {
         &self.wishes
     }
 
     /// Whether there are open wants for a source of that kind.
-    pub(super) fn is_wanted(&self, source: NamesSource) -> bool {
+    pub fn is_wanted(&self, source: NamesSource) -> bool {
         self.read(|table| table.open(source).next().is_some())
     }
 
     /// The open wants for a source of that kind, the newest first, as many as a round can bear.
-    pub(super) fn wanted(&self, source: NamesSource) -> Wanted {
+    pub fn wanted(&self, source: NamesSource) -> Wanted {
         self.read(|table| {
             let mut wanted = Wanted { number: *self.wanted.borrow(), ..Wanted::default() };
             let mut open: Vec<(&String, &Want)> = table.open(source).collect();
@@ -224,7 +226,7 @@ impl Names {
     }
 
     /// Containers of a source whose health changes by itself.
-    pub(super) fn with_health(&self, source: NamesSource) -> Vec<String> {
+    pub fn with_health(&self, source: NamesSource) -> Vec<String> {
         if matches!(source, NamesSource::Cri | NamesSource::Logs) {
             return Vec::new(); // they do not tell it
         }
@@ -237,7 +239,7 @@ impl Names {
     }
 
     /// Takes what a source heard; `number` is that of the wants when it began to ask.
-    pub(super) fn put(&self, number: u64, answers: Vec<Answer>) {
+    pub fn put(&self, number: u64, answers: Vec<Answer>) {
         for Answer { id, mut names, is_final } in answers {
             let dropped = limits::apply(&mut names, &self.wishes);
             self.dropped_labels.fetch_add(dropped, Ordering::Relaxed);
@@ -248,7 +250,7 @@ impl Names {
     }
 
     /// Takes the names of a pod that is wanted.
-    pub(super) fn put_pod(&self, uid: &str, pod: PodNames) {
+    pub fn put_pod(&self, uid: &str, pod: PodNames) {
         if limits::fits(&pod) {
             self.write(|table| {
                 if table.pods.len() < MAX_CONTAINERS {
@@ -259,14 +261,14 @@ impl Names {
     }
 
     /// Adds a source; gives its place in the list.
-    pub(super) fn add_source(&self, source: NamesSource, place: String) -> usize {
+    pub fn add_source(&self, source: NamesSource, place: String) -> usize {
         let mut sources = self.sources();
         sources.push(NamesSourceStatus { source, place, runtime: None, up: None, failing: None, errors: 0 });
         sources.len() - 1
     }
 
     /// Changes what a source says of itself.
-    pub(super) fn note(&self, source: usize, change: impl FnOnce(&mut NamesSourceStatus)) {
+    pub fn note(&self, source: usize, change: impl FnOnce(&mut NamesSourceStatus)) {
         if let Some(status) = self.sources().get_mut(source) {
             change(status);
         }

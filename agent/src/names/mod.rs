@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::names::{Answer, Names, Wanted};
+use crate::identity::{Answer, Names, Wanted};
 use crate::model::{NamesSource, Runtime};
 use backoff::Backoff;
 use cri::Cri;
@@ -231,7 +231,7 @@ impl Asker {
 #[cfg(any(test, feature = "fuzzing"))]
 pub fn fuzz(input: &[u8]) {
     use std::hint::black_box;
-    let wishes = super::names::Wishes { env_prefixes: vec![String::new()], ..Default::default() };
+    let wishes = crate::identity::Wishes { env_prefixes: vec![String::new()], ..Default::default() };
     let _ = black_box(docker::fuzz(input, &wishes));
     black_box(cri::fuzz(input, &wishes));
     black_box(logs::fuzz(&String::from_utf8_lossy(input)));

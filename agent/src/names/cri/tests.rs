@@ -20,9 +20,9 @@ use super::messages::{
     PodSandboxMetadata,
 };
 use super::*;
-use crate::identity::ask::{Place, start};
-use crate::identity::names::{Names, Wishes};
+use crate::identity::{Names, Wishes};
 use crate::model::NamesSource;
+use crate::names::{Place, start};
 
 /// A runtime that knows these.
 #[derive(Default)]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::super::Answer;
 use super::super::kubernetes::{self, known};
-use crate::identity::names::Wishes;
+use crate::identity::Wishes;
 use crate::model::{ContainerNames, ContainerTitle, Health, NamesSource, Runtime, rfc3339};
 
 #[derive(Deserialize)]

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::super::Answer;
 use super::super::kubernetes::{self, known};
 use super::messages::{Container, ContainerStatusResponse, ImageSpec, PodSandbox, PodSandboxStatusResponse};
-use crate::identity::names::Wishes;
+use crate::identity::Wishes;
 use crate::model::{ContainerNames, ContainerTitle, NamesSource, PodNames, Runtime};
 
 /// The part of a verbose status that containerd and CRI-O share.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::error::AskError;
 use super::{Answer, Heard, ListFolder};
-use crate::identity::names::{Names, Wanted};
+use crate::identity::{Names, Wanted};
 use crate::model::{ContainerNames, ContainerTitle, NamesSource, PodNames};
 
 /// Far above what a kubelet keeps.
@@ -134,7 +134,7 @@ mod tests {
             Some("containers") => Ok(vec![format!("web-1_shop_web-{ID}.log")]),
             _ => Err(std::io::ErrorKind::NotFound.into()),
         };
-        let names = Names::new(crate::identity::names::Wishes::default());
+        let names = Names::new(crate::identity::Wishes::default());
         names.want(ID, Some("u-1"));
         let wanted = names.wanted(NamesSource::Logs);
         let heard = Logs::new("/var/log".into(), list).ask(&names, &wanted).unwrap();

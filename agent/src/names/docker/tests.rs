@@ -6,9 +6,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
 use super::*;
-use crate::identity::ask::{Place, start};
-use crate::identity::names::Names;
+use crate::identity::Names;
 use crate::model::Health;
+use crate::names::{Place, start};
 
 const INSPECT: &str = r#"{"Id":"x","Name":"/shop_web_1","Created":"2026-01-02T03:04:05.000000006Z","RestartCount":2,
     "State":{"Running":true,"StartedAt":"2026-01-02T03:04:06Z","Health":{"Status":"healthy"},"Pid":7},
@@ -18,7 +18,7 @@ fn wishes() -> Wishes {
     Wishes { env_prefixes: vec!["APP_".to_owned()], ..Wishes::default() }
 }
 
-fn answer(body: &str) -> serde_json::Result<crate::identity::names::Answer> {
+fn answer(body: &str) -> serde_json::Result<crate::identity::Answer> {
     inspect::answer("x", body.as_bytes(), Runtime::Docker, NamesSource::Docker, &wishes())
 }
 

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use super::error::AskError;
 use super::{Answer, FEW, Heard, MANY, ROUND};
-use crate::identity::names::Wishes;
+use crate::identity::Wishes;
 use crate::model::Runtime;
 use client::Client;
 use messages::{

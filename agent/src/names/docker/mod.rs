@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::error::AskError;
 use super::{FEW, Heard, MANY, ROUND};
-use crate::identity::names::Wishes;
+use crate::identity::Wishes;
 use crate::model::{NamesSource, Runtime};
 use http::Client;
 
