@@ -9,5 +9,5 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-pub use names::{Answer, Known, Names, Wanted, Wishes};
+pub use names::{Answer, Names, RegisteredContainer, Wanted, Wishes};
 pub use path::identify;

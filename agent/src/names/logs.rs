@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::error::AskError;
-use super::{Answer, Heard, ListFolder};
+use super::{Answer, Heard};
+use crate::files::entry_names;
 use crate::identity::{Names, Wanted};
 use crate::model::{ContainerNames, ContainerTitle, NamesSource, PodNames};
 
@@ -19,16 +20,15 @@ const MAX_ENTRIES: usize = 100_000;
 
 pub(super) struct Logs {
     pub(super) dir: PathBuf,
-    list: ListFolder,
 }
 
 impl Logs {
-    pub(super) fn new(dir: PathBuf, list: ListFolder) -> Self {
-        Self { dir, list }
+    pub(super) fn new(dir: PathBuf) -> Self {
+        Self { dir }
     }
 
     pub(super) fn ask(&self, names: &Names, wanted: &Wanted) -> Result<Heard, AskError> {
-        let pods = (self.list)(&self.dir.join("pods"), MAX_ENTRIES)?;
+        let pods = entry_names(&self.dir.join("pods"), MAX_ENTRIES)?;
         let uids: HashSet<&str> = wanted.pods.iter().map(String::as_str).collect();
         for (uid, pod) in pods.iter().filter_map(|name| pod(name)) {
             if uids.contains(uid) {
@@ -36,7 +36,7 @@ impl Logs {
             }
         }
         let ids: HashSet<&str> = wanted.ids.iter().map(String::as_str).collect();
-        let files = (self.list)(&self.dir.join("containers"), MAX_ENTRIES);
+        let files = entry_names(&self.dir.join("containers"), MAX_ENTRIES);
         let files = match files.map_err(AskError::from) {
             Err(AskError::Absent) => Vec::new(),
             files => files?,
@@ -127,22 +127,22 @@ mod tests {
     }
 
     #[test]
-    fn the_folders_tell_who_is_wanted_and_nobody_else() {
+    fn names_come_from_folders_for_wanted_containers_only() {
         const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-        let list: ListFolder = |folder, _| match folder.file_name().and_then(|name| name.to_str()) {
-            Some("pods") => Ok(vec!["shop_web-1_u-1".to_owned(), "shop_web-2_u-2".to_owned()]),
-            Some("containers") => Ok(vec![format!("web-1_shop_web-{ID}.log")]),
-            _ => Err(std::io::ErrorKind::NotFound.into()),
-        };
+        let dir = tempfile::tempdir().unwrap();
+        let file = format!("containers/web-1_shop_web-{ID}.log");
+        for name in ["pods/shop_web-1_u-1", "pods/shop_web-2_u-2", &file] {
+            std::fs::create_dir_all(dir.path().join(name)).unwrap();
+        }
         let names = Names::new(crate::identity::Wishes::default());
         names.want(ID, Some("u-1"));
         let wanted = names.wanted(NamesSource::Logs);
-        let heard = Logs::new("/var/log".into(), list).ask(&names, &wanted).unwrap();
+        let heard = Logs::new(dir.path().into()).ask(&names, &wanted).unwrap();
         names.put(wanted.number, heard.answers);
         assert_eq!(names.get(ID).unwrap().title.container.as_deref(), Some("web"));
         assert_eq!(names.pod("u-1").unwrap().uid.as_deref(), Some("u-1"));
         assert!(names.pod("u-2").is_none());
-        let none: ListFolder = |_, _| Err(std::io::ErrorKind::NotFound.into());
-        assert!(matches!(Logs::new("/".into(), none).ask(&names, &wanted), Err(AskError::Absent)));
+        let nowhere = Logs::new(dir.path().join("none")).ask(&names, &wanted);
+        assert!(matches!(nowhere, Err(AskError::Absent)));
     }
 }

@@ -10,9 +10,8 @@ mod error;
 mod kubernetes;
 mod logs;
 mod places;
+mod wanted;
 
-use std::io;
-use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -28,6 +27,7 @@ use error::AskError;
 use logs::Logs;
 
 pub use places::Place;
+pub use wanted::{compare, want_changed};
 
 /// After so long a round asks no more and tells what it has heard: whoever is new meanwhile is asked for first.
 const ROUND: Duration = Duration::from_millis(500);
@@ -41,9 +41,6 @@ const HEALTH_INTERVAL: Duration = Duration::from_secs(10);
 const FEW: usize = 8;
 /// Questions for one container each in a round, where lists cannot be had.
 const MANY: usize = 256;
-
-/// Gives the names of at most that many entries of a folder: files are opened elsewhere.
-pub type ListFolder = fn(&Path, usize) -> io::Result<Vec<String>>;
 
 /// What one round gave.
 struct Heard {
@@ -63,12 +60,12 @@ enum Source {
 }
 
 impl Source {
-    fn at(place: &Place, list: ListFolder) -> Self {
+    fn at(place: &Place) -> Self {
         match place {
             Place::Cri(path) => Self::Cri(Cri::new(path.clone())),
             Place::Docker(paths) => Self::Docker(Docker::new(Runtime::Docker, paths.clone())),
             Place::Podman(paths) => Self::Docker(Docker::new(Runtime::Podman, paths.clone())),
-            Place::Logs(dir) => Self::Logs(Logs::new(dir.clone(), list)),
+            Place::Logs(dir) => Self::Logs(Logs::new(dir.clone())),
         }
     }
 
@@ -99,9 +96,9 @@ impl Source {
 }
 
 /// Starts a thread for each place. They end when the table is dropped.
-pub fn start(names: &Arc<Names>, places: &[Place], list: ListFolder) {
+pub fn start(names: &Arc<Names>, places: &[Place]) {
     for place in places {
-        let source = Source::at(place, list);
+        let source = Source::at(place);
         let slot = names.add_source(source.kind(), place.to_string());
         let (weak, follow) = (Arc::downgrade(names), names.follow());
         let work = move || {

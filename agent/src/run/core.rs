@@ -16,6 +16,7 @@ use crate::kernel::{Guard, OomRing};
 use crate::kills::recovery::Recovery;
 use crate::last_values::{Final, Finals};
 use crate::model::{CgroupPath, CgroupStats, EventKind, EventNames, ExitSample, Hook, Source};
+use crate::names;
 use crate::registry::{Change, ChangeKind, KnownCgroup};
 use crate::restart::saved::SavedCgroups;
 use crate::restart::saver::Saver;
@@ -286,7 +287,7 @@ impl Core {
 
     fn tell(&mut self, changes: Vec<Change>) {
         for change in changes {
-            self.state.want_names(&change);
+            names::want_changed(&self.state.names, &change);
             let members = |path: &CgroupPath| self.state.registry().members(path);
             if let Some(change) = self.finals.route(change, members) {
                 self.append_change(change, None);

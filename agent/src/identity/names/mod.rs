@@ -58,12 +58,12 @@ struct Want {
     number: u64,
 }
 
-/// A container whose names are kept.
+/// A container in the registry. The table keeps its names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
-    /// Its pod.
+pub struct RegisteredContainer {
+    /// The pod that the container is in.
     pub pod_uid: Option<String>,
-    /// Whether its cgroup is there; one that is gone is not asked for any more.
+    /// Whether its cgroup still exists. Names of other containers are kept, not asked for.
     pub lives: bool,
 }
 
@@ -157,9 +157,10 @@ impl Names {
         })
     }
 
-    /// The containers that there are, by id: others are forgotten, and those that live and have no names are wanted.
-    pub fn retain(&self, known: &HashMap<String, Known>) {
-        let missing: Vec<(&String, &Known)> = self.write(|table| {
+    /// Compares the table with all containers of the registry, by id. Forgets the names of others, and wants the names
+    /// of those that live and have none.
+    pub fn retain(&self, known: &HashMap<String, RegisteredContainer>) {
+        let missing: Vec<(&String, &RegisteredContainer)> = self.write(|table| {
             table.wants.retain(|id, _| known.get(id).is_some_and(|known| known.lives));
             let mut freed = 0;
             table.containers.retain(|id, names| {

@@ -76,7 +76,7 @@ fn what_is_gone_is_forgotten_and_what_lives_is_wanted() {
     table.want("a", Some("u"));
     table.want("b", None);
     table.put(2, vec![answer("a", NamesSource::Cri, true)]);
-    let known = |lives| Known { pod_uid: Some("u".to_owned()), lives };
+    let known = |lives| RegisteredContainer { pod_uid: Some("u".to_owned()), lives };
     table.retain(&HashMap::from([
         ("a".to_owned(), known(false)),
         ("b".to_owned(), known(false)),

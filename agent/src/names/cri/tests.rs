@@ -148,14 +148,10 @@ fn sandbox(number: u32) -> PodSandbox {
     }
 }
 
-fn no_folder(_: &Path, _: usize) -> std::io::Result<Vec<String>> {
-    Err(std::io::ErrorKind::NotFound.into())
-}
-
 /// A table whose only source is that socket.
 fn names_from(socket: &Path) -> Arc<Names> {
     let names = Arc::new(Names::new(Wishes { env_prefixes: vec!["APP_".to_owned()], ..Wishes::default() }));
-    start(&names, &[Place::Cri(socket.to_owned())], no_folder);
+    start(&names, &[Place::Cri(socket.to_owned())]);
     names
 }
 
@@ -293,7 +289,7 @@ async fn one_that_hangs_babbles_or_floods_harms_no_other() {
     }
     let names = Arc::new(Names::new(Wishes::default()));
     let places = bad.iter().chain(&["good"]).map(|kind| Place::Cri(folder.path().join(kind)));
-    start(&names, &places.collect::<Vec<_>>(), no_folder);
+    start(&names, &places.collect::<Vec<_>>());
     names.want(&id(1), None);
     names.want(&id(2), None);
     until_known(&names, 1).await;

@@ -139,7 +139,7 @@ async fn health_is_followed() {
         (200, INSPECT.replace("healthy", health).into())
     });
     let names = Arc::new(Names::new(wishes()));
-    start(&names, &[Place::Docker(vec![socket])], |_, _| Ok(Vec::new()));
+    start(&names, &[Place::Docker(vec![socket])]);
     names.want("x", None);
     for wanted in [Health::Starting, Health::Healthy] {
         while names.get("x").and_then(|names| names.health) != Some(wanted) {
