@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +27,10 @@ pub enum Mood {
     Refusing,
     /// Takes it and breaks off before it says so.
     BreakingOff,
+    /// This status, and what was posted does not count.
+    Answering(u16),
+    /// 422 to what has the word `poison` in it, and 200 to all else.
+    RefusingPoison,
 }
 
 /// A server on a loopback address. It ends with its value.
@@ -40,6 +44,7 @@ pub struct Receiver {
 #[derive(Debug)]
 struct Shared {
     posted: Mutex<Vec<Posted>>,
+    requests: AtomicU64,
     mood: Mutex<Mood>,
     ended: AtomicBool,
 }
@@ -54,6 +59,7 @@ impl Receiver {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             posted: Mutex::new(Vec::new()),
+            requests: AtomicU64::new(0),
             mood: Mutex::new(Mood::Content),
             ended: AtomicBool::new(false),
         });
@@ -76,6 +82,12 @@ impl Receiver {
         self.shared.posted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Requests that came, whatever the answer.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.shared.requests.load(Ordering::Relaxed)
+    }
+
     /// From now on.
     pub fn set_mood(&self, mood: Mood) {
         *self.shared.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
@@ -95,16 +107,29 @@ fn serve(client: &TcpStream, shared: &Shared) {
     let mut reader = BufReader::new(client);
     while let Ok(Some(posted)) = read(&mut reader) {
         let mood = *shared.mood.lock().unwrap_or_else(PoisonError::into_inner);
-        if mood != Mood::Refusing {
+        let is_poison = posted.body.windows(6).any(|word| word == b"poison");
+        let status = match mood {
+            Mood::Content | Mood::BreakingOff => 200,
+            Mood::Refusing => 503,
+            Mood::Answering(status) => status,
+            Mood::RefusingPoison => {
+                if is_poison {
+                    422
+                } else {
+                    200
+                }
+            }
+        };
+        shared.requests.fetch_add(1, Ordering::Relaxed);
+        if status == 200 {
             shared.posted.lock().unwrap_or_else(PoisonError::into_inner).push(posted);
         }
-        let answer: &[u8] = match mood {
-            Mood::Content => b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
-            Mood::Refusing => b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy",
-            Mood::BreakingOff => return,
-        };
+        if mood == Mood::BreakingOff {
+            return;
+        }
+        let answer = format!("HTTP/1.1 {status} Because\r\ncontent-length: 4\r\n\r\nbusy");
         let mut writer = client;
-        if writer.write_all(answer).is_err() {
+        if writer.write_all(answer.as_bytes()).is_err() {
             return;
         }
     }

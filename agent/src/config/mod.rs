@@ -23,7 +23,7 @@ use crate::model::PerfWishes;
 pub use reading::ReadingConfig;
 pub use runtime_socket::{NamesConfig, RuntimeSocket};
 pub use settings::{Flags, Settings};
-pub use sinks::{OutletConfig, SinkConfig, SinkSettings};
+pub use sinks::{FileSettings, OutletSettings, SinkSettings, WebhookSettings};
 pub use values::{EventSync, HumanDuration, LifecycleChoice, ListenAddr, LogFormat, LogLevel, OomChoice};
 
 /// Everything that the agent is told, checked.
@@ -92,7 +92,7 @@ pub struct Config {
     /// How long a follower of the events may take nothing.
     pub client_timeout: Duration,
     /// Ways of events out of the node, beside the listeners.
-    pub sinks: Vec<SinkConfig>,
+    pub sinks: Vec<SinkSettings>,
 }
 
 /// Why there is no [`Config`]. The command line ends with status 2.

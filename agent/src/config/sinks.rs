@@ -1,228 +1,231 @@
 //! `[[sink]]` tables of the file: ways of events out of the node.
+//!
+//! Each key is one field here, with its default; the sinks take these structs as they are.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
 use super::{ConfigError, HumanDuration};
 
-/// One table as it stands in the file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+const SECOND: Duration = Duration::from_secs(1);
+const TIMEOUTS: RangeInclusive<Duration> = SECOND..=Duration::from_secs(3600);
+const LONGEST_PAUSES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
+/// For the message about a key that a sink does not have.
+const KEYS: &str = "each sink has `kind` (stdout, file, journald or webhook), `name`, `types`, `cgroup`, `pod`, \
+    `namespace`, `container`, `batch_events`, `longest_pause`, and the keys of its kind";
+
+/// One table, checked but for its filter.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct SinkSettings {
-    kind: Option<SinkKind>,
-    name: Option<String>,
+    /// The label of its metrics and the name of its cursor; its kind unless the file says otherwise.
+    #[serde(default)]
+    pub name: String,
     #[serde(default)]
     types: Vec<String>,
     cgroup: Option<String>,
     pod: Option<String>,
     namespace: Option<String>,
     container: Option<String>,
-    path: Option<PathBuf>,
-    max_bytes: Option<u64>,
-    max_files: Option<u32>,
-    url: Option<String>,
-    secret_file: Option<PathBuf>,
-    ca_file: Option<PathBuf>,
-    timeout: Option<HumanDuration>,
-    batch_events: Option<usize>,
-    longest_pause: Option<HumanDuration>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum SinkKind {
-    Stdout,
-    File,
-    Journald,
-    Webhook,
-}
-
-/// A sink, checked but for its filter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SinkConfig {
-    /// What tells it from others; its kind unless the file says otherwise.
-    pub name: String,
-    /// Filters as `/events` has them: parameter and value.
-    pub filter: Vec<(&'static str, String)>,
-    /// Where the events go.
-    pub outlet: OutletConfig,
-    /// Events that are delivered together.
+    /// Events that are sent together at most.
+    #[serde(default = "batch_events")]
     pub batch_events: usize,
     /// The longest pause between tries.
-    pub longest_pause: Duration,
+    #[serde(default = "longest_pause")]
+    pub longest_pause: HumanDuration,
+    /// Where the events go.
+    #[serde(flatten, deserialize_with = "outlet")]
+    pub outlet: OutletSettings,
 }
 
-/// Where a sink's events go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OutletConfig {
+fn batch_events() -> usize {
+    100
+}
+
+fn longest_pause() -> HumanDuration {
+    HumanDuration(30 * SECOND)
+}
+
+/// Where a sink's events go, with the keys that only this kind has.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum OutletSettings {
     /// Standard output.
-    Stdout,
-    /// A file.
-    File {
-        /// Which; absolute.
-        path: PathBuf,
-        /// It is rotated before it gets larger.
-        max_bytes: u64,
-        /// Rotated files that are kept.
-        max_files: u32,
-    },
-    /// journald.
-    Journald {
-        /// Its socket, below the host root.
-        path: PathBuf,
-    },
+    Stdout(StdoutSettings),
+    /// A file with rotation.
+    File(FileSettings),
+    /// The journal's socket.
+    Journald(JournaldSettings),
     /// A webhook.
-    Webhook {
-        /// `http://` or `https://`.
-        url: String,
-        /// The key of the signature.
-        secret_file: Option<PathBuf>,
-        /// Certificates to trust instead of the public ones.
-        ca_file: Option<PathBuf>,
-        /// For one batch.
-        timeout: Duration,
-    },
+    Webhook(WebhookSettings),
+}
+
+/// Standard output has no keys of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StdoutSettings {}
+
+/// A file with rotation.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FileSettings {
+    /// The file; absolute.
+    pub path: PathBuf,
+    /// It is rotated before it gets larger.
+    pub max_bytes: u64,
+    /// Rotated files that are kept.
+    pub max_files: u32,
+}
+
+impl Default for FileSettings {
+    fn default() -> Self {
+        Self { path: PathBuf::new(), max_bytes: 64 << 20, max_files: 5 }
+    }
+}
+
+/// The journal.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JournaldSettings {
+    /// Its socket, below the host root.
+    pub path: PathBuf,
+}
+
+impl Default for JournaldSettings {
+    fn default() -> Self {
+        Self { path: PathBuf::from("/run/systemd/journal/socket") }
+    }
+}
+
+/// A webhook.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebhookSettings {
+    /// `http://` or `https://`.
+    pub url: String,
+    /// Holds the key of the signature; read for each batch, so that it can be replaced.
+    pub secret_file: Option<PathBuf>,
+    /// Certificates (PEM) to trust instead of the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// For one batch, from the connection to the answer.
+    pub timeout: HumanDuration,
+}
+
+impl Default for WebhookSettings {
+    fn default() -> Self {
+        Self { url: String::new(), secret_file: None, ca_file: None, timeout: HumanDuration(10 * SECOND) }
+    }
+}
+
+/// Reads the keys that are left, and names all keys where one of them is wrong.
+fn outlet<'de, D: Deserializer<'de>>(keys: D) -> Result<OutletSettings, D::Error> {
+    let keys = toml::Table::deserialize(keys)?;
+    keys.try_into().map_err(|error| D::Error::custom(format!("{error}; {KEYS}", error = error.message())))
 }
 
 /// Checks all tables.
-pub(super) fn check(tables: Vec<SinkSettings>) -> Result<Vec<SinkConfig>, ConfigError> {
+pub(super) fn check(mut sinks: Vec<SinkSettings>) -> Result<Vec<SinkSettings>, ConfigError> {
+    for sink in &mut sinks {
+        if sink.name.is_empty() {
+            sink.outlet.kind().clone_into(&mut sink.name);
+        }
+        sink.check()?;
+    }
     let mut seen = HashSet::new();
-    let sinks: Result<Vec<SinkConfig>, ConfigError> = tables.into_iter().map(one).collect();
-    let sinks = sinks?;
     match sinks.iter().find(|sink| !seen.insert(&sink.name)) {
-        Some(twice) => Err(refused(&twice.name, "name", &twice.name, "a name of its own for each sink")),
+        Some(twice) => Err(twice.refused("name", twice.name.clone(), "a name of its own for each sink")),
         None => Ok(sinks),
     }
 }
 
-fn one(table: SinkSettings) -> Result<SinkConfig, ConfigError> {
-    let Some(kind) = table.kind else {
-        return Err(refused("", "kind", "", "stdout, file, journald or webhook"));
-    };
-    let kind_name = match kind {
-        SinkKind::Stdout => "stdout",
-        SinkKind::File => "file",
-        SinkKind::Journald => "journald",
-        SinkKind::Webhook => "webhook",
-    };
-    let name = table.name.clone().unwrap_or_else(|| kind_name.to_owned());
-    // It is a file's name and a label.
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
-        return Err(refused(&name, "name", &name, "1 to 64 letters, digits, - and _"));
-    }
-    only_its_keys(&name, kind, &table)?;
-    let bounded =
-        |key, given: Option<HumanDuration>, default, allowed: std::ops::RangeInclusive<Duration>| {
-            let value = given.map_or(default, |HumanDuration(value)| value);
-            let text = humantime::format_duration;
-            let wanted = format!("{} to {}", text(*allowed.start()), text(*allowed.end()));
-            if allowed.contains(&value) {
-                Ok(value)
-            } else {
-                Err(refused(&name, key, &text(value).to_string(), &wanted))
-            }
-        };
-    let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
-    let timeout = bounded("timeout", table.timeout, 10 * second, second..=hour)?;
-    let longest_pause = bounded("longest_pause", table.longest_pause, 30 * second, second / 10..=hour)?;
-    let batch_events = table.batch_events.unwrap_or(100);
-    if !(1..=10_000).contains(&batch_events) {
-        return Err(refused(&name, "batch_events", &batch_events.to_string(), "1 to 10000"));
-    }
-    let filter = filter(&table);
-    let outlet = outlet(&name, kind, table, timeout)?;
-    Ok(SinkConfig { name, filter, outlet, batch_events, longest_pause })
-}
-
-fn filter(table: &SinkSettings) -> Vec<(&'static str, String)> {
-    let types = (!table.types.is_empty()).then(|| table.types.join(","));
-    let given = [
-        ("types", types),
-        ("cgroup", table.cgroup.clone()),
-        ("pod", table.pod.clone()),
-        ("namespace", table.namespace.clone()),
-        ("container", table.container.clone()),
-    ];
-    given.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
-}
-
-fn outlet(
-    name: &str,
-    kind: SinkKind,
-    table: SinkSettings,
-    timeout: Duration,
-) -> Result<OutletConfig, ConfigError> {
-    match kind {
-        SinkKind::Stdout => Ok(OutletConfig::Stdout),
-        SinkKind::File => {
-            let path = table.path.unwrap_or_default();
-            if !path.is_absolute() {
-                return Err(refused(name, "path", &path.display().to_string(), "an absolute path"));
-            }
-            let max_bytes = table.max_bytes.unwrap_or(64 << 20);
-            if max_bytes < 4096 {
-                return Err(refused(name, "max_bytes", &max_bytes.to_string(), "4096 or more"));
-            }
-            let max_files = table.max_files.unwrap_or(5);
-            if max_files > 1000 {
-                return Err(refused(name, "max_files", &max_files.to_string(), "0 to 1000"));
-            }
-            Ok(OutletConfig::File { path, max_bytes, max_files })
-        }
-        SinkKind::Journald => {
-            let path = table.path.unwrap_or_else(|| PathBuf::from("/run/systemd/journal/socket"));
-            Ok(OutletConfig::Journald { path })
-        }
-        SinkKind::Webhook => {
-            let url = table.url.unwrap_or_default();
-            if !["http://", "https://"]
-                .iter()
-                .any(|scheme| url.len() > scheme.len() && url.starts_with(scheme))
-            {
-                return Err(refused(name, "url", &url, "http://HOST... or https://HOST..."));
-            }
-            let (secret_file, ca_file) = (table.secret_file, table.ca_file);
-            Ok(OutletConfig::Webhook { url, secret_file, ca_file, timeout })
+impl OutletSettings {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Stdout(_) => "stdout",
+            Self::File(_) => "file",
+            Self::Journald(_) => "journald",
+            Self::Webhook(_) => "webhook",
         }
     }
 }
 
-/// A key that this kind has no use for is a mistake, not a wish.
-fn only_its_keys(name: &str, kind: SinkKind, table: &SinkSettings) -> Result<(), ConfigError> {
-    use SinkKind::{File, Journald, Webhook};
-    let keys: [(&str, bool, &[SinkKind]); 7] = [
-        ("path", table.path.is_some(), &[File, Journald]),
-        ("max_bytes", table.max_bytes.is_some(), &[File]),
-        ("max_files", table.max_files.is_some(), &[File]),
-        ("url", table.url.is_some(), &[Webhook]),
-        ("secret_file", table.secret_file.is_some(), &[Webhook]),
-        ("ca_file", table.ca_file.is_some(), &[Webhook]),
-        ("timeout", table.timeout.is_some(), &[Webhook]),
-    ];
-    match keys.iter().find(|(_, given, kinds)| *given && !kinds.contains(&kind)) {
-        Some((key, ..)) => Err(refused(name, key, "", "no such key for this kind")),
-        None => Ok(()),
+impl SinkSettings {
+    /// The filter as `/events` has it: parameters and their values.
+    pub(crate) fn filter(&self) -> Vec<(&'static str, String)> {
+        let types = (!self.types.is_empty()).then(|| self.types.join(","));
+        let given = [
+            ("types", types),
+            ("cgroup", self.cgroup.clone()),
+            ("pod", self.pod.clone()),
+            ("namespace", self.namespace.clone()),
+            ("container", self.container.clone()),
+        ];
+        given.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+    }
+
+    /// The error about one of its keys.
+    pub(crate) fn refused(&self, key: &str, given: String, wanted: impl Into<String>) -> ConfigError {
+        ConfigError::Sink { sink: self.name.clone(), key: key.to_owned(), given, wanted: wanted.into() }
+    }
+
+    /// Whether each value is allowed: key, value, and what is allowed instead.
+    fn check(&self) -> Result<(), ConfigError> {
+        let mut checks = vec![
+            (is_plain(&self.name), "name", self.name.clone(), "1 to 64 letters, digits, - and _"),
+            (
+                (1..=10_000).contains(&self.batch_events),
+                "batch_events",
+                self.batch_events.to_string(),
+                "1 to 10000",
+            ),
+            (
+                LONGEST_PAUSES.contains(&self.longest_pause.0),
+                "longest_pause",
+                text(self.longest_pause),
+                "100ms to 1h",
+            ),
+        ];
+        match &self.outlet {
+            OutletSettings::Stdout(_) | OutletSettings::Journald(_) => {}
+            OutletSettings::File(file) => checks.extend([
+                (file.path.is_absolute(), "path", file.path.display().to_string(), "an absolute path"),
+                (file.max_bytes >= 4096, "max_bytes", file.max_bytes.to_string(), "4096 or more"),
+                (file.max_files <= 1000, "max_files", file.max_files.to_string(), "0 to 1000"),
+            ]),
+            OutletSettings::Webhook(webhook) => checks.extend([
+                (is_http(&webhook.url), "url", webhook.url.clone(), "http://HOST... or https://HOST..."),
+                (TIMEOUTS.contains(&webhook.timeout.0), "timeout", text(webhook.timeout), "1s to 1h"),
+            ]),
+        }
+        match checks.into_iter().find(|(is_allowed, ..)| !is_allowed) {
+            Some((_, key, given, wanted)) => Err(self.refused(key, given, wanted)),
+            None => Ok(()),
+        }
     }
 }
 
-fn refused(sink: &str, key: &str, given: &str, wanted: &str) -> ConfigError {
-    ConfigError::Sink {
-        sink: sink.to_owned(),
-        key: key.to_owned(),
-        given: given.to_owned(),
-        wanted: wanted.to_owned(),
-    }
+fn text(duration: HumanDuration) -> String {
+    humantime::format_duration(duration.0).to_string()
+}
+
+/// The name is a file's name and a label.
+fn is_plain(name: &str) -> bool {
+    name.len() <= 64 && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+}
+
+fn is_http(url: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn load(text: &str) -> Result<Vec<SinkConfig>, String> {
+    fn load(text: &str) -> Result<Vec<SinkSettings>, String> {
         #[derive(Deserialize)]
         struct File {
             sink: Vec<SinkSettings>,
@@ -238,12 +241,10 @@ mod tests {
         let sinks = load(text).unwrap();
         let names: Vec<&str> = sinks.iter().map(|sink| sink.name.as_str()).collect();
         assert_eq!(names, ["stdout", "file", "journald", "pager"]);
-        assert_eq!(
-            sinks[1].outlet,
-            OutletConfig::File { path: "/x".into(), max_bytes: 64 << 20, max_files: 5 }
-        );
-        assert_eq!(sinks[3].filter, [("types", "oom_kill,lost".to_owned()), ("pod", "a".to_owned())]);
-        assert_eq!((sinks[3].batch_events, sinks[3].longest_pause), (100, Duration::from_secs(30)));
+        let file = FileSettings { path: "/x".into(), max_bytes: 64 << 20, max_files: 5 };
+        assert_eq!(sinks[1].outlet, OutletSettings::File(file));
+        assert_eq!(sinks[3].filter(), [("types", "oom_kill,lost".to_owned()), ("pod", "a".to_owned())]);
+        assert_eq!((sinks[3].batch_events, sinks[3].longest_pause.0), (100, 30 * SECOND));
     }
 
     #[test]
@@ -254,10 +255,14 @@ mod tests {
             ("kind = \"file\"", &["file", "path", "absolute"]),
             ("kind = \"file\"\npath = \"x\"", &["path", "\"x\"", "absolute"]),
             ("kind = \"file\"\npath = \"/x\"\nmax_bytes = 1", &["max_bytes", "4096"]),
-            ("kind = \"file\"\npath = \"/x\"\nurl = \"http://h\"", &["url", "no such key"]),
+            ("kind = \"file\"\npath = \"/x\"\nurl = \"http://h\"", &["url", "`max_bytes`", "`types`"]),
             ("kind = \"webhook\"", &["url", "http://"]),
             ("kind = \"webhook\"\nurl = \"ftp://h\"", &["ftp://h", "https://"]),
             ("kind = \"webhook\"\nurl = \"http://h\"\ntimeout = \"0s\"", &["timeout", "1s to 1h"]),
+            ("kind = \"webhook\"\nurl = \"http://h\"\ntimeout = \"2h\"", &["timeout", "1s to 1h"]),
+            ("kind = \"journald\"\ntimeout = \"1s\"", &["timeout", "`path`"]),
+            ("kind = \"stdout\"\nmax_files = 1", &["max_files", "`kind`"]),
+            ("kind = \"file\"\npath = \"/x\"\nmax_files = 1001", &["max_files", "0 to 1000"]),
             ("kind = \"stdout\"\nname = \"a/b\"", &["a/b", "letters"]),
             ("kind = \"stdout\"\nbatch_events = 0", &["batch_events", "1 to 10000"]),
             ("kind = \"stdout\"\nlongest_pause = \"2h\"", &["longest_pause", "100ms to 1h"]),

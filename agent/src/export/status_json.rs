@@ -5,7 +5,7 @@ use serde::Serialize;
 mod names;
 
 use crate::model::rfc3339;
-use crate::model::{DiskHealth, HookStatus, Ladder, Offer, OfferState, SinkStatus, Status};
+use crate::model::{DiskHealth, HookStatus, Ladder, Offer, OfferState, SinkState, SinkStatus, Status};
 use names::NamesJson;
 
 #[derive(Serialize)]
@@ -93,6 +93,7 @@ struct SinkJson<'a> {
     sent: u64,
     retried: u64,
     dropped: u64,
+    refused: u64,
     seq: u64,
 }
 
@@ -174,13 +175,19 @@ fn disk(health: &DiskHealth) -> DiskJson<'_> {
 }
 
 fn sink(status: &SinkStatus) -> SinkJson<'_> {
+    let (state, why) = match &status.state {
+        SinkState::Delivering => ("ok", None),
+        SinkState::Failing(why) => ("failing", Some(why.as_str())),
+        SinkState::Stopped(why) => ("stopped", Some(why.as_str())),
+    };
     SinkJson {
         name: &status.name,
-        state: if status.failing.is_some() { "failing" } else { "ok" },
-        why: status.failing.as_deref(),
+        state,
+        why,
         sent: status.sent,
         retried: status.retried,
         dropped: status.dropped,
+        refused: status.refused,
         seq: status.seq,
     }
 }

@@ -29,6 +29,11 @@ impl Backoff {
     pub fn reset(&mut self) {
         self.next = self.first;
     }
+
+    /// The longest pause.
+    pub(crate) fn longest(&self) -> Duration {
+        self.longest
+    }
 }
 
 #[cfg(test)]

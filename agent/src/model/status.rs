@@ -156,21 +156,35 @@ pub struct DiskHealth {
     pub damaged: u64,
 }
 
+/// Whether a sink delivers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SinkState {
+    /// The last delivery succeeded, or there was none yet.
+    #[default]
+    Delivering,
+    /// The last delivery failed for this reason and is tried again.
+    Failing(String),
+    /// Nothing more is sent until the agent starts again, for this reason.
+    Stopped(String),
+}
+
 /// A way of events out of the node, and how far it has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SinkStatus {
     /// Its name.
     pub name: String,
+    /// Whether it delivers.
+    pub state: SinkState,
     /// Events that were delivered since the agent began.
     pub sent: u64,
     /// Deliveries that failed and were tried again.
     pub retried: u64,
     /// Events that left the log before they could be delivered, wanted or not.
     pub dropped: u64,
-    /// The place in the log up to which all is delivered.
+    /// Events that the target refused for good, which are not sent again.
+    pub refused: u64,
+    /// The place in the log up to which each event is delivered or refused.
     pub seq: u64,
-    /// Why the last delivery failed.
-    pub failing: Option<String>,
 }
 
 /// The agent's state at one moment.

@@ -165,7 +165,7 @@ impl OwnMetrics {
             sink_events: make.keep(IntCounterVec::new(
                 Opts::new(
                     "cgtap_sink_events_total",
-                    "Events that a sink has delivered, and that left the log before it could.",
+                    "Events of a sink: sent, dropped by the log before they were sent, refused by its target for good.",
                 ),
                 &["sink", "outcome"],
             )?)?,
@@ -174,7 +174,7 @@ impl OwnMetrics {
                 &["sink"],
             )?)?,
             sink_position: make.keep(IntGaugeVec::new(
-                Opts::new("cgtap_sink_position", "The number of the event up to which a sink has delivered all."),
+                Opts::new("cgtap_sink_position", "The number of the event up to which a sink has dealt with all."),
                 &["sink"],
             )?)?,
             kill_totals: make.keep(IntCounterVec::new(
@@ -252,6 +252,7 @@ impl OwnMetrics {
             let events = |outcome| self.sink_events.with_label_values(&[sink.name.as_str(), outcome]);
             raise(&events("sent"), sink.sent);
             raise(&events("dropped"), sink.dropped);
+            raise(&events("refused"), sink.refused);
             raise(&self.sink_retries.with_label_values(&[&sink.name]), sink.retried);
             set(&self.sink_position.with_label_values(&[&sink.name]), sink.seq);
         }

@@ -5,63 +5,47 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
-use super::{Line, Outlet};
+use super::{Outlet, Record, Undelivered};
+use crate::config::FileSettings;
 
-/// What of the end of a file is looked at, for what a crash left undone.
+/// How much of a file's end is read to find what a crash left undone.
 const TAIL_BYTES: u64 = 1 << 20;
 
-/// Which file, and how much of it is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileOptions {
-    /// The file that is written.
-    pub path: PathBuf,
-    /// It is rotated before it gets larger.
-    pub max_bytes: u64,
-    /// Rotated files that are kept.
-    pub max_files: u32,
-}
-
-/// The open file.
-#[derive(Debug)]
-pub struct FileOutlet {
-    options: FileOptions,
-    open: Option<Open>,
-    /// Of a batch that failed, by its first event, so many lines are written.
-    done: Option<(u64, usize)>,
-    /// Lines that were there before this agent: a crash came between them and the note of that. `None` before the first
-    /// delivery.
+/// A file that is open while the sink writes to it.
+pub(super) struct FileOutlet {
+    settings: FileSettings,
+    open: Option<OpenFile>,
+    /// Lines that a previous agent wrote and may not have noted in its cursor. `None` before the first delivery.
     known: Option<HashSet<Vec<u8>>>,
 }
 
-#[derive(Debug)]
-struct Open {
+struct OpenFile {
     file: File,
-    /// Whole lines.
+    /// The file's length, which ends with a whole line.
     bytes: u64,
 }
 
 impl FileOutlet {
     /// Opens nothing yet.
-    #[must_use]
-    pub fn new(options: FileOptions) -> Self {
-        Self { options, open: None, done: None, known: None }
+    pub(super) fn new(settings: FileSettings) -> Self {
+        Self { settings, open: None, known: None }
     }
 
-    /// Opens the file and cuts what a crash has left of a line.
-    fn open(options: &FileOptions) -> io::Result<Open> {
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&options.path)?;
+    /// Opens the file and cuts a line that a crash has left unfinished.
+    fn open(settings: &FileSettings) -> io::Result<OpenFile> {
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&settings.path)?;
         let (tail, from) = tail(&mut file)?;
         let whole = tail.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         if whole < tail.len() {
             file.set_len(from + whole as u64)?;
         }
-        Ok(Open { file, bytes: from + whole as u64 })
+        Ok(OpenFile { file, bytes: from + whole as u64 })
     }
 
-    /// The last lines, also of the file before: a batch may be in both.
+    /// The last lines of this file and of the one rotated before it: a batch may be in both.
     fn known(&self) -> HashSet<Vec<u8>> {
         let mut known = HashSet::new();
-        for path in [self.numbered(1), self.options.path.clone()] {
+        for path in [self.numbered(1), self.settings.path.clone()] {
             let read = File::open(path).and_then(|mut file| tail(&mut file));
             let (tail, _) = read.unwrap_or_default();
             known.extend(
@@ -72,71 +56,71 @@ impl FileOutlet {
     }
 
     fn numbered(&self, number: u32) -> PathBuf {
-        let mut name = self.options.path.clone().into_os_string();
+        let mut name = self.settings.path.clone().into_os_string();
         name.push(format!(".{number}"));
         PathBuf::from(name)
     }
 
     fn rotate(&mut self) -> io::Result<()> {
         self.open = None;
-        for number in (1..self.options.max_files).rev() {
+        for number in (1..self.settings.max_files).rev() {
             match fs::rename(self.numbered(number), self.numbered(number + 1)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
-        if self.options.max_files == 0 {
-            fs::remove_file(&self.options.path)
+        if self.settings.max_files == 0 {
+            fs::remove_file(&self.settings.path)
         } else {
-            fs::rename(&self.options.path, self.numbered(1))
+            fs::rename(&self.settings.path, self.numbered(1))
         }
     }
 
-    fn current(&mut self) -> io::Result<&mut Open> {
+    fn current(&mut self) -> io::Result<&mut OpenFile> {
         use std::os::unix::fs::MetadataExt;
-        // Somebody else may rotate it, or take it away.
-        let same = |open: &Open| {
-            let there = fs::metadata(&self.options.path).ok()?;
+        // Another program may have rotated or removed the file.
+        let same = |open: &OpenFile| {
+            let there = fs::metadata(&self.settings.path).ok()?;
             let held = open.file.metadata().ok()?;
             Some((there.dev(), there.ino()) == (held.dev(), held.ino()))
         };
         let open = match self.open.take().filter(|open| same(open) == Some(true)) {
             Some(open) => open,
-            None => Self::open(&self.options)?,
+            None => Self::open(&self.settings)?,
         };
         Ok(self.open.insert(open))
     }
 }
 
 impl FileOutlet {
-    /// Writes as many lines as the file has room for, at least one; how many.
-    fn write_some(&mut self, lines: &[Line]) -> io::Result<usize> {
-        let limit = self.options.max_bytes;
-        let mut known = self.known.take().unwrap_or_else(|| self.known());
-        let written = self.write_unknown(lines, limit, &mut known);
+    /// Writes as many records as the file has room for, or rotates a full file; how many it wrote.
+    fn write_some(&mut self, records: &[Record]) -> io::Result<usize> {
+        let limit = self.settings.max_bytes;
+        let known = self.known.take().unwrap_or_else(|| self.known());
+        let written = self.write_unknown(records, limit, &known);
         self.known = Some(known);
         written
     }
 
     fn write_unknown(
         &mut self,
-        lines: &[Line],
+        records: &[Record],
         limit: u64,
-        known: &mut HashSet<Vec<u8>>,
+        known: &HashSet<Vec<u8>>,
     ) -> io::Result<usize> {
         let open = self.current()?;
         let (mut text, mut count) = (Vec::new(), 0);
-        for line in lines {
+        for record in records {
             let bytes = open.bytes + text.len() as u64;
-            if known.contains(&line.json[..]) {
+            if known.contains(&record.json[..]) {
                 count += 1;
                 continue;
             }
-            if bytes > 0 && bytes + line.json.len() as u64 + 1 > limit {
+            if bytes > 0 && bytes + record.json.len() as u64 + 1 > limit {
                 break;
             }
             count += 1;
-            text.extend_from_slice(&line.json);
+            text.extend_from_slice(&record.json);
             text.push(b'\n');
         }
         if count == 0 {
@@ -144,7 +128,7 @@ impl FileOutlet {
             return Ok(0);
         }
         if let Err(error) = open.file.write_all(&text) {
-            // A part of a line is no line.
+            // Not even a part of a line stays.
             let _ = open.file.set_len(open.bytes);
             return Err(error);
         }
@@ -154,25 +138,18 @@ impl FileOutlet {
 }
 
 impl Outlet for FileOutlet {
-    fn deliver(&mut self, lines: &[Line]) -> io::Result<()> {
-        let first = lines.first().map_or(0, |line| line.seq);
-        let mut done = self.done.take().filter(|(seq, _)| *seq == first).map_or(0, |(_, done)| done);
-        while let Some(rest) = lines.get(done..).filter(|rest| !rest.is_empty()) {
-            match self.write_some(rest) {
-                Ok(written) => done += written,
-                Err(error) => {
-                    self.done = Some((first, done));
-                    return Err(error);
-                }
-            }
+    fn send(&mut self, records: &[Record]) -> Result<(), Undelivered> {
+        let mut taken = 0;
+        while let Some(rest) = records.get(taken..).filter(|rest| !rest.is_empty()) {
+            taken += self.write_some(rest).map_err(|error| Undelivered::passing(taken, &error))?;
         }
-        // From here on the cursor tells.
+        // From here on the cursor says what is written.
         self.known = Some(HashSet::new());
         Ok(())
     }
 }
 
-/// The end of a file, and where it begins.
+/// The last bytes of a file, and where they begin.
 fn tail(file: &mut File) -> io::Result<(Vec<u8>, u64)> {
     let from = file.metadata()?.len().saturating_sub(TAIL_BYTES);
     file.seek(SeekFrom::Start(from))?;
@@ -185,8 +162,8 @@ fn tail(file: &mut File) -> io::Result<(Vec<u8>, u64)> {
 mod tests {
     use super::*;
 
-    fn line(number: u64) -> Line {
-        Line { seq: number, is_lost: false, json: format!("{{\"seq\":{number:04}}}").into() }
+    fn record(number: u64) -> Record {
+        Record { seq: number, is_lost: false, json: format!("{{\"seq\":{number:04}}}").into() }
     }
 
     fn lines(path: &std::path::Path) -> Vec<String> {
@@ -197,10 +174,10 @@ mod tests {
     fn it_is_rotated_by_size_and_the_oldest_goes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.json");
-        let options = FileOptions { path: path.clone(), max_bytes: 40, max_files: 2 };
-        let mut outlet = FileOutlet::new(options);
+        let settings = FileSettings { path: path.clone(), max_bytes: 40, max_files: 2 };
+        let mut outlet = FileOutlet::new(settings);
         for number in 0..12 {
-            outlet.deliver(&[line(number)]).unwrap();
+            outlet.send(&[record(number)]).unwrap();
         }
         let kept = |name: &str| lines(&folder.path().join(name));
         assert_eq!(kept("events.json"), [r#"{"seq":0009}"#, r#"{"seq":0010}"#, r#"{"seq":0011}"#]);
@@ -213,14 +190,14 @@ mod tests {
     fn after_a_crash_no_line_is_torn_and_none_is_there_twice() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.json");
-        let options = FileOptions { path: path.clone(), max_bytes: 1 << 20, max_files: 2 };
-        FileOutlet::new(options.clone()).deliver(&[line(1), line(2)]).unwrap();
+        let settings = FileSettings { path: path.clone(), max_bytes: 1 << 20, max_files: 2 };
+        FileOutlet::new(settings.clone()).send(&[record(1), record(2)]).unwrap();
         fs::write(&path, [fs::read(&path).unwrap(), b"{\"seq\":00".to_vec()].concat()).unwrap();
-        let mut after = FileOutlet::new(options);
-        after.deliver(&[line(2), line(3)]).unwrap();
-        after.deliver(&[line(3)]).unwrap();
-        let wanted =
-            [line(1), line(2), line(3), line(3)].map(|line| String::from_utf8(line.json.to_vec()).unwrap());
+        let mut after = FileOutlet::new(settings);
+        after.send(&[record(2), record(3)]).unwrap();
+        after.send(&[record(3)]).unwrap();
+        let wanted = [record(1), record(2), record(3), record(3)]
+            .map(|record| String::from_utf8(record.json.to_vec()).unwrap());
         assert_eq!(lines(&path), wanted, "what is asked for twice later is written twice");
     }
 
@@ -228,11 +205,11 @@ mod tests {
     fn a_batch_that_was_rotated_before_a_crash_is_not_written_twice() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.json");
-        let options = FileOptions { path: path.clone(), max_bytes: 40, max_files: 9 };
-        let batch: Vec<Line> = (1..=4).map(line).collect();
-        FileOutlet::new(options.clone()).deliver(&batch).unwrap();
-        let mut after = FileOutlet::new(options);
-        after.deliver(&[&batch[..], &[line(5)]].concat()).unwrap();
+        let settings = FileSettings { path: path.clone(), max_bytes: 40, max_files: 9 };
+        let batch: Vec<Record> = (1..=4).map(record).collect();
+        FileOutlet::new(settings.clone()).send(&batch).unwrap();
+        let mut after = FileOutlet::new(settings);
+        after.send(&[&batch[..], &[record(5)]].concat()).unwrap();
         let written = [lines(&folder.path().join("events.json.1")), lines(&path)].concat();
         assert_eq!(written.len(), 5, "{written:?}");
     }
@@ -242,10 +219,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.json");
         let mut outlet =
-            FileOutlet::new(FileOptions { path: path.clone(), max_bytes: 1 << 20, max_files: 2 });
-        outlet.deliver(&[line(1)]).unwrap();
+            FileOutlet::new(FileSettings { path: path.clone(), max_bytes: 1 << 20, max_files: 2 });
+        outlet.send(&[record(1)]).unwrap();
         fs::rename(&path, folder.path().join("moved")).unwrap();
-        outlet.deliver(&[line(2)]).unwrap();
+        outlet.send(&[record(2)]).unwrap();
         assert_eq!(lines(&path).len(), 1);
     }
 }

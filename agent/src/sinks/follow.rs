@@ -1,137 +1,120 @@
-//! The life of one sink: gather, deliver, try again, note how far it has come.
+//! The life of one sink: gather records, send them, try again, note how far it has come.
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Cursor, Line, Outlet};
+use super::{Batch, Cursor, Fault, Outlet, Record, Undelivered};
 use crate::events::{Delivery, EventLog, Filter, Start, Subscription};
 use crate::export::events_json::write_delivery;
-use crate::model::Backoff;
+use crate::model::{Backoff, SinkState, SinkStatus};
 
-/// What a batch may hold of text, whatever its number of events.
+/// A batch takes no further record when it has so many bytes.
 const BATCH_BYTES: usize = 256 << 10;
-/// Where the filter lets nothing through, the place in the log is noted as often.
-const NOTE_EVERY: Duration = Duration::from_secs(60);
+/// How often the cursor is saved while the filter lets nothing through.
+const SAVE_EVERY: Duration = Duration::from_secs(60);
+/// The longest `Retry-After` that is honoured, unless the longest pause is longer.
+const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(300);
+/// How often a dropped record is logged. All are counted.
+const LOG_DROPPED_EVERY: Duration = Duration::from_secs(10);
 
-/// A sink that is to run.
+/// What a sink reports about itself.
+pub(super) type SharedStatus = Arc<Mutex<SinkStatus>>;
+
+/// A sink that is checked and does not run yet.
 pub struct Sink {
-    /// Its name, in metrics and in its cursor's file.
-    pub name: String,
-    /// What it wants.
-    pub filter: Filter,
-    /// Where that goes.
-    pub outlet: Box<dyn Outlet>,
-    /// Events that are delivered together.
-    pub batch_events: usize,
-    /// Pauses after a failure.
-    pub backoff: Backoff,
-    /// Where it notes how far it has come.
-    pub cursor: Cursor,
+    pub(super) name: String,
+    pub(super) filter: Filter,
+    pub(super) outlet: Box<dyn Outlet>,
+    pub(super) batch_events: usize,
+    pub(super) backoff: Backoff,
+    pub(super) cursor: Cursor,
 }
 
-/// What a sink has done.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SinkProgress {
-    /// Events that were delivered.
-    pub sent: u64,
-    /// Deliveries that failed and were tried again.
-    pub retried: u64,
-    /// Events that left the log before they could be delivered, wanted or not.
-    pub dropped: u64,
-    /// The place in the log up to which all is delivered.
-    pub seq: u64,
-    /// Why the last delivery failed, until one succeeds.
-    pub failing: Option<String>,
-}
-
-/// Shared with those who show it.
-pub type Progress = Arc<Mutex<SinkProgress>>;
-
-fn lock(progress: &Progress) -> MutexGuard<'_, SinkProgress> {
-    progress.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Runs a sink until `ended` resolves. A sink that has not run before begins behind `first_seq`.
-pub async fn follow<E>(
-    sink: Sink,
-    events: EventLog,
-    boot_id: Arc<str>,
-    first_seq: u64,
-    progress: Progress,
-    ended: E,
-) where
-    E: Future<Output = ()>,
-{
-    let Sink { name, filter, outlet, batch_events, backoff, cursor } = sink;
-    let saved = cursor.load();
-    let since = saved.unwrap_or(first_seq);
-    lock(&progress).seq = since;
-    let subscription = events.subscribe_inside(filter, Start::SinceSeq(since));
-    let mut run = Run {
-        name,
-        subscription,
-        outlet: Some(outlet),
-        batch_events,
-        backoff,
-        cursor,
-        boot_id,
-        progress,
-        noted: saved,
-    };
-    tokio::select! {
-        () = ended => {}
-        () = run.run() => {}
+impl Sink {
+    /// Runs until the target wants no records any more. A sink that has not run before begins after `first_seq`.
+    ///
+    /// It blocks its thread while it sends a batch or saves its cursor.
+    pub(super) async fn follow(
+        self,
+        events: EventLog,
+        boot_id: Arc<str>,
+        first_seq: u64,
+        status: SharedStatus,
+    ) {
+        let Self { name, filter, outlet, batch_events, backoff, cursor } = self;
+        let saved_seq = cursor.load();
+        let since = saved_seq.unwrap_or(first_seq);
+        lock(&status).seq = since;
+        let subscription = events.subscribe_inside(filter, Start::SinceSeq(since));
+        let mut follow = Follow {
+            name,
+            subscription,
+            outlet,
+            batch_events,
+            backoff,
+            cursor,
+            boot_id,
+            status,
+            saved_seq,
+            logged_status: None,
+            logged_drop: None,
+            unlogged_drops: 0,
+        };
+        follow.run().await;
     }
-    run.note(None);
 }
 
-struct Run {
+struct Follow {
     name: String,
     subscription: Subscription,
-    /// Away while it delivers.
-    outlet: Option<Box<dyn Outlet>>,
+    outlet: Box<dyn Outlet>,
     batch_events: usize,
     backoff: Backoff,
     cursor: Cursor,
     boot_id: Arc<str>,
-    progress: Progress,
+    status: SharedStatus,
     /// What the cursor's file says.
-    noted: Option<u64>,
+    saved_seq: Option<u64>,
+    /// The HTTP status that was last logged as a fault of the settings, until a delivery succeeds.
+    logged_status: Option<u16>,
+    /// When a dropped record was last logged, and how many were dropped since.
+    logged_drop: Option<Instant>,
+    unlogged_drops: u64,
 }
 
-impl Run {
-    /// Only an outlet that panicked ends it.
+impl Follow {
     async fn run(&mut self) {
-        self.note(None);
+        self.advance(None);
         loop {
-            let batch = self.gather().await;
-            if batch.is_empty() {
-                self.note(self.subscription.position());
-            } else if !self.deliver(batch).await {
+            let records = self.gather().await;
+            if records.is_empty() {
+                self.advance(self.subscription.position());
+            } else if self.deliver(Batch::new(records)).await.is_break() {
                 return;
             }
         }
     }
 
-    /// What is there, at least one event; none when there was none for long.
-    async fn gather(&mut self) -> Vec<Line> {
-        let Ok(Some(first)) = tokio::time::timeout(NOTE_EVERY, self.subscription.next()).await else {
+    /// The records that are there, at least one; none when there was none for long.
+    async fn gather(&mut self) -> Vec<Record> {
+        let Ok(Some(first)) = tokio::time::timeout(SAVE_EVERY, self.subscription.next()).await else {
             return Vec::new();
         };
-        let mut batch = Vec::from_iter(self.line(&first));
+        let mut records = Vec::from_iter(self.record(&first));
         let mut bytes = 0;
-        while batch.len() < self.batch_events && bytes < BATCH_BYTES {
+        while records.len() < self.batch_events && bytes < BATCH_BYTES {
             let Some(delivery) = self.subscription.try_next() else { break };
-            let line = self.line(&delivery);
-            bytes += line.as_ref().map_or(0, |line| line.json.len());
-            batch.extend(line);
+            let record = self.record(&delivery);
+            bytes += record.as_ref().map_or(0, |record| record.json.len());
+            records.extend(record);
         }
-        batch
+        records
     }
 
-    fn line(&self, delivery: &Delivery) -> Option<Line> {
+    fn record(&self, delivery: &Delivery) -> Option<Record> {
         let mut json = Vec::new();
         if let Err(error) = write_delivery(&mut json, &self.boot_id, delivery) {
             tracing::error!(sink = self.name, %error, "cannot write an event");
@@ -139,67 +122,158 @@ impl Run {
         }
         let is_lost = matches!(delivery, Delivery::Lost { .. });
         if let Delivery::Lost { from_seq, to_seq } = delivery {
-            lock(&self.progress).dropped += to_seq.saturating_sub(*from_seq).saturating_add(1);
+            self.status().dropped += to_seq.saturating_sub(*from_seq).saturating_add(1);
         }
-        Some(Line { seq: delivery.seq(), is_lost, json: Bytes::from(json) })
+        Some(Record { seq: delivery.seq(), is_lost, json: Bytes::from(json) })
     }
 
-    /// Until it is delivered; `false` when it never can be.
-    async fn deliver(&mut self, batch: Vec<Line>) -> bool {
-        let last_seq = batch.last().map_or(0, |line| line.seq);
-        let sent = batch.iter().filter(|line| !line.is_lost).count() as u64;
-        let batch: Arc<[Line]> = batch.into();
+    /// Sends a batch until each record is delivered or dropped.
+    async fn deliver(&mut self, mut batch: Batch) -> ControlFlow<()> {
         self.backoff.reset();
-        loop {
-            let Some(mut outlet) = self.outlet.take() else { return false };
-            let lines = Arc::clone(&batch);
-            let delivered = tokio::task::spawn_blocking(move || {
-                let done = outlet.deliver(&lines);
-                (outlet, done)
-            });
-            let (outlet, done) = match delivered.await {
-                Ok(delivered) => delivered,
-                Err(error) => {
-                    tracing::error!(sink = self.name, %error, "a sink is given up");
-                    lock(&self.progress).failing = Some(error.to_string());
-                    return false;
+        while let [_, ..] = batch.next() {
+            let sent = self.outlet.send(batch.next());
+            let taken = sent.as_ref().map_or_else(|failed| failed.taken, |()| usize::MAX);
+            self.took(batch.take(taken));
+            let Err(Undelivered { fault, why, .. }) = sent else { continue };
+            match fault {
+                Fault::Passing { retry_after } => {
+                    self.fail(&why);
+                    tokio::time::sleep(pause(&mut self.backoff, retry_after)).await;
                 }
-            };
-            self.outlet = Some(outlet);
-            let Err(error) = done else { break };
-            self.fail(&error.to_string());
-            tokio::time::sleep(self.backoff.pause()).await;
+                Fault::Settings { status } => {
+                    self.fail_for_settings(status, &why);
+                    tokio::time::sleep(self.backoff.longest()).await;
+                }
+                Fault::Refused => {
+                    if let Some(record) = batch.split() {
+                        self.drop_refused(record, &why);
+                    }
+                }
+                Fault::Gone => {
+                    tracing::error!(
+                        sink = self.name,
+                        why,
+                        "a sink is stopped: its target wants nothing more"
+                    );
+                    self.status().state = SinkState::Stopped(why);
+                    return ControlFlow::Break(());
+                }
+            }
         }
-        let mut progress = lock(&self.progress);
-        progress.sent += sent;
-        if let Some(was) = progress.failing.take() {
+        ControlFlow::Continue(())
+    }
+
+    fn took(&mut self, records: &[Record]) {
+        let Some(last) = records.last() else { return };
+        self.backoff.reset();
+        self.logged_status = None;
+        let mut status = self.status();
+        status.sent += records.iter().filter(|record| !record.is_lost).count() as u64;
+        if let SinkState::Failing(was) = std::mem::take(&mut status.state) {
             tracing::info!(sink = self.name, was, "a sink delivers again");
         }
-        drop(progress);
-        self.note(Some(last_seq));
-        true
+        drop(status);
+        self.advance(Some(last.seq));
     }
 
-    fn fail(&self, error: &str) {
-        let mut progress = lock(&self.progress);
-        progress.retried += 1;
-        if progress.failing.replace(error.to_owned()).is_none() {
-            tracing::warn!(sink = self.name, error, "a sink cannot deliver; it is tried again");
+    fn fail(&self, why: &str) {
+        if self.set_failing(why) == SinkState::Delivering {
+            tracing::warn!(sink = self.name, why, "a sink cannot deliver; it tries again");
         }
     }
 
-    /// All up to `seq` is delivered. A cursor that cannot be written costs repeats after a crash, no event.
-    fn note(&mut self, seq: Option<u64>) {
-        let mut progress = lock(&self.progress);
-        progress.seq = progress.seq.max(seq.unwrap_or_default());
-        let seq = progress.seq;
-        drop(progress);
-        if self.noted == Some(seq) {
+    fn fail_for_settings(&mut self, status: u16, why: &str) {
+        self.set_failing(why);
+        if self.logged_status.replace(status) != Some(status) {
+            let pause = humantime::format_duration(self.backoff.longest());
+            tracing::error!(
+                sink = self.name,
+                why,
+                "check the settings of a sink; it tries again every {pause}"
+            );
+        }
+    }
+
+    /// Counts a failure; the state before it.
+    fn set_failing(&self, why: &str) -> SinkState {
+        let mut status = self.status();
+        status.retried += 1;
+        std::mem::replace(&mut status.state, SinkState::Failing(why.to_owned()))
+    }
+
+    fn drop_refused(&mut self, record: &Record, why: &str) {
+        self.status().refused += u64::from(!record.is_lost);
+        if self.logged_drop.is_none_or(|at| at.elapsed() >= LOG_DROPPED_EVERY) {
+            self.logged_drop = Some(Instant::now());
+            let others = std::mem::take(&mut self.unlogged_drops);
+            let (sink, seq) = (&self.name, record.seq);
+            tracing::warn!(sink, seq, why, others, "a sink drops an event that its target refuses");
+        } else {
+            self.unlogged_drops += 1;
+        }
+        self.advance(Some(record.seq));
+    }
+
+    /// Notes that all records up to `seq` are dealt with. A cursor that cannot be saved costs repeats after a crash, no event.
+    fn advance(&mut self, seq: Option<u64>) {
+        let mut status = self.status();
+        status.seq = status.seq.max(seq.unwrap_or_default());
+        let seq = status.seq;
+        drop(status);
+        if self.saved_seq == Some(seq) {
             return;
         }
         match self.cursor.save(seq) {
-            Ok(()) => self.noted = Some(seq),
-            Err(error) => tracing::debug!(sink = self.name, %error, "a cursor cannot be written"),
+            Ok(()) => self.saved_seq = Some(seq),
+            Err(error) => tracing::debug!(sink = self.name, %error, "cannot save the cursor of a sink"),
         }
+    }
+
+    fn status(&self) -> MutexGuard<'_, SinkStatus> {
+        lock(&self.status)
+    }
+}
+
+impl Drop for Follow {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(sink = self.name, "a sink is stopped: it panicked");
+            self.status().state = SinkState::Stopped("it panicked".to_owned());
+        }
+    }
+}
+
+/// How long to wait after a failure: as long as the target asks for, within limits.
+fn pause(backoff: &mut Backoff, retry_after: Option<Duration>) -> Duration {
+    let Some(after) = retry_after else { return backoff.pause() };
+    backoff.reset();
+    let limit = RETRY_AFTER_LIMIT.max(backoff.longest());
+    after.clamp(backoff.pause(), limit)
+}
+
+pub(super) fn lock(status: &SharedStatus) -> MutexGuard<'_, SinkStatus> {
+    status.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_names_the_pause_within_limits() {
+        let seconds = Duration::from_secs;
+        let backoff = || Backoff::new(Duration::from_millis(250), seconds(30));
+        for (asked, wanted) in [
+            (None, Duration::from_millis(250)),
+            (Some(seconds(0)), Duration::from_millis(250)),
+            (Some(seconds(7)), seconds(7)),
+            (Some(seconds(120)), seconds(120)),
+            (Some(seconds(86_400)), RETRY_AFTER_LIMIT),
+            (Some(Duration::MAX), RETRY_AFTER_LIMIT),
+        ] {
+            assert_eq!(pause(&mut backoff(), asked), wanted, "{asked:?}");
+        }
+        let mut patient = Backoff::new(seconds(1), seconds(3600));
+        assert_eq!(pause(&mut patient, Some(seconds(86_400))), seconds(3600));
     }
 }

@@ -5,9 +5,10 @@ use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 
+use rustix::io::Errno;
 use serde_json::Value;
 
-use super::{Line, Outlet};
+use super::{Fault, Outlet, Record, Undelivered};
 use crate::export::human;
 use crate::model::EventKind;
 
@@ -30,22 +31,18 @@ const FIELDS: [(&str, &str); 14] = [
 ];
 
 /// The journal's socket.
-#[derive(Debug)]
-pub struct JournaldOutlet {
+pub(super) struct JournaldOutlet {
     path: PathBuf,
     socket: Option<UnixDatagram>,
-    /// The last event that the journal took: of a batch that failed only the rest is sent again.
-    last: Option<(u64, usize)>,
 }
 
 impl JournaldOutlet {
-    /// The socket at that path, opened when it is needed.
-    #[must_use]
-    pub fn new(path: PathBuf) -> Self {
-        Self { path, socket: None, last: None }
+    /// Connects when there is a record to send.
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, socket: None }
     }
 
-    fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
+    fn send_one(&mut self, datagram: &[u8]) -> io::Result<()> {
         let socket = match self.socket.take() {
             Some(socket) => socket,
             None => {
@@ -57,32 +54,31 @@ impl JournaldOutlet {
             }
         };
         socket.send(datagram)?;
-        // One that failed is not kept: the journal may have begun anew.
+        // A socket that failed is not kept: the journal may have restarted.
         self.socket = Some(socket);
         Ok(())
     }
 }
 
 impl Outlet for JournaldOutlet {
-    fn deliver(&mut self, lines: &[Line]) -> io::Result<()> {
-        let first = lines.first().map_or(0, |line| line.seq);
-        let done = self.last.take().filter(|(seq, _)| *seq == first).map_or(0, |(_, done)| done);
-        for (at, line) in lines.iter().enumerate().skip(done) {
-            if let Err(error) = self.send(&datagram(line)) {
-                self.last = Some((first, at));
-                return Err(error);
-            }
+    fn send(&mut self, records: &[Record]) -> Result<(), Undelivered> {
+        for (taken, record) in records.iter().enumerate() {
+            self.send_one(&datagram(record)).map_err(|error| match Errno::from_io_error(&error) {
+                // Larger than any datagram of this socket.
+                Some(Errno::MSGSIZE) => Undelivered { taken, fault: Fault::Refused, why: error.to_string() },
+                _ => Undelivered::passing(taken, &error),
+            })?;
         }
         Ok(())
     }
 }
 
-fn datagram(line: &Line) -> Vec<u8> {
-    let text = String::from_utf8_lossy(&line.json);
+fn datagram(record: &Record) -> Vec<u8> {
+    let text = String::from_utf8_lossy(&record.json);
     let event: Value = serde_json::from_str(&text).unwrap_or_default();
     let mut out = Vec::new();
     field(&mut out, "MESSAGE", &message(&event));
-    field(&mut out, "PRIORITY", priority(line, &event));
+    field(&mut out, "PRIORITY", priority(record, &event));
     field(&mut out, "SYSLOG_IDENTIFIER", "cgtap");
     for (name, at) in FIELDS {
         match event.pointer(at) {
@@ -95,20 +91,20 @@ fn datagram(line: &Line) -> Vec<u8> {
     out
 }
 
-/// The journal has the time.
+/// The type and the details; the journal adds the time.
 fn message(event: &Value) -> String {
     let kind = event.get("type").and_then(Value::as_str).unwrap_or("event");
     format!("{} {}", kind.replace('_', " "), human::details(event))
 }
 
-/// As syslog has them: a kill is an error, what is missing or went wrong a warning, the rest a notice of what happens.
-fn priority(line: &Line, event: &Value) -> &'static str {
+/// The levels of syslog: a kill is an error; lost events and a crash are warnings; the rest is information.
+fn priority(record: &Record, event: &Value) -> &'static str {
     let kind = event.get("type").and_then(Value::as_str).unwrap_or_default();
     let crashed = event.get("reason").is_some_and(|reason| reason == "crash");
     match kind {
         EventKind::OOM_KILL => "3",
         EventKind::LOST => "4",
-        _ if line.is_lost || crashed => "4",
+        _ if record.is_lost || crashed => "4",
         _ => "6",
     }
 }
@@ -129,14 +125,15 @@ fn field(out: &mut Vec<u8>, name: &str, value: &str) {
 mod tests {
     use super::*;
 
-    fn line(json: &str) -> Line {
-        Line { seq: 7, is_lost: false, json: json.to_owned().into() }
+    fn record(json: &str) -> Record {
+        Record { seq: 7, is_lost: false, json: json.to_owned().into() }
     }
 
     #[test]
     fn an_event_is_fields() {
-        let kill =
-            line(r#"{"seq":7,"type":"oom_kill","cgroup":{"path":"/a\nb"},"victim":{"tgid":9,"comm":"hog"}}"#);
+        let kill = record(
+            r#"{"seq":7,"type":"oom_kill","cgroup":{"path":"/a\nb"},"victim":{"tgid":9,"comm":"hog"}}"#,
+        );
         let sent = datagram(&kill);
         let text = String::from_utf8_lossy(&sent);
         for wanted in [
@@ -155,27 +152,36 @@ mod tests {
             (r#"{"type":"agent_started","reason":"crash"}"#, "4"),
             (r#"{"type":"agent_started","reason":"restart"}"#, "6"),
         ] {
-            let line = line(json);
-            assert_eq!(priority(&line, &serde_json::from_str(json).unwrap()), wanted);
+            let record = record(json);
+            assert_eq!(priority(&record, &serde_json::from_str(json).unwrap()), wanted);
         }
     }
 
     #[test]
-    fn of_a_batch_that_failed_only_the_rest_is_sent_again() {
+    fn a_batch_goes_on_with_the_record_that_was_not_taken() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let mut outlet = JournaldOutlet::new(path.clone());
-        let batch: Vec<Line> =
-            (1..=3).map(|seq| Line { seq, ..line(&format!(r#"{{"seq":{seq}}}"#)) }).collect();
-        let refused = outlet.deliver(&batch).unwrap_err().to_string();
-        assert!(refused.contains("socket"), "{refused}");
+        let batch: Vec<Record> =
+            (1..=3).map(|seq| Record { seq, ..record(&format!(r#"{{"seq":{seq}}}"#)) }).collect();
+        let refused = outlet.send(&batch).unwrap_err();
+        assert!(refused.taken == 0 && refused.why.contains("socket"), "{refused:?}");
         let journal = UnixDatagram::bind(&path).unwrap();
-        outlet.last = Some((1, 2));
-        outlet.deliver(&batch).unwrap();
+        outlet.send(&batch[2..]).unwrap();
         let mut buffer = [0; 4096];
         let bytes = journal.recv(&mut buffer).unwrap();
         assert!(String::from_utf8_lossy(&buffer[..bytes]).contains("CGTAP_SEQ=3"));
         journal.set_nonblocking(true).unwrap();
         assert!(journal.recv(&mut buffer).is_err(), "nothing else");
+    }
+
+    #[test]
+    fn a_record_larger_than_a_datagram_is_refused_after_those_before_it_are_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let _journal = UnixDatagram::bind(&path).unwrap();
+        let huge = record(&format!(r#"{{"seq":2,"comm":"{}"}}"#, "x".repeat(16 << 20)));
+        let refused = JournaldOutlet::new(path).send(&[record(r#"{"seq":1}"#), huge]).unwrap_err();
+        assert_eq!((refused.taken, refused.fault), (1, Fault::Refused), "{}", refused.why);
     }
 }

@@ -1,42 +1,76 @@
-//! Makes the sinks of the settings and lets them run.
+//! Makes sinks from the settings and runs each on a thread of its own.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{
-    Cursor, FileOptions, FileOutlet, JournaldOutlet, Outlet, Progress, Sink, StdoutOutlet, WebhookOptions,
-    WebhookOutlet, follow,
-};
-use crate::config::{Config, ConfigError, OutletConfig, SinkConfig};
+use super::follow::{SharedStatus, lock};
+use super::{Cursor, FileOutlet, JournaldOutlet, Outlet, Sink, StdoutOutlet, WebhookOutlet};
+use crate::config::{Config, ConfigError, OutletSettings, SinkSettings};
 use crate::events::{EventLog, Filter};
-use crate::model::{Backoff, SinkStatus};
+use crate::model::{Backoff, SinkState, SinkStatus};
 
 /// The first pause after a delivery that failed.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
-/// Sinks that run: the name of each and how far it has come.
+/// The sinks of the settings, checked; none runs yet.
+///
+/// # Errors
+/// A filter or a file in the settings cannot be used.
+pub fn make(config: &Config) -> Result<Vec<Sink>, ConfigError> {
+    config.sinks.iter().map(|settings| make_one(config, settings)).collect()
+}
+
+fn make_one(config: &Config, settings: &SinkSettings) -> Result<Sink, ConfigError> {
+    let outlet: Box<dyn Outlet> = match settings.outlet.clone() {
+        OutletSettings::Stdout(_) => Box::new(StdoutOutlet),
+        OutletSettings::File(file) => Box::new(FileOutlet::new(file)),
+        OutletSettings::Journald(journald) => {
+            let path = journald.path.strip_prefix("/").unwrap_or(&journald.path);
+            Box::new(JournaldOutlet::new(config.host_root.join(path)))
+        }
+        OutletSettings::Webhook(webhook) => {
+            let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
+            let file = webhook.ca_file.clone().unwrap_or_default();
+            Box::new(WebhookOutlet::new(webhook, node).map_err(|error| {
+                let wanted = format!("a file of certificates in PEM form: {error}");
+                settings.refused("ca_file", file.display().to_string(), wanted)
+            })?)
+        }
+    };
+    Ok(Sink {
+        name: settings.name.clone(),
+        filter: filter(settings)?,
+        outlet,
+        batch_events: settings.batch_events,
+        backoff: Backoff::new(FIRST_PAUSE, settings.longest_pause.0),
+        cursor: Cursor::new(&config.state_dir.join("sinks"), &settings.name),
+    })
+}
+
+fn filter(settings: &SinkSettings) -> Result<Filter, ConfigError> {
+    let mut filter = Filter::default();
+    for (key, value) in settings.filter() {
+        filter.set(key, value.as_bytes()).map_err(|bad| {
+            let allowed =
+                if bad.allowed.is_empty() { String::new() } else { format!("; {}", bad.allowed.join(", ")) };
+            settings.refused(key, value.clone(), bad.text + &allowed)
+        })?;
+    }
+    Ok(filter)
+}
+
+/// Sinks that run.
 #[derive(Clone, Default)]
-pub struct Sinks(Vec<(String, Progress)>);
+pub struct Sinks(Vec<SharedStatus>);
 
 impl Sinks {
-    /// What each has done.
+    /// What each sink has done.
     #[must_use]
     pub fn status(&self) -> Vec<SinkStatus> {
-        let one = |(name, progress): &(String, Progress)| {
-            let now = progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            SinkStatus {
-                name: name.clone(),
-                sent: now.sent,
-                retried: now.retried,
-                dropped: now.dropped,
-                seq: now.seq,
-                failing: now.failing,
-            }
-        };
-        self.0.iter().map(one).collect()
+        self.0.iter().map(|status| lock(status).clone()).collect()
     }
 
-    /// Lets one run until `ended` resolves. A sink that is new begins with what this agent tells, after `first_seq`.
+    /// Runs a sink until `ended` resolves. A new sink begins with the first event after `first_seq`.
     pub fn start(
         &mut self,
         sink: Sink,
@@ -45,57 +79,29 @@ impl Sinks {
         first_seq: u64,
         ended: impl Future<Output = ()> + Send + 'static,
     ) {
-        let progress: Progress = Arc::new(Mutex::default());
-        self.0.push((sink.name.clone(), Arc::clone(&progress)));
-        tokio::spawn(follow(sink, events.clone(), Arc::clone(boot_id), first_seq, progress, ended));
+        let status = SharedStatus::default();
+        lock(&status).name.clone_from(&sink.name);
+        self.0.push(Arc::clone(&status));
+        let thread = std::thread::Builder::new().name(format!("sink-{}", sink.name));
+        let (events, boot_id, of_thread) = (events.clone(), Arc::clone(boot_id), Arc::clone(&status));
+        let work = move || -> std::io::Result<()> {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+            runtime.block_on(async {
+                tokio::select! {
+                    () = ended => {}
+                    () = sink.follow(events, boot_id, first_seq, of_thread) => {}
+                }
+            });
+            Ok(())
+        };
+        let stopped = move |error: std::io::Error| {
+            let mut status = lock(&status);
+            tracing::error!(sink = status.name, %error, "a sink cannot start");
+            status.state = SinkState::Stopped(error.to_string());
+        };
+        let on_thread = stopped.clone();
+        if let Err(error) = thread.spawn(move || work().unwrap_or_else(on_thread)) {
+            stopped(error);
+        }
     }
-}
-
-/// The sinks of the settings, checked; none runs yet.
-///
-/// # Errors
-/// A filter or a file that the settings name is not what it must be.
-pub fn make(config: &Config) -> Result<Vec<Sink>, ConfigError> {
-    config.sinks.iter().map(|sink| one(config, sink)).collect()
-}
-
-fn one(config: &Config, sink: &SinkConfig) -> Result<Sink, ConfigError> {
-    let refused = |key: &str, given: String, wanted: String| ConfigError::Sink {
-        sink: sink.name.clone(),
-        key: key.to_owned(),
-        given,
-        wanted,
-    };
-    let mut filter = Filter::default();
-    for (key, value) in &sink.filter {
-        let set = filter.set(key, value.as_bytes());
-        set.map_err(|bad| {
-            let allowed =
-                if bad.allowed.is_empty() { String::new() } else { format!("; {}", bad.allowed.join(", ")) };
-            refused(key, value.clone(), bad.text + &allowed)
-        })?;
-    }
-    let outlet: Box<dyn Outlet> = match sink.outlet.clone() {
-        OutletConfig::Stdout => Box::new(StdoutOutlet),
-        OutletConfig::File { path, max_bytes, max_files } => {
-            Box::new(FileOutlet::new(FileOptions { path, max_bytes, max_files }))
-        }
-        OutletConfig::Journald { path } => {
-            Box::new(JournaldOutlet::new(config.host_root.join(path.strip_prefix("/").unwrap_or(&path))))
-        }
-        OutletConfig::Webhook { url, secret_file, ca_file, timeout } => {
-            let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
-            let options = WebhookOptions { url, secret_file, ca_file, timeout, node };
-            let made = WebhookOutlet::new(options);
-            Box::new(made.map_err(|error| refused("ca_file", String::new(), error.to_string()))?)
-        }
-    };
-    Ok(Sink {
-        name: sink.name.clone(),
-        filter,
-        outlet,
-        batch_events: sink.batch_events,
-        backoff: Backoff::new(FIRST_PAUSE, sink.longest_pause),
-        cursor: Cursor::new(&config.state_dir.join("sinks"), &sink.name),
-    })
 }

@@ -1,9 +1,11 @@
 //! Ways of events out of the node beside `/events`: standard output, a file, journald, a webhook.
 //!
-//! Each sink is a subscriber of the log like any other, with a cursor of its own on disk: what it could not deliver is
-//! tried again for as long as the log has it, in order, and a start goes on behind what was delivered. A sink that hangs
-//! or fails harms nobody else. What was delivered and not noted before a crash is delivered again: at least once.
+//! A sink is a subscriber of the log with a thread and a cursor on disk of its own. It sends records in order to its
+//! outlet. Records that are not delivered are tried again for as long as the log has them; after a restart the sink goes on
+//! after the last one delivered. A sink that hangs or fails delays no other. Records that were delivered and not noted
+//! before a crash are delivered again: at least once.
 
+mod batch;
 mod cursor;
 mod file;
 mod follow;
@@ -11,13 +13,17 @@ mod journald;
 mod make;
 mod outlet;
 mod stdout;
+#[cfg(test)]
+mod tests;
 mod webhook;
 
-pub use cursor::Cursor;
-pub use file::{FileOptions, FileOutlet};
-pub use follow::{Progress, Sink, follow};
-pub use journald::JournaldOutlet;
+use batch::Batch;
+use cursor::Cursor;
+use file::FileOutlet;
+use journald::JournaldOutlet;
+use outlet::{Fault, Outlet, Record, Undelivered};
+use stdout::StdoutOutlet;
+use webhook::WebhookOutlet;
+
+pub use follow::Sink;
 pub use make::{Sinks, make};
-pub use outlet::{Line, Outlet};
-pub use stdout::StdoutOutlet;
-pub use webhook::{WebhookOptions, WebhookOutlet};

@@ -1,20 +1,20 @@
-//! Standard output: one JSON object a line, for whoever collects what services print.
+//! Standard output: one JSON object a line, for a collector of what services print.
 
 use std::io::{self, Write};
 
-use super::{Line, Outlet};
+use super::{Outlet, Record, Undelivered};
 
 /// The process's standard output.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct StdoutOutlet;
+pub(super) struct StdoutOutlet;
 
 impl Outlet for StdoutOutlet {
-    fn deliver(&mut self, lines: &[Line]) -> io::Result<()> {
+    fn send(&mut self, records: &[Record]) -> Result<(), Undelivered> {
         let mut out = io::stdout().lock();
-        for line in lines {
-            out.write_all(&line.json)?;
-            out.write_all(b"\n")?;
+        for (taken, record) in records.iter().enumerate() {
+            // One write for the whole line: what fails is not kept in a buffer and written later.
+            let line = [&record.json, &b"\n"[..]].concat();
+            out.write_all(&line).map_err(|error| Undelivered::passing(taken, &error))?;
         }
-        out.flush()
+        Ok(())
     }
 }

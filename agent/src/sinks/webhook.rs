@@ -3,51 +3,26 @@
 //! `X-Cgtap-Signature: sha256=HEX` is the HMAC-SHA-256 of the body; `X-Cgtap-Node` the host's name; `X-Cgtap-First-Seq` and
 //! `X-Cgtap-Last-Seq` are the batch's numbers, by which a receiver knows a batch that comes again.
 
-use std::io;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use ureq::Agent;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
-use super::{Line, Outlet};
+use super::{Fault, Outlet, Record, Undelivered};
+use crate::config::WebhookSettings;
 
-/// Of an answer that refuses, so much is told.
-const TOLD_BYTES: u64 = 256;
-
-/// Where to post.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WebhookOptions {
-    /// `http://` or `https://`.
-    pub url: String,
-    /// Holds the key of the signature; read for each batch, so that it can be replaced.
-    pub secret_file: Option<PathBuf>,
-    /// Certificates (PEM) to trust instead of the public ones.
-    pub ca_file: Option<PathBuf>,
-    /// For one batch, from the connection to the answer.
-    pub timeout: Duration,
-    /// The host's name.
-    pub node: String,
-}
-
-/// Why there can be no such webhook.
-#[derive(Debug, thiserror::Error)]
-pub enum WebhookError {
-    /// The certificates cannot be used.
-    #[error("ca_file {}: {why}", path.display())]
-    Certificates {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        why: String,
-    },
-}
+/// How much of a refusing answer's body is logged.
+const SHOWN_BYTES: u64 = 256;
 
 /// A client that keeps its connection.
-pub struct WebhookOutlet {
-    options: WebhookOptions,
+pub(super) struct WebhookOutlet {
+    settings: WebhookSettings,
+    /// The host's name.
+    node: String,
     agent: Agent,
 }
 
@@ -56,79 +31,120 @@ impl WebhookOutlet {
     ///
     /// # Errors
     /// The certificates cannot be read.
-    pub fn new(options: WebhookOptions) -> Result<Self, WebhookError> {
+    pub(super) fn new(settings: WebhookSettings, node: String) -> io::Result<Self> {
         let mut config = Agent::config_builder()
-            .timeout_global(Some(options.timeout))
+            .timeout_global(Some(settings.timeout.0))
             .http_status_as_error(false)
-            // A batch that is taken elsewhere would be signed for somebody else.
+            // The signature is meant for the receiver that the settings name.
             .max_redirects(0)
             .user_agent(concat!("cgtap/", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = &options.ca_file {
-            let certificates =
-                certificates(path).map_err(|why| WebhookError::Certificates { path: path.clone(), why })?;
-            let roots = RootCerts::new_with_certs(&certificates);
+        if let Some(path) = &settings.ca_file {
+            let roots = RootCerts::new_with_certs(&certificates(path)?);
             config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
         }
-        Ok(Self { options, agent: config.build().into() })
+        Ok(Self { settings, node, agent: config.build().into() })
+    }
+
+    /// Sends one request; the answer's status, `Retry-After` and the begin of its body.
+    fn post(&self, records: &[Record]) -> io::Result<Answer> {
+        let seq = |record: Option<&Record>| record.map_or(0, |record| record.seq).to_string();
+        let body = body(records);
+        let mut request = self
+            .agent
+            .post(&self.settings.url)
+            .header("content-type", "application/json")
+            .header("x-cgtap-node", &self.node)
+            .header("x-cgtap-first-seq", seq(records.first()))
+            .header("x-cgtap-last-seq", seq(records.last()));
+        if let Some(signature) = self.signature(&body)? {
+            request = request.header("x-cgtap-signature", signature);
+        }
+        let mut response = request.send(&body[..]).map_err(io::Error::other)?;
+        let status = response.status();
+        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.and_then(|value| parse_retry_after(value, SystemTime::now()));
+        let mut text = Vec::new();
+        if !status.is_success() {
+            // The status says enough where the rest of the answer does not come.
+            let _ = response.body_mut().as_reader().take(SHOWN_BYTES).read_to_end(&mut text);
+        }
+        let text = String::from_utf8_lossy(&text);
+        let why = format!("{} answers {status}: {}", self.settings.url, text.trim());
+        Ok(Answer { status: status.as_u16(), retry_after, why })
     }
 
     fn signature(&self, body: &[u8]) -> io::Result<Option<String>> {
-        let Some(path) = &self.options.secret_file else { return Ok(None) };
-        let told = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        let key = std::fs::read(path).map_err(told)?;
+        let Some(path) = &self.settings.secret_file else { return Ok(None) };
+        let key = std::fs::read(path).map_err(|error| named(path, &error))?;
         Ok(Some(sign(key.trim_ascii_end(), body)))
     }
 }
 
-fn certificates(path: &PathBuf) -> Result<Vec<Certificate<'static>>, String> {
-    let text = std::fs::read(path).map_err(|error| error.to_string())?;
+struct Answer {
+    status: u16,
+    retry_after: Option<Duration>,
+    why: String,
+}
+
+impl Outlet for WebhookOutlet {
+    fn send(&mut self, records: &[Record]) -> Result<(), Undelivered> {
+        let Answer { status, retry_after, why } =
+            self.post(records).map_err(|error| Undelivered::passing(0, &error))?;
+        match fault(status, retry_after) {
+            Some(fault) => Err(Undelivered { taken: 0, fault, why }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What an answer's status says about the batch; `None` for one that took it.
+fn fault(status: u16, retry_after: Option<Duration>) -> Option<Fault> {
+    match status {
+        200..=299 => None,
+        400 | 406 | 413 | 415 | 422 => Some(Fault::Refused),
+        410 => Some(Fault::Gone),
+        300..=399 | 401 | 403 | 404 | 405 => Some(Fault::Settings { status }),
+        _ => Some(Fault::Passing { retry_after }),
+    }
+}
+
+/// `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3).
+fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+fn body(records: &[Record]) -> Vec<u8> {
+    let records: Vec<&[u8]> = records.iter().map(|record| &record.json[..]).collect();
+    [b"[", &records.join(&b","[..])[..], b"]"].concat()
+}
+
+fn certificates(path: &Path) -> io::Result<Vec<Certificate<'static>>> {
+    let text = std::fs::read(path)?;
     let mut found = Vec::new();
     for item in parse_pem(&text) {
-        if let PemItem::Certificate(certificate) = item.map_err(|error| error.to_string())? {
+        if let PemItem::Certificate(certificate) = item.map_err(io::Error::other)? {
             found.push(certificate);
         }
     }
-    if found.is_empty() { Err("it has no certificate in PEM form".to_owned()) } else { Ok(found) }
+    if found.is_empty() { Err(io::Error::other("it has no certificate")) } else { Ok(found) }
 }
 
-/// As many others do it, so that receivers have the code for it already.
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// The form that GitHub and others use: receivers have code for it.
 fn sign(key: &[u8], body: &[u8]) -> String {
     // HMAC takes a key of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return String::new() };
     mac.update(body);
     let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256={hex}")
-}
-
-impl Outlet for WebhookOutlet {
-    fn deliver(&mut self, lines: &[Line]) -> io::Result<()> {
-        let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return Ok(()) };
-        let mut body = Vec::from(*b"[");
-        for (at, line) in lines.iter().enumerate() {
-            if at > 0 {
-                body.push(b',');
-            }
-            body.extend_from_slice(&line.json);
-        }
-        body.push(b']');
-        let mut request = self
-            .agent
-            .post(&self.options.url)
-            .header("content-type", "application/json")
-            .header("x-cgtap-node", &self.options.node)
-            .header("x-cgtap-first-seq", first.seq.to_string())
-            .header("x-cgtap-last-seq", last.seq.to_string());
-        if let Some(signature) = self.signature(&body)? {
-            request = request.header("x-cgtap-signature", signature);
-        }
-        let mut response = request.send(&body[..]).map_err(io::Error::other)?;
-        if response.status().is_success() {
-            return Ok(());
-        }
-        let said = response.body_mut().with_config().limit(TOLD_BYTES).lossy_utf8(true).read_to_string();
-        let said = said.unwrap_or_default();
-        Err(io::Error::other(format!("{} answers {}: {}", self.options.url, response.status(), said.trim())))
-    }
 }
 
 #[cfg(test)]
@@ -145,20 +161,55 @@ mod tests {
     }
 
     #[test]
-    fn certificates_that_are_none_are_refused_by_name() {
+    fn a_file_without_certificates_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
         for text in ["", "nonsense"] {
             std::fs::write(&path, text).unwrap();
-            let options = WebhookOptions {
-                url: "https://127.0.0.1:1/".to_owned(),
-                secret_file: None,
-                ca_file: Some(path.clone()),
-                timeout: Duration::from_secs(1),
-                node: String::new(),
-            };
-            let refused = WebhookOutlet::new(options).map(drop).unwrap_err().to_string();
-            assert!(refused.contains("ca.pem"), "{refused}");
+            let settings = WebhookSettings { ca_file: Some(path.clone()), ..Default::default() };
+            let refused = WebhookOutlet::new(settings, String::new()).map(drop).unwrap_err().to_string();
+            assert!(refused.contains("no certificate"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn each_status_has_its_fault() {
+        let after = Some(Duration::from_secs(7));
+        for (statuses, wanted) in [
+            (&[200, 201, 202, 204, 299][..], None),
+            (&[400, 406, 413, 415, 422], Some(Fault::Refused)),
+            (&[410], Some(Fault::Gone)),
+            (
+                &[402, 408, 418, 425, 429, 500, 502, 503, 504, 599],
+                Some(Fault::Passing { retry_after: after }),
+            ),
+        ] {
+            for status in statuses {
+                assert_eq!(fault(*status, after), wanted, "{status}");
+            }
+        }
+        for status in [301, 302, 303, 304, 307, 308, 401, 403, 404, 405] {
+            assert_eq!(fault(status, after), Some(Fault::Settings { status }));
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        for (value, wanted) in [
+            ("0", Some(0)),
+            (" 120 ", Some(120)),
+            ("99999999999999999999999", Some(u64::MAX)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sunday, 06-Nov-94 08:50:37 GMT", Some(60)),
+            ("Sun Nov  6 08:50:37 1994", Some(60)),
+            ("Sun, 06 Nov 1994 08:49:00 GMT", Some(0)),
+            ("", None),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+        ] {
+            assert_eq!(parse_retry_after(value, now), wanted.map(Duration::from_secs), "{value}");
         }
     }
 }

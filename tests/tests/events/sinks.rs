@@ -14,6 +14,8 @@ use cgtap_tests::soak::rounds;
 use hmac::Mac;
 use serde_json::Value;
 
+mod answers;
+
 /// An agent with these sinks, in a state directory of the test.
 struct Node {
     folder: tempfile::TempDir,
