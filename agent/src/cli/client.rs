@@ -5,12 +5,11 @@ use std::io;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
-use hyper::{Request, StatusCode, client::conn::http1};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use hyper::{Request, StatusCode};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::url::AgentUrl;
+use crate::names::http::exchange;
 
 /// An error's body is read no further than this.
 const ERROR_BYTES: usize = 64 * 1024;
@@ -39,31 +38,25 @@ pub(super) enum ClientError {
 
 /// The body of a 200.
 pub(super) async fn get(url: &AgentUrl, path_and_query: &str) -> Result<Incoming, ClientError> {
-    match url {
+    let request = |host: &str| {
+        let request = Request::get(path_and_query).header("host", host);
+        request.header("accept", "application/x-ndjson").body(Empty::<Bytes>::new())
+    };
+    let answer = match url {
         AgentUrl::Tcp { host, port } => {
             let stream = TcpStream::connect((host.as_str(), *port)).await?;
-            exchange(stream, host, path_and_query).await
+            let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+            exchange(stream, request(&host)?).await?
         }
-        AgentUrl::Unix(path) => exchange(UnixStream::connect(path).await?, "localhost", path_and_query).await,
-    }
-}
-
-async fn exchange<Io>(io: Io, host: &str, path_and_query: &str) -> Result<Incoming, ClientError>
-where
-    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await?;
-    tokio::spawn(connection);
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    let request = Request::get(path_and_query).header("host", host);
-    let request = request.header("accept", "application/x-ndjson").body(Empty::<Bytes>::new())?;
-    let (head, body) = sender.send_request(request).await?.into_parts();
-    if head.status == StatusCode::OK {
+        AgentUrl::Unix(path) => exchange(UnixStream::connect(path).await?, request("localhost")?).await?,
+    };
+    let (status, body) = (answer.status(), answer.into_body());
+    if status == StatusCode::OK {
         return Ok(body);
     }
-    let bytes =
-        Limited::new(body, ERROR_BYTES).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    Err(ClientError::Refused { status: head.status, text: reason(&bytes) })
+    let body = Limited::new(body, ERROR_BYTES).collect().await;
+    let text = body.map(|body| reason(&body.to_bytes())).unwrap_or_default();
+    Err(ClientError::Refused { status, text })
 }
 
 /// The `error` and what is allowed, of our own refusals; else the text as it is.

@@ -102,6 +102,26 @@ pub struct ContainerNames {
     pub source: NamesSource,
 }
 
+impl ContainerNames {
+    /// No names, from that source.
+    #[must_use]
+    pub fn nothing(source: NamesSource, runtime: Option<Runtime>) -> Self {
+        Self {
+            title: Arc::default(),
+            pod: None,
+            labels: BTreeMap::new(),
+            envs: BTreeMap::new(),
+            started: None,
+            created: None,
+            restart_count: None,
+            is_sandbox: false,
+            health: None,
+            runtime,
+            source,
+        }
+    }
+}
+
 /// What an event says of whose it is: what was known when it was numbered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventNames {

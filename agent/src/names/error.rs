@@ -1,26 +1,21 @@
-//! Why a source did not tell.
+//! Why a runtime gave no answer.
 
 use std::io;
 
-/// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
-    /// There is no such socket or directory.
+    /// The socket or directory does not exist.
     #[error("it is not there")]
     Absent,
-    /// It did not answer in time.
+    /// The deadline passed.
     #[error("no answer in time")]
     Late,
-    /// It answers more than is read.
     #[error("the answer has more than {limit} bytes")]
-    TooLarge {
-        /// The most that is read.
-        limit: usize,
-    },
-    /// It answers that it does not want to.
+    TooLarge { limit: usize },
+    /// The runtime reports an error.
     #[error("refused: {0}")]
     Refused(String),
-    /// What it answers is not what was asked for.
+    /// The answer cannot be decoded.
     #[error("the answer makes no sense: {0}")]
     Garbage(String),
     /// The connection failed.
@@ -37,8 +32,32 @@ impl From<io::Error> for AskError {
     }
 }
 
+impl From<tokio::time::error::Elapsed> for AskError {
+    fn from(_: tokio::time::error::Elapsed) -> Self {
+        Self::Late
+    }
+}
+
+impl From<hyper::Error> for AskError {
+    fn from(error: hyper::Error) -> Self {
+        Self::Io(io::Error::other(error))
+    }
+}
+
+impl From<serde_json::Error> for AskError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Garbage(error.to_string())
+    }
+}
+
+impl From<tonic::transport::Error> for AskError {
+    fn from(error: tonic::transport::Error) -> Self {
+        Self::Garbage(error.to_string())
+    }
+}
+
 impl AskError {
-    /// Whether the next question may fare better: one container was the trouble, not the runtime.
+    /// Whether the failure concerns one container, not the runtime: the next question may succeed.
     pub(super) fn is_of_one(&self) -> bool {
         matches!(self, Self::TooLarge { .. } | Self::Refused(_) | Self::Garbage(_))
     }

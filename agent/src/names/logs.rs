@@ -1,73 +1,56 @@
-//! Names without asking anyone: the kubelet names its log files by pod and container.
+//! Names without a runtime: the kubelet names its log files by pod and container.
 //!
 //! ```text
 //! /var/log/containers/<pod>_<namespace>_<container>-<container id>.log
 //! /var/log/pods/<namespace>_<pod>_<pod uid>/
 //! ```
 
-use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::error::AskError;
-use super::{Answer, Heard};
+use super::round::Answers;
 use crate::files::entry_names;
-use crate::identity::{Names, Wanted};
+use crate::identity::{Answer, Wanted};
 use crate::model::{ContainerNames, ContainerTitle, NamesSource, PodNames};
 
-/// Far above what a kubelet keeps.
+/// Far more than a kubelet keeps.
 const MAX_ENTRIES: usize = 100_000;
 
-pub(super) struct Logs {
-    pub(super) dir: PathBuf,
-}
-
-impl Logs {
-    pub(super) fn new(dir: PathBuf) -> Self {
-        Self { dir }
-    }
-
-    pub(super) fn ask(&self, names: &Names, wanted: &Wanted) -> Result<Heard, AskError> {
-        let pods = entry_names(&self.dir.join("pods"), MAX_ENTRIES)?;
-        let uids: HashSet<&str> = wanted.pods.iter().map(String::as_str).collect();
-        for (uid, pod) in pods.iter().filter_map(|name| pod(name)) {
-            if uids.contains(uid) {
-                names.put_pod(uid, pod);
-            }
-        }
-        let ids: HashSet<&str> = wanted.ids.iter().map(String::as_str).collect();
-        let files = entry_names(&self.dir.join("containers"), MAX_ENTRIES);
-        let files = match files.map_err(AskError::from) {
-            Err(AskError::Absent) => Vec::new(),
-            files => files?,
-        };
-        let found = files.iter().filter_map(|name| container(name));
-        let answers = found.filter(|answer| ids.contains(answer.id.as_str())).collect();
-        Ok(Heard { runtime: None, answers, errors: 0, why: None, is_cut: false })
-    }
+/// Finds wanted containers and pods among the names of log files.
+pub(super) fn ask(dir: &Path, wanted: &Wanted, answers: &mut Answers) -> Result<(), AskError> {
+    let pods = entry_names(&dir.join("pods"), MAX_ENTRIES)?;
+    let uids: HashSet<&str> = wanted.pods.iter().map(String::as_str).collect();
+    let pods = pods.iter().filter_map(|name| pod(name)).filter(|(uid, _)| uids.contains(uid.as_str()));
+    answers.pods.extend(pods);
+    let files = match entry_names(&dir.join("containers"), MAX_ENTRIES).map_err(AskError::from) {
+        Err(AskError::Absent) => Vec::new(),
+        files => files?,
+    };
+    let ids: HashSet<&str> = wanted.ids.iter().map(String::as_str).collect();
+    let found = files.iter().filter_map(|name| container(name));
+    answers.containers.extend(found.filter(|answer| ids.contains(answer.id.as_str())));
+    Ok(())
 }
 
 /// No name in Kubernetes has an underscore.
-fn pod(name: &str) -> Option<(&str, PodNames)> {
-    let mut parts = name.split('_');
-    let (namespace, pod, uid) = (parts.next()?, parts.next()?, parts.next()?);
-    let whole = parts.next().is_none() && [namespace, pod, uid].iter().all(|part| !part.is_empty());
-    whole.then(|| {
-        let names = PodNames {
-            name: Some(pod.to_owned()),
-            namespace: Some(namespace.to_owned()),
-            uid: Some(uid.to_owned()),
-        };
-        (uid, names)
-    })
+fn three_parts(name: &str) -> Option<[&str; 3]> {
+    let parts: Vec<&str> = name.split('_').collect();
+    parts.try_into().ok().filter(|parts: &[&str; 3]| parts.iter().all(|part| !part.is_empty()))
 }
 
+/// The uid and the names of a directory in `pods`.
+fn pod(name: &str) -> Option<(String, PodNames)> {
+    let [namespace, pod, uid] = three_parts(name)?.map(str::to_owned);
+    Some((uid.clone(), PodNames { name: Some(pod), namespace: Some(namespace), uid: Some(uid) }))
+}
+
+/// The names of a file in `containers`.
 fn container(name: &str) -> Option<Answer> {
-    let mut parts = name.strip_suffix(".log")?.split('_');
-    let (pod, namespace, rest) = (parts.next()?, parts.next()?, parts.next()?);
+    let [pod, namespace, rest] = three_parts(name.strip_suffix(".log")?)?;
     let (container, id) = rest.rsplit_once('-')?;
-    let whole = parts.next().is_none() && [pod, namespace, container].iter().all(|part| !part.is_empty());
-    if !whole || id.len() != 64 {
+    if container.is_empty() || id.len() != 64 {
         return None;
     }
     let title = ContainerTitle { container: Some(container.to_owned()), ..ContainerTitle::default() };
@@ -75,15 +58,7 @@ fn container(name: &str) -> Option<Answer> {
     let names = ContainerNames {
         title: Arc::new(title),
         pod: Some(Arc::new(pod)),
-        labels: BTreeMap::new(),
-        envs: BTreeMap::new(),
-        started: None,
-        created: None,
-        restart_count: None,
-        is_sandbox: false,
-        health: None,
-        runtime: None,
-        source: NamesSource::Logs,
+        ..ContainerNames::nothing(NamesSource::Logs, None)
     };
     Some(Answer { id: id.to_owned(), names, is_final: false })
 }
@@ -96,6 +71,7 @@ pub(super) fn fuzz(name: &str) -> (bool, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::{Names, Wishes};
 
     #[test]
     fn names_of_log_files_are_taken_apart() {
@@ -134,15 +110,19 @@ mod tests {
         for name in ["pods/shop_web-1_u-1", "pods/shop_web-2_u-2", &file] {
             std::fs::create_dir_all(dir.path().join(name)).unwrap();
         }
-        let names = Names::new(crate::identity::Wishes::default());
+        let names = Names::new(Wishes::default());
         names.want(ID, Some("u-1"));
         let wanted = names.wanted(NamesSource::Logs);
-        let heard = Logs::new(dir.path().into()).ask(&names, &wanted).unwrap();
-        names.put(wanted.number, heard.answers);
-        assert_eq!(names.get(ID).unwrap().title.container.as_deref(), Some("web"));
-        assert_eq!(names.pod("u-1").unwrap().uid.as_deref(), Some("u-1"));
-        assert!(names.pod("u-2").is_none());
-        let nowhere = Logs::new(dir.path().join("none")).ask(&names, &wanted);
+        let mut answers = Answers::default();
+        ask(dir.path(), &wanted, &mut answers).unwrap();
+        let titles: Vec<_> = answers.containers.iter().map(|answer| &answer.names.title.container).collect();
+        assert_eq!(
+            (answers.containers[0].id.as_str(), titles[0].as_deref(), titles.len()),
+            (ID, Some("web"), 1)
+        );
+        let pods: Vec<&str> = answers.pods.iter().map(|(uid, _)| uid.as_str()).collect();
+        assert_eq!(pods, ["u-1"]);
+        let nowhere = ask(&dir.path().join("none"), &wanted, &mut answers);
         assert!(matches!(nowhere, Err(AskError::Absent)));
     }
 }

@@ -7,8 +7,8 @@ use super::state::State;
 use crate::config::{Config, RuntimeSocket};
 use crate::files::HostRoot;
 use crate::identity::{Names, Wishes};
-use crate::model::{MetricSet, MetricSets};
-use crate::names::{self, Place};
+use crate::model::{MetricSet, MetricSets, NamesSource};
+use crate::names::{self, RuntimeEndpoint};
 use crate::serve::Shutdown;
 
 /// An empty table with the labels and variables of the settings.
@@ -20,29 +20,31 @@ pub(super) fn table(config: &Config) -> Arc<Names> {
     }))
 }
 
-fn places(config: &Config) -> Vec<Place> {
-    let Some(sockets) = &config.names.runtime_sockets else { return Place::usual(&config.host_root) };
+fn endpoints(config: &Config) -> Vec<RuntimeEndpoint> {
+    let Some(sockets) = &config.names.runtime_sockets else {
+        return RuntimeEndpoint::usual(&config.host_root);
+    };
     let given = sockets.iter().filter_map(|socket| match socket {
         RuntimeSocket::None => None,
-        RuntimeSocket::Cri(path) => Some(Place::Cri(path.clone())),
-        RuntimeSocket::Docker(path) => Some(Place::Docker(vec![path.clone()])),
-        RuntimeSocket::Podman(path) => Some(Place::Podman(vec![path.clone()])),
+        RuntimeSocket::Cri(path) => Some(RuntimeEndpoint::new(NamesSource::Cri, path)),
+        RuntimeSocket::Docker(path) => Some(RuntimeEndpoint::new(NamesSource::Docker, path)),
+        RuntimeSocket::Podman(path) => Some(RuntimeEndpoint::new(NamesSource::Podman, path)),
     });
-    let mut places: Vec<Place> = given.collect();
-    if !places.is_empty() {
-        places.push(Place::logs(&config.host_root));
+    let mut endpoints: Vec<RuntimeEndpoint> = given.collect();
+    if !endpoints.is_empty() {
+        endpoints.push(RuntimeEndpoint::logs(&config.host_root));
     }
-    places
+    endpoints
 }
 
 /// Starts the threads that ask, and the task that compares the table with the registry after the first walk.
 pub(super) fn start(config: &Config, sets: MetricSets, state: &Arc<State>, shutdown: &Shutdown) {
-    let places = places(config);
+    let endpoints = endpoints(config);
     let units = sets.has(MetricSet::UnitInfo).then(|| HostRoot::new(&config.host_root));
-    if places.is_empty() && units.is_none() {
+    if endpoints.is_empty() && units.is_none() {
         return;
     }
-    names::start(&state.names, &places);
+    names::start(&state.names, endpoints);
     let (state, mut shutdown) = (state.clone(), shutdown.clone());
     let compare = async move {
         while state.ready_after.get().is_none() {

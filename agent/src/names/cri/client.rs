@@ -1,8 +1,7 @@
-//! Calls to a runtime over its socket: each with a deadline and a limit on its answer.
+//! gRPC calls to a runtime over its socket, each with a deadline and a limit on its answer.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use hyper::http::uri::PathAndQuery;
 use hyper::rt::Executor;
@@ -15,20 +14,16 @@ use tonic::{Code, Request};
 use tonic_prost::ProstCodec;
 
 use super::super::error::AskError;
+use super::super::{DEADLINE, MAX_BYTES};
 
-/// For one answer; a runtime on a busy node takes some hundred milliseconds for a list.
-const DEADLINE: Duration = Duration::from_secs(2);
-/// The most of one answer that is read: what the kubelet allows, some thousand containers.
-pub(super) const MAX_BYTES: usize = 16 << 20;
-
-/// A connection, for one round of questions: a runtime that was started anew is found at its next.
+/// A connection for one round of questions. The next round finds a runtime that was restarted.
 pub(super) struct Client {
     grpc: tonic::client::Grpc<Channel>,
-    /// What moves its bytes; it ends with it, whatever the runtime still sends.
+    /// The tasks that move its bytes. They end with the client, even if the runtime still sends.
     tasks: Tasks,
 }
 
-/// Keeps the tasks that it spawns.
+/// An executor that keeps the tasks it spawns.
 #[derive(Clone, Default)]
 struct Tasks(Arc<Mutex<JoinSet<()>>>);
 
@@ -46,9 +41,8 @@ impl Drop for Client {
 
 impl Client {
     pub(super) async fn connect(socket: &Path) -> Result<Self, AskError> {
-        // Before the library, whose errors do not say that there is no such file.
-        let stream =
-            timeout(DEADLINE, UnixStream::connect(socket)).await.map_err(|_late| AskError::Late)??;
+        // Not left to the library: its errors do not say that the file is missing.
+        let stream = timeout(DEADLINE, UnixStream::connect(socket)).await??;
         let (mut first, path) = (Some(stream), PathBuf::from(socket));
         let connector = tower::service_fn(move |_uri| {
             let (first, path) = (first.take(), path.clone());
@@ -59,13 +53,10 @@ impl Client {
                 }
             }
         });
-        // The name is in a header that runtimes do not look at.
+        // The host name is sent in a header that runtimes ignore.
         let tasks = Tasks::default();
         let endpoint = Endpoint::from_static("http://localhost").executor(tasks.clone());
-        let channel = timeout(DEADLINE, endpoint.connect_with_connector(connector))
-            .await
-            .map_err(|_late| AskError::Late)?;
-        let channel = channel.map_err(|error| AskError::Garbage(error.to_string()))?;
+        let channel = timeout(DEADLINE, endpoint.connect_with_connector(connector)).await??;
         let grpc = tonic::client::Grpc::new(channel).max_decoding_message_size(MAX_BYTES);
         Ok(Self { grpc, tasks })
     }
@@ -76,16 +67,16 @@ impl Client {
         A: prost::Message + Default + Send + Sync + 'static,
     {
         let call = async {
-            self.grpc.ready().await.map_err(|error| AskError::Garbage(error.to_string()))?;
+            self.grpc.ready().await?;
             let path = PathAndQuery::from_static(path);
             let answer = self.grpc.unary(Request::new(request), path, ProstCodec::<Q, A>::default()).await;
             answer.map(tonic::Response::into_inner).map_err(|status| refused(&status))
         };
-        timeout(DEADLINE, call).await.map_err(|_late| AskError::Late)?
+        timeout(DEADLINE, call).await?
     }
 }
 
-/// What the library says of an answer that is too long is a status like the runtime's own.
+/// A status is the runtime's, or the library's for an answer that is too long or broken.
 fn refused(status: &tonic::Status) -> AskError {
     match status.code() {
         Code::OutOfRange | Code::ResourceExhausted => AskError::TooLarge { limit: MAX_BYTES },
@@ -95,7 +86,7 @@ fn refused(status: &tonic::Status) -> AskError {
     }
 }
 
-/// The text is the runtime's: as much of it as a log can bear.
+/// The runtime's message, cut to a length that is fit for a log.
 fn text(status: &tonic::Status) -> String {
     let message: String = status.message().chars().take(200).collect();
     format!("{:?}: {message}", status.code())

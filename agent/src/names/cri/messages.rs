@@ -36,7 +36,7 @@ pub(super) struct ListContainersResponse {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Container {
+pub(in crate::names) struct Container {
     #[prost(string, tag = "1")]
     pub(super) id: String,
     #[prost(message, optional, tag = "3")]
@@ -78,7 +78,7 @@ pub(super) struct ListPodSandboxResponse {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct PodSandbox {
+pub(in crate::names) struct PodSandbox {
     #[prost(string, tag = "1")]
     pub(super) id: String,
     #[prost(message, optional, tag = "2")]

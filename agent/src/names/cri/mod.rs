@@ -7,11 +7,10 @@ mod tests;
 mod view;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::time::Instant;
+use std::path::Path;
 
 use super::error::AskError;
-use super::{Answer, FEW, Heard, MANY, ROUND};
+use super::round::{Answers, RuntimeConnection};
 use crate::identity::Wishes;
 use crate::model::Runtime;
 use client::Client;
@@ -26,51 +25,76 @@ const LIST_SANDBOXES: &str = "/runtime.v1.RuntimeService/ListPodSandbox";
 const CONTAINER_STATUS: &str = "/runtime.v1.RuntimeService/ContainerStatus";
 const SANDBOX_STATUS: &str = "/runtime.v1.RuntimeService/PodSandboxStatus";
 
-pub(super) struct Cri {
-    pub(super) socket: PathBuf,
-    /// As it called itself first; a socket is one runtime's.
-    runtime: Option<Runtime>,
+pub(super) struct CriConnection<'a> {
+    client: Client,
+    pub(super) runtime: Runtime,
+    wishes: &'a Wishes,
 }
 
-/// One of the two things that have a cgroup.
-enum Known {
+/// What a list has: containers and sandboxes have cgroups.
+pub(super) enum Listed {
     Container(Container),
     Sandbox(PodSandbox),
 }
 
-impl Known {
-    fn id(&self) -> &str {
-        match self {
-            Self::Container(container) => &container.id,
-            Self::Sandbox(sandbox) => &sandbox.id,
-        }
+impl<'a> CriConnection<'a> {
+    /// Connects, and asks what the runtime calls itself if that is not known yet.
+    pub(super) async fn open(
+        socket: &Path,
+        runtime: Option<Runtime>,
+        wishes: &'a Wishes,
+    ) -> Result<Self, AskError> {
+        let mut client = Client::connect(socket).await?;
+        let runtime = match runtime {
+            Some(runtime) => runtime,
+            None => {
+                let request = VersionRequest { version: String::new() };
+                let version: VersionResponse = client.call(VERSION, request).await?;
+                view::runtime(&version.runtime_name)
+            }
+        };
+        Ok(Self { client, runtime, wishes })
     }
 }
 
-impl Cri {
-    pub(super) fn new(socket: PathBuf) -> Self {
-        Self { socket, runtime: None }
+impl RuntimeConnection for CriConnection<'_> {
+    type Listed = Listed;
+
+    async fn list(&mut self, id: Option<&str>) -> Result<HashMap<String, Listed>, AskError> {
+        // The filter also matches ids that only begin so: the map is asked for the whole id.
+        let request = || ListRequest { filter: id.map(|id| Filter { id: id.to_owned() }) };
+        let list: ListContainersResponse = self.client.call(LIST_CONTAINERS, request()).await?;
+        let containers = list.containers.into_iter().map(|one| (one.id.clone(), Listed::Container(one)));
+        let mut listed: HashMap<String, Listed> = containers.collect();
+        if id.is_none() || listed.is_empty() {
+            let list: ListPodSandboxResponse = self.client.call(LIST_SANDBOXES, request()).await?;
+            listed.extend(list.items.into_iter().map(|one| (one.id.clone(), Listed::Sandbox(one))));
+        }
+        Ok(listed)
     }
 
-    pub(super) async fn ask(&mut self, ids: &[String], wishes: &Wishes) -> Result<Heard, AskError> {
-        let mut client = Client::connect(&self.socket).await?;
-        if self.runtime.is_none() {
-            let request = VersionRequest { version: String::new() };
-            let version: VersionResponse = client.call(VERSION, request).await?;
-            self.runtime = Some(view::runtime(&version.runtime_name));
-        }
-        let heard = Heard::nothing(self.runtime);
-        let mut round = Round { client, wishes, runtime: self.runtime, heard, began: Instant::now() };
-        let result = round.all(ids).await;
-        let mut heard = round.heard;
-        if let Err(why) = result {
-            heard.fail(why);
-        }
-        Ok(heard)
+    /// Asks when a container was started and for its variables, or for a sandbox's image. If only this fails, the list
+    /// alone is the answer.
+    async fn ask(&mut self, id: &str, listed: Listed, answers: &mut Answers) -> Result<(), AskError> {
+        let request = |verbose| StatusRequest { id: id.to_owned(), verbose };
+        let answer = match listed {
+            Listed::Container(container) => {
+                let asked = self.client.call(CONTAINER_STATUS, request(self.wishes.wants_envs())).await;
+                let status: ContainerStatusResponse = answers.tolerate(asked)?.unwrap_or_default();
+                view::container(container, &status, self.runtime, self.wishes)
+            }
+            Listed::Sandbox(sandbox) => {
+                let asked = self.client.call(SANDBOX_STATUS, request(true)).await;
+                let status: PodSandboxStatusResponse = answers.tolerate(asked)?.unwrap_or_default();
+                view::sandbox(sandbox, &status, self.runtime)
+            }
+        };
+        answers.containers.push(answer);
+        Ok(())
     }
 }
 
-/// As every message, and as the text in a verbose one.
+/// Reads the bytes as every message, and as the text in a verbose one.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn fuzz(input: &[u8], wishes: &Wishes) -> bool {
     use prost::Message;
@@ -78,137 +102,11 @@ pub(super) fn fuzz(input: &[u8], wishes: &Wishes) -> bool {
     status.info.insert("info".to_owned(), String::from_utf8_lossy(input).into_owned());
     let listed = ListContainersResponse::decode(input).unwrap_or_default();
     for container in listed.containers.into_iter().chain([Container::default()]) {
-        view::container(container, &status, Some(Runtime::Containerd), wishes);
+        view::container(container, &status, Runtime::Containerd, wishes);
     }
     let info = PodSandboxStatusResponse { info: status.info };
     for sandbox in ListPodSandboxResponse::decode(input).unwrap_or_default().items {
-        view::sandbox(sandbox, &info, Some(Runtime::CriO));
+        view::sandbox(sandbox, &info, Runtime::CriO);
     }
     VersionResponse::decode(input).is_ok()
-}
-
-/// One connection's questions and answers. What was heard before it breaks is kept.
-struct Round<'a> {
-    client: Client,
-    wishes: &'a Wishes,
-    runtime: Option<Runtime>,
-    heard: Heard,
-    began: Instant,
-}
-
-impl Round<'_> {
-    async fn all(&mut self, ids: &[String]) -> Result<(), AskError> {
-        if ids.len() > FEW {
-            match self.listed(ids).await {
-                Err(why) if why.is_of_one() => self.heard.fail(why),
-                done => return done,
-            }
-        }
-        self.began = Instant::now();
-        for id in ids.iter().take(MANY) {
-            if self.is_over() {
-                break;
-            }
-            let done = self.one(id).await;
-            self.pass(done)?;
-        }
-        Ok(())
-    }
-
-    /// Enough for now.
-    fn is_over(&mut self) -> bool {
-        self.heard.is_cut = self.began.elapsed() > ROUND;
-        self.heard.is_cut
-    }
-
-    /// A failure that is one container's does not end the round.
-    fn pass(&mut self, result: Result<(), AskError>) -> Result<(), AskError> {
-        match result {
-            Err(why) if why.is_of_one() => {
-                self.heard.fail(why);
-                Ok(())
-            }
-            other => other,
-        }
-    }
-
-    async fn listed(&mut self, ids: &[String]) -> Result<(), AskError> {
-        let known = self.list(None).await?.into_iter();
-        let mut known: HashMap<String, Known> = known.map(|known| (known.id().to_owned(), known)).collect();
-        // A list may take long; something must come of each.
-        self.began = Instant::now();
-        for known in ids.iter().filter_map(|id| known.remove(id)) {
-            if self.is_over() {
-                break;
-            }
-            let done = self.tell(known).await;
-            self.pass(done)?;
-        }
-        Ok(())
-    }
-
-    async fn one(&mut self, id: &String) -> Result<(), AskError> {
-        let known = self.list(Some(id)).await?;
-        // The filter is for ids that begin so.
-        match known.into_iter().find(|known| known.id() == id) {
-            Some(known) => self.tell(known).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn list(&mut self, id: Option<&String>) -> Result<Vec<Known>, AskError> {
-        let request = || ListRequest { filter: id.map(|id| Filter { id: id.clone() }) };
-        let containers: ListContainersResponse = self.client.call(LIST_CONTAINERS, request()).await?;
-        let mut known: Vec<Known> = containers.containers.into_iter().map(Known::Container).collect();
-        if id.is_none() || known.is_empty() {
-            let sandboxes: ListPodSandboxResponse = self.client.call(LIST_SANDBOXES, request()).await?;
-            known.extend(sandboxes.items.into_iter().map(Known::Sandbox));
-        }
-        Ok(known)
-    }
-
-    /// What a list does not have: when a container was started, its variables, a sandbox's image.
-    async fn tell(&mut self, known: Known) -> Result<(), AskError> {
-        let id = known.id().to_owned();
-        let answer = match known {
-            Known::Container(container) => {
-                let request = StatusRequest { id, verbose: self.wishes.wants_envs() };
-                let asked: Result<ContainerStatusResponse, _> =
-                    self.client.call(CONTAINER_STATUS, request).await;
-                let status = self.or_nothing(asked)?;
-                view::container(container, &status, self.runtime, self.wishes)
-            }
-            Known::Sandbox(sandbox) => {
-                let request = StatusRequest { id, verbose: true };
-                let asked: Result<PodSandboxStatusResponse, _> =
-                    self.client.call(SANDBOX_STATUS, request).await;
-                let status = self.or_nothing(asked)?;
-                view::sandbox(sandbox, &status, self.runtime)
-            }
-        };
-        self.heard.answers.push(answer);
-        Ok(())
-    }
-
-    /// The list alone is worth telling.
-    fn or_nothing<T: Default>(&mut self, asked: Result<T, AskError>) -> Result<T, AskError> {
-        match asked {
-            Err(why) if why.is_of_one() => {
-                self.heard.fail(why);
-                Ok(T::default())
-            }
-            other => other,
-        }
-    }
-}
-
-impl Heard {
-    pub(super) fn nothing(runtime: Option<Runtime>) -> Self {
-        Self { runtime, answers: Vec::<Answer>::new(), errors: 0, why: None, is_cut: false }
-    }
-
-    pub(super) fn fail(&mut self, why: AskError) {
-        self.errors += 1;
-        self.why = Some(why);
-    }
 }

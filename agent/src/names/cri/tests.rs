@@ -22,7 +22,7 @@ use super::messages::{
 use super::*;
 use crate::identity::{Names, Wishes};
 use crate::model::NamesSource;
-use crate::names::{Place, start};
+use crate::names::{RuntimeEndpoint, start};
 
 /// A runtime that knows these.
 #[derive(Default)]
@@ -151,7 +151,7 @@ fn sandbox(number: u32) -> PodSandbox {
 /// A table whose only source is that socket.
 fn names_from(socket: &Path) -> Arc<Names> {
     let names = Arc::new(Names::new(Wishes { env_prefixes: vec!["APP_".to_owned()], ..Wishes::default() }));
-    start(&names, &[Place::Cri(socket.to_owned())]);
+    start(&names, vec![RuntimeEndpoint::new(NamesSource::Cri, socket)]);
     names
 }
 
@@ -288,8 +288,9 @@ async fn one_that_hangs_babbles_or_floods_harms_no_other() {
         tasks.push(Server(tokio::spawn(misbehave(listener, kind))));
     }
     let names = Arc::new(Names::new(Wishes::default()));
-    let places = bad.iter().chain(&["good"]).map(|kind| Place::Cri(folder.path().join(kind)));
-    start(&names, &places.collect::<Vec<_>>());
+    let endpoints = bad.iter().chain(&["good"]);
+    let endpoints = endpoints.map(|kind| RuntimeEndpoint::new(NamesSource::Cri, folder.path().join(kind)));
+    start(&names, endpoints.collect());
     names.want(&id(1), None);
     names.want(&id(2), None);
     until_known(&names, 1).await;

@@ -6,10 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 
-use super::super::Answer;
 use super::super::kubernetes::{self, known};
 use super::messages::{Container, ContainerStatusResponse, ImageSpec, PodSandbox, PodSandboxStatusResponse};
-use crate::identity::Wishes;
+use crate::identity::{Answer, Wishes};
 use crate::model::{ContainerNames, ContainerTitle, NamesSource, PodNames, Runtime};
 
 /// The part of a verbose status that containerd and CRI-O share.
@@ -31,7 +30,7 @@ struct Process {
     env: Vec<String>,
 }
 
-/// By the name that a runtime gives itself; one that nobody knows is most likely built on containerd.
+/// The runtime with this name of its own. An unknown one is most likely built on containerd.
 pub(super) fn runtime(name: &str) -> Runtime {
     match name {
         "cri-o" => Runtime::CriO,
@@ -43,22 +42,20 @@ pub(super) fn runtime(name: &str) -> Runtime {
 pub(super) fn container(
     container: Container,
     status: &ContainerStatusResponse,
-    runtime: Option<Runtime>,
+    runtime: Runtime,
     wishes: &Wishes,
 ) -> Answer {
     let Container { id, metadata, image, image_ref, created_at, mut labels, annotations } = container;
     let metadata = metadata.unwrap_or_default();
     let count = annotations.get(kubernetes::RESTARTS).and_then(|count| count.parse().ok());
     let restart_count = count.unwrap_or(metadata.attempt);
-    if restart_count > 0 {
-        labels.insert(kubernetes::RESTART_LABEL.to_owned(), restart_count.to_string());
-    }
+    kubernetes::add_restart_label(&mut labels, restart_count);
     let name = labels.get(kubernetes::CONTAINER).and_then(|name| known(name)).or(known(&metadata.name));
-    let told = status.status.as_ref();
-    let specs = [told.and_then(|told| told.image.as_ref()), image.as_ref()];
+    let running = status.status.as_ref();
+    let specs = [running.and_then(|status| status.image.as_ref()), image.as_ref()];
     let title =
         ContainerTitle { name: Some(id.clone()), container: name, image: reference(&specs, &image_ref) };
-    let started = told.and_then(|told| moment(told.started_at));
+    let started = running.and_then(|status| moment(status.started_at));
     let names = ContainerNames {
         title: Arc::new(title),
         pod: kubernetes::pod(&labels),
@@ -67,21 +64,14 @@ pub(super) fn container(
         started,
         created: moment(created_at),
         restart_count: Some(restart_count),
-        is_sandbox: false,
-        health: None,
-        runtime,
-        source: NamesSource::Cri,
+        ..ContainerNames::nothing(NamesSource::Cri, Some(runtime))
     };
     // Docker's own API knows more of its containers.
-    let is_final = started.is_some() && runtime != Some(Runtime::Docker);
+    let is_final = started.is_some() && runtime != Runtime::Docker;
     Answer { id, names, is_final }
 }
 
-pub(super) fn sandbox(
-    sandbox: PodSandbox,
-    status: &PodSandboxStatusResponse,
-    runtime: Option<Runtime>,
-) -> Answer {
+pub(super) fn sandbox(sandbox: PodSandbox, status: &PodSandboxStatusResponse, runtime: Runtime) -> Answer {
     let PodSandbox { id, metadata, created_at, labels } = sandbox;
     let metadata = metadata.unwrap_or_default();
     let pod = PodNames {
@@ -89,29 +79,21 @@ pub(super) fn sandbox(
         namespace: known(&metadata.namespace),
         uid: known(&metadata.uid),
     };
-    // Of containerd's sandboxes nothing says so, and the kubelet's metrics have no name for them either.
-    let container = match runtime {
-        Some(Runtime::CriO | Runtime::Docker) => Some("POD".to_owned()),
-        _ => None,
-    };
+    // containerd does not call its sandboxes so, and the kubelet's metrics have no name for them either.
+    let container = matches!(runtime, Runtime::CriO | Runtime::Docker).then(|| "POD".to_owned());
     let title = ContainerTitle { name: Some(id.clone()), container, image: info(&status.info).image };
     let names = ContainerNames {
         title: Arc::new(title),
         pod: Some(Arc::new(pod)),
         labels,
-        envs: BTreeMap::new(),
-        started: None,
         created: moment(created_at),
-        restart_count: None,
         is_sandbox: true,
-        health: None,
-        runtime,
-        source: NamesSource::Cri,
+        ..ContainerNames::nothing(NamesSource::Cri, Some(runtime))
     };
-    Answer { id, names, is_final: runtime != Some(Runtime::Docker) }
+    Answer { id, names, is_final: runtime != Runtime::Docker }
 }
 
-/// A kubelet asks for images by their digests; people know them by the names that the runtime or the pod has.
+/// The image's name, from the runtime or from the pod. A digest is the last choice: a kubelet asks by digests.
 fn reference(specs: &[Option<&ImageSpec>], image_ref: &str) -> Option<String> {
     let specs = || specs.iter().flatten();
     let named =
@@ -120,16 +102,16 @@ fn reference(specs: &[Option<&ImageSpec>], image_ref: &str) -> Option<String> {
     named.or_else(written).cloned().or_else(|| known(image_ref))
 }
 
-/// Text that is no such JSON tells nothing.
-fn info(info: &BTreeMap<String, String>) -> Info {
-    info.get("info").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+/// The JSON in a verbose status; empty if it cannot be read.
+fn info(texts: &BTreeMap<String, String>) -> Info {
+    texts.get("info").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
-fn envs(told: &BTreeMap<String, String>, wishes: &Wishes) -> BTreeMap<String, String> {
+fn envs(texts: &BTreeMap<String, String>, wishes: &Wishes) -> BTreeMap<String, String> {
     if !wishes.wants_envs() {
         return BTreeMap::new();
     }
-    let process = info(told).runtime_spec.and_then(|spec| spec.process);
+    let process = info(texts).runtime_spec.and_then(|spec| spec.process);
     let all = process.map(|process| process.env).unwrap_or_default();
     all.iter()
         .filter_map(|text| wishes.env(text))
@@ -137,7 +119,7 @@ fn envs(told: &BTreeMap<String, String>, wishes: &Wishes) -> BTreeMap<String, St
         .collect()
 }
 
-/// Nothing happened in 1970.
+/// `None` for 0, which means that it has not happened.
 fn moment(nsec: i64) -> Option<SystemTime> {
     let nsec = u64::try_from(nsec).ok().filter(|&nsec| nsec > 0)?;
     UNIX_EPOCH.checked_add(Duration::from_nanos(nsec))

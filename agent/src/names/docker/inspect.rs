@@ -1,4 +1,4 @@
-//! From the answer about one container to names.
+//! From Docker's answer about one container to its names.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,10 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 
-use super::super::Answer;
 use super::super::kubernetes::{self, known};
-use crate::identity::Wishes;
-use crate::model::{ContainerNames, ContainerTitle, Health, NamesSource, Runtime, rfc3339};
+use crate::identity::{Answer, Wishes};
+use crate::model::{ContainerNames, ContainerTitle, Health, NamesSource, rfc3339};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -49,7 +48,6 @@ struct Config {
 pub(super) fn answer(
     id: &str,
     body: &[u8],
-    runtime: Runtime,
     source: NamesSource,
     wishes: &Wishes,
 ) -> serde_json::Result<Answer> {
@@ -63,10 +61,8 @@ pub(super) fn answer(
     };
     let is_sandbox = title.container.as_deref() == Some("POD");
     let pod = kubernetes::pod(&labels);
-    if restart_count > 0 {
-        labels.insert(kubernetes::RESTART_LABEL.to_owned(), restart_count.to_string());
-    }
-    // cAdvisor's keys of variables are in lower case here and nowhere else.
+    kubernetes::add_restart_label(&mut labels, restart_count);
+    // cAdvisor writes these keys in lower case for Docker only.
     let all = env.unwrap_or_default();
     let envs = all.iter().filter_map(|text| wishes.env(text));
     let envs = envs.map(|(key, value)| (key.to_lowercase(), value.to_owned())).collect();
@@ -83,8 +79,7 @@ pub(super) fn answer(
         restart_count: Some(restart_count),
         is_sandbox,
         health: Some(health(state.as_ref())),
-        runtime: Some(runtime),
-        source,
+        ..ContainerNames::nothing(source, Some(super::runtime(source)))
     };
     Ok(Answer { id: id.to_owned(), names, is_final: started.is_some() })
 }
@@ -99,7 +94,7 @@ fn health(state: Option<&State>) -> Health {
     }
 }
 
-/// The year 1 is Go's way to say that it has not happened.
+/// `None` for the year 1, which is Go's value for a time that is not set.
 fn moment(text: &str) -> Option<SystemTime> {
     rfc3339::parse(text).ok().filter(|moment| *moment > UNIX_EPOCH)
 }

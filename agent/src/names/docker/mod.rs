@@ -1,100 +1,88 @@
-//! Names by the API of Docker Engine, which Podman has as well, over a socket.
+//! Names by the API of Docker Engine, which Podman has too, over a socket.
 
-mod http;
 mod inspect;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
-use std::path::PathBuf;
-use std::time::Instant;
+use std::collections::HashMap;
+use std::path::Path;
 
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::{Request, StatusCode, header};
 use serde::Deserialize;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
 
 use super::error::AskError;
-use super::{FEW, Heard, MANY, ROUND};
+use super::round::{Answers, RuntimeConnection};
+use super::{DEADLINE, MAX_BYTES, http};
 use crate::identity::Wishes;
 use crate::model::{NamesSource, Runtime};
-use http::Client;
 
-/// The most of one answer that is read: some thousand containers.
-const MAX_BYTES: usize = 16 << 20;
-
-pub(super) struct Docker {
-    runtime: Runtime,
-    pub(super) sockets: Vec<PathBuf>,
+/// Each question has a connection of its own: what is left of an answer that is too large is never read.
+pub(super) struct DockerConnection<'a> {
+    pub(super) socket: &'a Path,
+    pub(super) source: NamesSource,
+    pub(super) wishes: &'a Wishes,
 }
 
-/// Of a list, what is needed.
+/// The one field that is needed of a list.
 #[derive(Deserialize)]
 struct Listed {
     #[serde(rename = "Id")]
     id: String,
 }
 
-impl Docker {
-    /// The first socket that is there is asked.
-    pub(super) fn new(runtime: Runtime, sockets: Vec<PathBuf>) -> Self {
-        Self { runtime, sockets }
+pub(super) fn runtime(source: NamesSource) -> Runtime {
+    if source == NamesSource::Podman { Runtime::Podman } else { Runtime::Docker }
+}
+
+impl RuntimeConnection for DockerConnection<'_> {
+    /// A list has nothing that the question about one container does not have.
+    type Listed = ();
+
+    async fn list(&mut self, id: Option<&str>) -> Result<HashMap<String, ()>, AskError> {
+        if let Some(id) = id {
+            return Ok([(id.to_owned(), ())].into());
+        }
+        let body = self.get("/containers/json?all=1").await?.unwrap_or_default();
+        let listed: Vec<Listed> = serde_json::from_slice(&body)?;
+        Ok(listed.into_iter().map(|one| (one.id, ())).collect())
     }
 
-    pub(super) fn kind(&self) -> NamesSource {
-        if self.runtime == Runtime::Podman { NamesSource::Podman } else { NamesSource::Docker }
+    async fn ask(&mut self, id: &str, (): (), answers: &mut Answers) -> Result<(), AskError> {
+        if let Some(body) = self.get(&format!("/containers/{id}/json")).await? {
+            answers.containers.push(inspect::answer(id, &body, self.source, self.wishes)?);
+        }
+        Ok(())
+    }
+}
+
+impl DockerConnection<'_> {
+    /// The body of an answer; `None` for 404.
+    async fn get(&self, path: &str) -> Result<Option<Bytes>, AskError> {
+        timeout(DEADLINE, self.get_for_ever(path)).await?
     }
 
-    pub(super) async fn ask(&mut self, ids: &[String], wishes: &Wishes) -> Result<Heard, AskError> {
-        let socket = self.sockets.iter().find(|socket| socket.exists()).ok_or(AskError::Absent)?;
-        let mut client = Client::connect(socket).await?;
-        let mut heard = Heard::nothing(Some(self.runtime));
-        let mut listed = HashSet::new();
-        let mut all = true;
-        if ids.len() > FEW {
-            match list(&mut client).await {
-                Ok(found) => (listed, all) = (found, false),
-                Err(why) if why.is_of_one() => {
-                    heard.fail(why);
-                    client = Client::connect(socket).await?;
-                }
-                Err(why) => return Err(why),
-            }
+    async fn get_for_ever(&self, path: &str) -> Result<Option<Bytes>, AskError> {
+        let request = Request::get(path).header(header::HOST, "localhost").body(Empty::new());
+        let request = request.map_err(|error| AskError::Garbage(error.to_string()))?;
+        let answer = http::exchange(UnixStream::connect(self.socket).await?, request).await?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), MAX_BYTES).collect().await;
+        let body = body.map_err(|_too_large| AskError::TooLarge { limit: MAX_BYTES })?.to_bytes();
+        match status {
+            StatusCode::OK => Ok(Some(body)),
+            StatusCode::NOT_FOUND => Ok(None),
+            other => Err(AskError::Refused(other.to_string())),
         }
-        let began = Instant::now();
-        for id in ids.iter().filter(|id| all || listed.contains(*id)).take(MANY) {
-            if began.elapsed() > ROUND {
-                heard.is_cut = true;
-                break;
-            }
-            match client.get(&format!("/containers/{id}/json"), MAX_BYTES).await {
-                Ok(Some(body)) => match inspect::answer(id, &body, self.runtime, self.kind(), wishes) {
-                    Ok(answer) => heard.answers.push(answer),
-                    Err(error) => heard.fail(AskError::Garbage(error.to_string())),
-                },
-                Ok(None) => {}
-                Err(why) => {
-                    let goes_on = why.is_of_one();
-                    heard.fail(why);
-                    if !goes_on {
-                        break;
-                    }
-                    // What is left of its answer is not read.
-                    client = Client::connect(socket).await?;
-                }
-            }
-        }
-        Ok(heard)
     }
 }
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn fuzz(body: &[u8], wishes: &Wishes) -> bool {
     let listed: serde_json::Result<Vec<Listed>> = serde_json::from_slice(body);
-    let answer = inspect::answer("x", body, Runtime::Docker, NamesSource::Docker, wishes);
+    let answer = inspect::answer("x", body, NamesSource::Docker, wishes);
     listed.is_ok() || answer.is_ok()
-}
-
-async fn list(client: &mut Client) -> Result<HashSet<String>, AskError> {
-    let body = client.get("/containers/json?all=1", MAX_BYTES).await?.unwrap_or_default();
-    let listed: Vec<Listed> =
-        serde_json::from_slice(&body).map_err(|error| AskError::Garbage(error.to_string()))?;
-    Ok(listed.into_iter().map(|one| one.id).collect())
 }

@@ -1,14 +1,15 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
+use super::super::round::ask_all;
 use super::*;
 use crate::identity::Names;
 use crate::model::Health;
-use crate::names::{Place, start};
+use crate::names::{RuntimeEndpoint, start};
 
 const INSPECT: &str = r#"{"Id":"x","Name":"/shop_web_1","Created":"2026-01-02T03:04:05.000000006Z","RestartCount":2,
     "State":{"Running":true,"StartedAt":"2026-01-02T03:04:06Z","Health":{"Status":"healthy"},"Pid":7},
@@ -19,7 +20,7 @@ fn wishes() -> Wishes {
 }
 
 fn answer(body: &str) -> serde_json::Result<crate::identity::Answer> {
-    inspect::answer("x", body.as_bytes(), Runtime::Docker, NamesSource::Docker, &wishes())
+    inspect::answer("x", body.as_bytes(), NamesSource::Docker, &wishes())
 }
 
 #[test]
@@ -75,12 +76,21 @@ fn serve(socket: &Path, of: fn(&str) -> (u16, Vec<u8>)) {
     });
 }
 
-async fn heard(of: fn(&str) -> (u16, Vec<u8>), ids: &[&str]) -> Result<Heard, AskError> {
+async fn ask(socket: &Path, ids: &[&str]) -> (Answers, Result<(), AskError>) {
+    let (ids, wishes) = (ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>(), wishes());
+    let mut connection = DockerConnection { socket, source: NamesSource::Podman, wishes: &wishes };
+    let mut answers = Answers::default();
+    let result = ask_all(&mut connection, &ids, &mut answers).await;
+    (answers, result)
+}
+
+async fn ask_server(of: fn(&str) -> (u16, Vec<u8>), ids: &[&str]) -> Answers {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("s");
     serve(&socket, of);
-    let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-    Docker::new(Runtime::Podman, vec![PathBuf::from("/nowhere"), socket]).ask(&ids, &wishes()).await
+    let (answers, result) = ask(&socket, ids).await;
+    result.unwrap();
+    answers
 }
 
 const MANY_IDS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
@@ -91,16 +101,16 @@ async fn few_are_asked_for_and_many_are_listed() {
         "/containers/1/json" => (200, INSPECT.into()),
         _ => (404, b"{}".to_vec()),
     };
-    let told = heard(few, &["1", "2"]).await.unwrap();
-    assert_eq!((told.answers.len(), told.errors), (1, 0));
+    let answers = ask_server(few, &["1", "2"]).await;
+    assert_eq!((answers.containers.len(), answers.errors), (1, 0));
     let many = |path: &str| match path {
         "/containers/json?all=1" => (200, br#"[{"Id":"3","Names":["/x"]}]"#.to_vec()),
         "/containers/3/json" => (200, INSPECT.into()),
         _ => (500, Vec::new()),
     };
-    let told = heard(many, &MANY_IDS).await.unwrap();
-    assert_eq!((told.answers.len(), told.answers[0].id.as_str(), told.errors), (1, "3", 0));
-    assert_eq!(told.answers[0].names.source, NamesSource::Podman);
+    let answers = ask_server(many, &MANY_IDS).await;
+    assert_eq!((answers.containers.len(), answers.containers[0].id.as_str(), answers.errors), (1, "3", 0));
+    assert_eq!(answers.containers[0].names.source, NamesSource::Podman);
 }
 
 #[tokio::test]
@@ -111,20 +121,19 @@ async fn what_is_too_large_or_garbage_costs_itself_alone() {
         "/containers/6/json" => (500, b"no".to_vec()),
         _ => (200, INSPECT.into()),
     };
-    let told = heard(of, &MANY_IDS).await.unwrap();
-    assert_eq!((told.answers.len(), told.errors), (7, 4), "{:?}", told.why);
+    let answers = ask_server(of, &MANY_IDS).await;
+    assert_eq!((answers.containers.len(), answers.errors), (7, 4), "{:?}", answers.why);
 }
 
 #[tokio::test]
 async fn one_that_is_not_there_or_hangs_is_late_or_absent() {
-    let absent =
-        Docker::new(Runtime::Docker, vec!["/nowhere".into()]).ask(&["a".to_owned()], &wishes()).await;
+    let (_, absent) = ask(Path::new("/nowhere"), &["a"]).await;
     assert!(matches!(absent, Err(AskError::Absent)));
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("s");
     let _listener = UnixListener::bind(&socket).unwrap();
-    let late = Docker::new(Runtime::Docker, vec![socket]).ask(&["a".to_owned()], &wishes()).await.unwrap();
-    assert!(matches!(late.why, Some(AskError::Late)));
+    let (_, late) = ask(&socket, &["a"]).await;
+    assert!(matches!(late, Err(AskError::Late)));
 }
 
 /// Health changes without a start, so it is looked at again.
@@ -139,7 +148,10 @@ async fn health_is_followed() {
         (200, INSPECT.replace("healthy", health).into())
     });
     let names = Arc::new(Names::new(wishes()));
-    start(&names, &[Place::Docker(vec![socket])]);
+    start(
+        &names,
+        vec![RuntimeEndpoint { source: NamesSource::Docker, paths: vec!["/nowhere".into(), socket] }],
+    );
     names.want("x", None);
     for wanted in [Health::Starting, Health::Healthy] {
         while names.get("x").and_then(|names| names.health) != Some(wanted) {

@@ -1,0 +1,55 @@
+//! Where a thread asks for names.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::model::NamesSource;
+
+/// One runtime to ask: the first path that exists is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeEndpoint {
+    /// What is asked there.
+    pub source: NamesSource,
+    /// Sockets; for log files, the directory that has `containers` and `pods`.
+    pub paths: Vec<PathBuf>,
+}
+
+impl RuntimeEndpoint {
+    /// The endpoint of one path.
+    #[must_use]
+    pub fn new(source: NamesSource, path: impl Into<PathBuf>) -> Self {
+        Self { source, paths: vec![path.into()] }
+    }
+
+    /// Where runtimes usually listen on a host.
+    #[must_use]
+    pub fn usual(host_root: &Path) -> Vec<Self> {
+        let at = |source, path: &str| Self::new(source, host_root.join(path));
+        let docker = ["run/docker.sock", "var/run/docker.sock"].map(|path| host_root.join(path));
+        vec![
+            at(NamesSource::Cri, "run/containerd/containerd.sock"),
+            at(NamesSource::Cri, "run/crio/crio.sock"),
+            at(NamesSource::Cri, "run/cri-dockerd.sock"),
+            at(NamesSource::Cri, "run/k3s/containerd/containerd.sock"),
+            Self { source: NamesSource::Docker, paths: docker.into() },
+            at(NamesSource::Podman, "run/podman/podman.sock"),
+            Self::logs(host_root),
+        ]
+    }
+
+    /// The log files of the kubelet's containers on a host.
+    #[must_use]
+    pub fn logs(host_root: &Path) -> Self {
+        Self::new(NamesSource::Logs, host_root.join("var/log"))
+    }
+
+    pub(super) fn existing(&self) -> Option<&Path> {
+        self.paths.iter().find(|path| path.exists()).map(PathBuf::as_path)
+    }
+}
+
+impl fmt::Display for RuntimeEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.paths.first().map_or(Ok(()), |path| path.display().fmt(f))
+    }
+}
