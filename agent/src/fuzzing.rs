@@ -49,26 +49,27 @@ pub fn ring_record(input: &[u8]) {
 pub fn cgroup_files(input: &[u8]) {
     use parse::{
         blkio, cpu_max, cpu_stat, cpuacct_stat, first_process, io_stat, limit, limit_v1, memory_events,
-        memory_stat_v1, memory_stat_v2, oom_control, per_cpu_nsec, pressure, quota_v1, value,
+        memory_stat_v1, memory_stat_v2, per_cpu_nsec, pressure, quota_v1, value,
     };
     let _ = black_box((value(input), limit(input), limit_v1(input), quota_v1(input)));
     let _ = black_box((cpu_stat(input), cpuacct_stat(input), per_cpu_nsec(input), cpu_max(input)));
-    let _ = black_box((memory_stat_v1(input), memory_stat_v2(input), memory_events(input)));
-    let _ = black_box((parse::cgroup_events_populated(input), parse::vmstat_oom_kill(input)));
-    let _ = black_box((oom_control(input), io_stat(input), blkio(input), pressure(input)));
+    for with_detail in [false, true] {
+        let _ = black_box((memory_stat_v1(input, with_detail), memory_stat_v2(input, with_detail)));
+    }
+    let _ = black_box((memory_events(input), parse::value_of(input, "oom_kill")));
+    let _ = black_box((io_stat(input), blkio(input), pressure(input)));
     let _ = black_box((first_process(input), parse::processes(input), parse::cgroup_stat(input)));
     let _ = black_box((parse::numa_stat_v1(input), parse::numa_stat_v2(input, 4096)));
-    let _ = black_box((parse::memory_detail_v1(input), parse::memory_detail_v2(input)));
     let _ = black_box((parse::swap_events(input), parse::max_events(input)));
 }
 
 /// The files of the machine and of a process.
 pub fn machine_files(input: &[u8]) {
-    use parse::{assignment, cpuinfo, meminfo, net_dev, proc_stat, tgid, vmstat_oom_kill};
+    use parse::{assignment, cpuinfo, meminfo, net_dev, proc_stat, tgid};
     let _ = black_box((net_dev(input), proc_stat(input), meminfo(input), cpuinfo(input)));
     let _ = black_box((parse::perf_terms(input), parse::cpu_list(input), parse::resctrl_count(input)));
     let _ = black_box(parse::perf_format(input).map(|bits| bits.put(u64::MAX, &mut [0; 3])));
-    let _ = black_box((tgid(input), vmstat_oom_kill(input), assignment(input, "A")));
+    let _ = black_box((tgid(input), assignment(input, "A")));
     let _ = black_box(parse::diskstats(input));
     let _ = black_box((parse::schedstat(input), parse::task_state(input), parse::open_files_limit(input)));
     let _ = black_box((parse::referenced_bytes(input), parse::snmp(input, "Tcp")));
@@ -85,9 +86,8 @@ pub fn sock_diag(input: &[u8]) {
 
 /// `/proc/<pid>/mountinfo`.
 pub fn mountinfo(input: &[u8]) {
-    let _ = black_box(parse::cgroup_mounts(input));
     for mount in parse::mounts(input).unwrap_or_default() {
-        black_box(mount.option(b"upperdir"));
+        black_box((mount.option(b"upperdir"), mount.has_option("memory")));
     }
 }
 

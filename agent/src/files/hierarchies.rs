@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{FilesError, HostRoot};
 use crate::model::{CgroupKey, CgroupMode, CgroupPath, CgroupVersion, Hierarchy, HierarchyId};
-use crate::parse::{CgroupMount, ProcCgroup, cgroup_mounts, proc_cgroup};
+use crate::parse::{Mount, ProcCgroup, mounts, proc_cgroup};
 
 /// The mounted hierarchies, each once, in the order of their numbers (v2 first).
 ///
@@ -40,9 +40,9 @@ pub fn mode(hierarchies: &[Hierarchy]) -> CgroupMode {
 }
 
 fn hierarchies_of(host: &HostRoot, process: &str) -> Result<Vec<Hierarchy>, FilesError> {
-    let mut mounts = host.parse(format!("/proc/{process}/mountinfo"), cgroup_mounts)?;
+    let mut mounts = host.parse(format!("/proc/{process}/mountinfo"), mounts)?;
     let numbers = host.parse(format!("/proc/{process}/cgroup"), proc_cgroup)?;
-    mounts.retain(|mount| mount_dir(host, mount).is_dir());
+    mounts.retain(|mount| mount.kind.starts_with("cgroup") && mount_dir(host, mount).is_dir());
     mounts.sort_by_key(|mount| mount.root != b"/");
     let mut found: Vec<_> = numbers.iter().filter_map(|number| hierarchy(host, number, &mounts)).collect();
     found.sort_by_key(|hierarchy| hierarchy.id);
@@ -50,7 +50,7 @@ fn hierarchies_of(host: &HostRoot, process: &str) -> Result<Vec<Hierarchy>, File
 }
 
 /// The hierarchy of a line of `/proc/<pid>/cgroup`, if one of the mounts is of it.
-fn hierarchy(host: &HostRoot, number: &ProcCgroup, mounts: &[CgroupMount]) -> Option<Hierarchy> {
+fn hierarchy(host: &HostRoot, number: &ProcCgroup, mounts: &[Mount]) -> Option<Hierarchy> {
     let mount = mounts.iter().find(|mount| is_of(mount, number))?;
     let dir = mount_dir(host, mount);
     let (version, controllers) = if number.hierarchy == HierarchyId::V2 {
@@ -63,19 +63,20 @@ fn hierarchy(host: &HostRoot, number: &ProcCgroup, mounts: &[CgroupMount]) -> Op
 }
 
 /// Whether the mount is of that hierarchy: v2 is number 0; v1 lists its controllers among its options.
-fn is_of(mount: &CgroupMount, number: &ProcCgroup) -> bool {
-    match mount.version {
-        CgroupVersion::V2 => number.hierarchy == HierarchyId::V2,
-        CgroupVersion::V1 => {
+fn is_of(mount: &Mount, number: &ProcCgroup) -> bool {
+    match mount.kind.as_str() {
+        "cgroup2" => number.hierarchy == HierarchyId::V2,
+        "cgroup" => {
             number.hierarchy != HierarchyId::V2
                 && !number.controllers.is_empty()
-                && number.controllers.iter().all(|name| mount.options.contains(name))
+                && number.controllers.iter().all(|name| mount.has_option(name))
         }
+        _ => false,
     }
 }
 
 /// The mount point below the host root. The mounts of this very process already have the root in front.
-fn mount_dir(host: &HostRoot, mount: &CgroupMount) -> PathBuf {
+fn mount_dir(host: &HostRoot, mount: &Mount) -> PathBuf {
     let point = Path::new(OsStr::from_bytes(&mount.mount_point));
     let below = host.join(point);
     if !below.is_dir() && point.starts_with(host.path()) { point.to_owned() } else { below }

@@ -74,11 +74,7 @@ pub fn kill_count(hierarchy: &Hierarchy, path: &CgroupPath) -> Result<Option<u64
             return if error.is_gone() { Ok(None) } else { Err(error) };
         }
     };
-    let found = match hierarchy.version {
-        CgroupVersion::V2 => parse::memory_events(&text).map(|events| events.oom_kill),
-        CgroupVersion::V1 => parse::oom_control(&text).map(|control| control.oom_kill),
-    };
-    found.map_err(|error| FilesError::parse(file, error))
+    parse::value_of(&text, "oom_kill").map_err(|error| FilesError::parse(file, error))
 }
 
 fn count_file(hierarchy: &Hierarchy, path: &CgroupPath) -> PathBuf {

@@ -9,8 +9,7 @@ use crate::parse;
 /// v2 tells it in `cgroup.events`; on v1 the directories below are looked at.
 #[must_use]
 pub fn has_processes(dir: &Path) -> bool {
-    let told = std::fs::read(dir.join("cgroup.events")).ok();
-    if let Some(populated) = told.and_then(|text| parse::cgroup_events_populated(&text).ok().flatten()) {
+    if let Some(populated) = populated(dir) {
         return populated;
     }
     // A list of what is to do, no recursion: a container may nest cgroups deeply.
@@ -24,6 +23,12 @@ pub fn has_processes(dir: &Path) -> bool {
         pending.extend(below.map(|entry| entry.path()));
     }
     false
+}
+
+/// `populated` of `cgroup.events` (v2); `None` where there is no such file.
+pub(super) fn populated(dir: &Path) -> Option<bool> {
+    let text = std::fs::read(dir.join("cgroup.events")).ok()?;
+    Some(parse::value_of(&text, "populated").ok()?? != 0)
 }
 
 #[cfg(test)]

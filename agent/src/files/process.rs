@@ -39,7 +39,7 @@ pub fn own_memory_cgroup(host: &HostRoot, hierarchies: &[Hierarchy]) -> Option<C
 /// # Errors
 /// When the file cannot be read or understood.
 pub fn oom_kills(host: &HostRoot) -> Result<Option<u64>, FilesError> {
-    host.parse("/proc/vmstat", parse::vmstat_oom_kill)
+    host.parse("/proc/vmstat", |text| parse::value_of(text, "oom_kill"))
 }
 
 /// The process (thread group) of a thread, from `/proc/<pid>/status`.

@@ -13,9 +13,9 @@ use std::path::Path;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
+use super::populated::populated;
 use super::{FilesError, directory_key};
 use crate::model::{CgroupKey, CgroupPath, CgroupVersion, Hierarchy, HierarchyId, LifecycleKind};
-use crate::parse;
 
 /// Bytes for one read of events: some hundred with their names.
 const EVENTS_BYTES: usize = 64 << 10;
@@ -287,12 +287,6 @@ struct Raw {
     watch: i32,
     flags: ReadFlags,
     name: Vec<u8>,
-}
-
-/// `populated` of `cgroup.events` (v2); `None` where there is no such file.
-fn populated(dir: &Path) -> Option<bool> {
-    let text = std::fs::read(dir.join("cgroup.events")).ok()?;
-    parse::cgroup_events_populated(&text).ok().flatten()
 }
 
 impl AsFd for TreeWatch {

@@ -14,6 +14,7 @@
 //! Bytes or requests. The last line is the sum of all devices and is not kept.
 
 use super::ParseError;
+use super::keyed::keys;
 use super::scan::{device_number, lines};
 
 /// One device of a blkio file, in the file's unit.
@@ -53,8 +54,10 @@ pub fn blkio(input: &[u8]) -> Result<Vec<BlkioDevice>, ParseError> {
         };
         let number = device_number(device).ok_or_else(|| line.refused(WANTED))?;
         let value = line.number(value, WANTED)?;
-        if let Some(device) = device_of(&mut devices, number) {
-            set(device, operation, value);
+        if let Some(device) = device_of(&mut devices, number)
+            && let Some((field, _)) = field_of(device, operation)
+        {
+            *field = Some(value);
         }
     }
     Ok(devices)
@@ -68,17 +71,14 @@ fn device_of(devices: &mut Vec<BlkioDevice>, (major, minor): (u32, u32)) -> Opti
     devices.last_mut()
 }
 
-fn set(device: &mut BlkioDevice, operation: &[u8], value: u64) {
-    match operation {
-        b"Read" => device.read = Some(value),
-        b"Write" => device.write = Some(value),
-        b"Sync" => device.sync = Some(value),
-        b"Async" => device.r#async = Some(value),
-        b"Discard" => device.discard = Some(value),
-        b"Total" => device.total = Some(value),
-        _ => {}
-    }
-}
+keys!(field_of: BlkioDevice {
+    b"Read" => read,
+    b"Write" => write,
+    b"Sync" => sync,
+    b"Async" => r#async,
+    b"Discard" => discard,
+    b"Total" => total,
+});
 
 #[cfg(test)]
 mod tests {

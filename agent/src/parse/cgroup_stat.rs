@@ -9,24 +9,13 @@
 //! A dying cgroup is removed, but something still holds its memory. Newer kernels add lines for each controller.
 
 use super::ParseError;
-use super::pairs::each_pair;
+use super::keyed::{keyed, keys};
 use crate::model::Descendants;
 
 /// `cgroup.stat`.
-///
-/// # Errors
-/// When a line is no key and number, or the text is empty.
 pub fn cgroup_stat(input: &[u8]) -> Result<Descendants, ParseError> {
-    let mut found = Descendants::default();
-    each_pair(input, |pair| {
-        match pair.key {
-            b"nr_descendants" => found.living = Some(pair.number()?),
-            b"nr_dying_descendants" => found.dying = Some(pair.number()?),
-            _ => {}
-        }
-        Ok(())
-    })?;
-    Ok(found)
+    keys!(field_of: Descendants { b"nr_descendants" => living, b"nr_dying_descendants" => dying });
+    keyed(input, field_of)
 }
 
 #[cfg(test)]

@@ -15,11 +15,11 @@
 //! v2 counts in microseconds, v1's `cpu.stat` in nanoseconds, `cpuacct.stat` in USER_HZ, which is 100 on every
 //! architecture that Linux gives to users today. The `nr_` lines of v2 need the cpu controller.
 
-use super::pairs::each_pair;
+use super::keyed::{keyed, keys};
 use super::scan::lines;
 use super::value::word_limit;
 use super::{ParseError, ParseError::Empty};
-use crate::model::Limit;
+use crate::model::{CpuStats, Limit};
 
 /// Nanoseconds in one tick of USER_HZ.
 pub(super) const NSEC_PER_TICK: u64 = 10_000_000;
@@ -49,58 +49,37 @@ pub struct CpuStat {
     pub burst_nsec: Option<u64>,
 }
 
+impl CpuStat {
+    /// Puts what is known of periods, and of throttling in them, into the cgroup's counters.
+    pub fn put_periods(&self, cpu: &mut CpuStats) {
+        (cpu.periods, cpu.throttled_periods, cpu.throttled_nsec) =
+            (self.periods, self.throttled_periods, self.throttled_nsec);
+        (cpu.burst_periods, cpu.burst_nsec) = (self.burst_periods, self.burst_nsec);
+    }
+}
+
 /// `cpu.stat` of either version: no key has two meanings.
-///
-/// # Errors
-/// When a line is no key and number, or the text is empty.
 pub fn cpu_stat(input: &[u8]) -> Result<CpuStat, ParseError> {
-    let mut stat = CpuStat::default();
-    each_pair(input, |pair| {
-        let (field, factor) = match pair.key {
-            b"usage_usec" => (&mut stat.usage_nsec, NSEC_PER_USEC),
-            b"user_usec" => (&mut stat.user_nsec, NSEC_PER_USEC),
-            b"system_usec" => (&mut stat.system_nsec, NSEC_PER_USEC),
-            b"nice_usec" => (&mut stat.nice_nsec, NSEC_PER_USEC),
-            b"nr_periods" => (&mut stat.periods, 1),
-            b"nr_throttled" => (&mut stat.throttled_periods, 1),
-            b"throttled_usec" => (&mut stat.throttled_nsec, NSEC_PER_USEC),
-            b"throttled_time" => (&mut stat.throttled_nsec, 1),
-            b"nr_bursts" => (&mut stat.burst_periods, 1),
-            b"burst_usec" => (&mut stat.burst_nsec, NSEC_PER_USEC),
-            b"burst_time" => (&mut stat.burst_nsec, 1),
-            _ => return Ok(()),
-        };
-        *field = Some(pair.scaled(factor)?);
-        Ok(())
-    })?;
-    Ok(stat)
+    keys!(field_of: CpuStat {
+        b"usage_usec" => usage_nsec * NSEC_PER_USEC,
+        b"user_usec" => user_nsec * NSEC_PER_USEC,
+        b"system_usec" => system_nsec * NSEC_PER_USEC,
+        b"nice_usec" => nice_nsec * NSEC_PER_USEC,
+        b"nr_periods" => periods,
+        b"nr_throttled" => throttled_periods,
+        b"throttled_usec" => throttled_nsec * NSEC_PER_USEC,
+        b"throttled_time" => throttled_nsec,
+        b"nr_bursts" => burst_periods,
+        b"burst_usec" => burst_nsec * NSEC_PER_USEC,
+        b"burst_time" => burst_nsec,
+    });
+    keyed(input, field_of)
 }
 
-/// What `cpuacct.stat` tells.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CpuacctStat {
-    /// `user`.
-    pub user_nsec: Option<u64>,
-    /// `system`.
-    pub system_nsec: Option<u64>,
-}
-
-/// `cpuacct.stat` (v1).
-///
-/// # Errors
-/// When a line is no key and number, or the text is empty.
-pub fn cpuacct_stat(input: &[u8]) -> Result<CpuacctStat, ParseError> {
-    let mut stat = CpuacctStat::default();
-    each_pair(input, |pair| {
-        let field = match pair.key {
-            b"user" => &mut stat.user_nsec,
-            b"system" => &mut stat.system_nsec,
-            _ => return Ok(()),
-        };
-        *field = Some(pair.scaled(NSEC_PER_TICK)?);
-        Ok(())
-    })?;
-    Ok(stat)
+/// `cpuacct.stat` (v1): the fields `user_nsec` and `system_nsec`.
+pub fn cpuacct_stat(input: &[u8]) -> Result<CpuStat, ParseError> {
+    keys!(field_of: CpuStat { b"user" => user_nsec * NSEC_PER_TICK, b"system" => system_nsec * NSEC_PER_TICK });
+    keyed(input, field_of)
 }
 
 /// `cpuacct.usage_percpu` (v1): nanoseconds of each possible CPU, in order.

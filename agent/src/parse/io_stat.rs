@@ -10,7 +10,8 @@
 //! a device that has no counters on the line of the next one (`8:0 8:16 rbytes=...`): it is left out.
 
 use super::ParseError;
-use super::scan::{Line, device_number, lines, split_once};
+use super::keyed::keys;
+use super::scan::{device_number, lines, split_once};
 use crate::model::IoDeviceStats;
 
 /// `io.stat`. A device without counters is left out.
@@ -24,7 +25,9 @@ pub fn io_stat(input: &[u8]) -> Result<Vec<IoDeviceStats>, ParseError> {
         for word in line.words() {
             if let Some((key, value)) = split_once(word, b'=') {
                 let device = device.as_mut().ok_or_else(|| line.refused("a device and its counters"))?;
-                set(device, &line, key, value)?;
+                if let Some((field, _)) = field_of(device, key) {
+                    *field = Some(line.number(value, "a decimal number after each key")?);
+                }
             } else {
                 let (major, minor) =
                     device_number(word).ok_or_else(|| line.refused("a device number or KEY=VALUE"))?;
@@ -37,23 +40,18 @@ pub fn io_stat(input: &[u8]) -> Result<Vec<IoDeviceStats>, ParseError> {
     Ok(devices)
 }
 
-fn set(device: &mut IoDeviceStats, line: &Line<'_>, key: &[u8], value: &[u8]) -> Result<(), ParseError> {
-    let field = match key {
-        b"rbytes" => &mut device.read_bytes,
-        b"wbytes" => &mut device.write_bytes,
-        b"rios" => &mut device.reads,
-        b"wios" => &mut device.writes,
-        b"dbytes" => &mut device.discard_bytes,
-        b"dios" => &mut device.discards,
-        b"cost.usage" => &mut device.cost_usage_usec,
-        b"cost.wait" => &mut device.cost_wait_usec,
-        b"cost.indebt" => &mut device.cost_indebt_usec,
-        b"cost.indelay" => &mut device.cost_indelay_usec,
-        _ => return Ok(()),
-    };
-    *field = Some(line.number(value, "a decimal number after each key")?);
-    Ok(())
-}
+keys!(field_of: IoDeviceStats {
+    b"rbytes" => read_bytes,
+    b"wbytes" => write_bytes,
+    b"rios" => reads,
+    b"wios" => writes,
+    b"dbytes" => discard_bytes,
+    b"dios" => discards,
+    b"cost.usage" => cost_usage_usec,
+    b"cost.wait" => cost_wait_usec,
+    b"cost.indebt" => cost_indebt_usec,
+    b"cost.indelay" => cost_indelay_usec,
+});
 
 fn has_counters(device: &IoDeviceStats) -> bool {
     *device != IoDeviceStats { major: device.major, minor: device.minor, ..IoDeviceStats::default() }

@@ -10,6 +10,7 @@
 //! The kernel's kB are 1024 bytes.
 
 use super::ParseError;
+use super::keyed::keys;
 use super::scan::{lines, split_once};
 
 /// What `/proc/meminfo` tells.
@@ -36,19 +37,19 @@ impl Meminfo {
 /// # Errors
 /// When a line has no colon, a wanted value is not in kB, or the text is empty.
 pub fn meminfo(input: &[u8]) -> Result<Meminfo, ParseError> {
+    keys!(field_of: Meminfo {
+        b"MemTotal" => memory_total_bytes * 1024,
+        b"SwapTotal" => swap_total_bytes * 1024,
+        b"SwapFree" => swap_free_bytes * 1024,
+    });
     let mut info = Meminfo::default();
     let mut found = false;
     for line in lines(input) {
         let (key, value) = split_once(line.text, b':').ok_or_else(|| line.refused("a key and \":\""))?;
         found = true;
-        let field = match key {
-            b"MemTotal" => &mut info.memory_total_bytes,
-            b"SwapTotal" => &mut info.swap_total_bytes,
-            b"SwapFree" => &mut info.swap_free_bytes,
-            _ => continue,
-        };
+        let Some((field, factor)) = field_of(&mut info, key) else { continue };
         let kib = value.trim_ascii().strip_suffix(b" kB").ok_or_else(|| line.refused("a number of kB"))?;
-        *field = Some(line.scaled(kib, 1024, "a number of kB")?);
+        *field = Some(line.scaled(kib, factor, "a number of kB")?);
     }
     if found { Ok(info) } else { Err(ParseError::Empty { wanted: "lines of a key and a number of kB" }) }
 }

@@ -14,135 +14,154 @@
 //! ```
 //! Bytes; the `pg` and `workingset` lines are counts. All of v2 is hierarchical. v1 prints each key for the cgroup
 //! alone, and again with `total_` for the cgroup and all below it; the latter is used, the former where there is no
-//! such line (`memory.use_hierarchy` off). `kernel` came in 5.18.
+//! such line (`memory.use_hierarchy` off). `kernel` came in 5.18. v1's `hierarchical_` lines give the lowest limit of the
+//! cgroup and all above it: where that is no limit, the cgroup's own is none either.
 //!
-//! Some 40 to 80 lines for each cgroup and scrape, so a key is told by its length before it is compared.
+//! This file is 40 to 80 lines for each cgroup and scrape, so it is read in one pass, the further lines with it.
 
-use super::ParseError;
-use super::pairs::each_pair;
-use crate::model::MemoryStat;
+use super::keyed::{Pair, each_pair, keys};
+use super::{ParseError, limit_v1};
+use crate::model::{Limit, MemoryDetail, MemoryStat};
+
+/// What a `memory.stat` has.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct MemoryStatFile {
+    pub stat: MemoryStat,
+    /// The further lines, where they are asked for.
+    pub detail: Option<Box<MemoryDetail>>,
+    /// [`Limit::Max`] where neither the cgroup nor one above it has a memory limit (v1).
+    pub limit: Option<Limit>,
+    /// The same of memory and swap together (v1).
+    pub memory_and_swap_limit: Option<Limit>,
+}
 
 /// `memory.stat` of v2.
-///
-/// # Errors
-/// When a line is no key and value, a wanted value no number, or the text is empty.
-pub fn memory_stat_v2(input: &[u8]) -> Result<MemoryStat, ParseError> {
-    let mut stat = MemoryStat::default();
-    each_pair(input, |pair| {
-        if let Some(field) = field_v2(&mut stat, pair.key) {
-            *field = Some(pair.number()?);
-        }
-        Ok(())
+pub fn memory_stat_v2(input: &[u8], with_detail: bool) -> Result<MemoryStatFile, ParseError> {
+    let mut file = MemoryStatFile::new(with_detail);
+    each_pair(input, |pair| match stat_v2(&mut file.stat, pair.key) {
+        None => file.put_detail(&pair, pair.key),
+        field => pair.put(field),
     })?;
-    stat.hierarchical_pgfault = stat.pgfault;
-    stat.hierarchical_pgmajfault = stat.pgmajfault;
-    Ok(stat)
+    file.stat.hierarchical_pgfault = file.stat.pgfault;
+    file.stat.hierarchical_pgmajfault = file.stat.pgmajfault;
+    Ok(file.finished())
 }
 
-/// `memory.stat` of v1, hierarchical where the kernel prints both.
-///
-/// # Errors
-/// When a line is no key and value, a wanted value no number, or the text is empty.
-pub fn memory_stat_v1(input: &[u8]) -> Result<MemoryStat, ParseError> {
-    let mut stat = MemoryStat::default();
-    each_pair(input, |pair| {
-        if let Some(key) = pair.key.strip_prefix(b"total_") {
-            if let Some(field) = total_field_v1(&mut stat, key) {
-                *field = Some(pair.number()?);
+/// `memory.stat` of v1: the `total_` lines where the kernel prints both. The further lines are those with `total_` alone.
+pub fn memory_stat_v1(input: &[u8], with_detail: bool) -> Result<MemoryStatFile, ParseError> {
+    let mut file = MemoryStatFile::new(with_detail);
+    each_pair(input, |pair| match pair.key.strip_prefix(b"total_") {
+        Some(b"pgfault") => pair.put(Some((&mut file.stat.hierarchical_pgfault, 1))),
+        Some(b"pgmajfault") => pair.put(Some((&mut file.stat.hierarchical_pgmajfault, 1))),
+        Some(b"rss_huge") => file.put_detail(&pair, b"anon_thp"),
+        Some(key) => match stat_v1(&mut file.stat, key) {
+            None => file.put_detail(&pair, key),
+            field => pair.put(field),
+        },
+        None => file.put_own_v1(&pair),
+    })?;
+    Ok(file.finished())
+}
+
+/// The lowest limit of a cgroup and all above it is another's where it is a number.
+fn no_limit(lowest: &[u8]) -> Option<Limit> {
+    limit_v1(lowest).ok().filter(|&lowest| lowest == Limit::Max)
+}
+
+impl MemoryStatFile {
+    fn new(with_detail: bool) -> Self {
+        Self { detail: with_detail.then(Box::default), ..Self::default() }
+    }
+
+    fn put_detail(&mut self, pair: &Pair<'_>, key: &[u8]) -> Result<(), ParseError> {
+        self.detail.as_mut().map_or(Ok(()), |detail| pair.put(detail_of(detail, key)))
+    }
+
+    /// A line of v1 without `total_`.
+    fn put_own_v1(&mut self, pair: &Pair<'_>) -> Result<(), ParseError> {
+        match pair.key {
+            b"hierarchical_memory_limit" => self.limit = no_limit(pair.value),
+            b"hierarchical_memsw_limit" => self.memory_and_swap_limit = no_limit(pair.value),
+            b"pgfault" => self.stat.pgfault = Some(pair.number()?),
+            b"pgmajfault" => self.stat.pgmajfault = Some(pair.number()?),
+            key => {
+                if let Some((field, _)) = stat_v1(&mut self.stat, key) {
+                    let own = pair.number()?;
+                    field.get_or_insert(own);
+                }
             }
-        } else if let Some(field) = own_field_v1(&mut stat, pair.key) {
-            let own = pair.number()?;
-            field.get_or_insert(own);
         }
         Ok(())
-    })?;
-    Ok(stat)
-}
+    }
 
-fn field_v2<'a>(stat: &'a mut MemoryStat, key: &[u8]) -> Option<&'a mut Option<u64>> {
-    let field = match key.len() {
-        4 => match key {
-            b"anon" => &mut stat.anon_bytes,
-            b"file" => &mut stat.file_bytes,
-            _ => return None,
-        },
-        5 if key == b"shmem" => &mut stat.shmem_bytes,
-        6 => match key {
-            b"kernel" => &mut stat.kernel_bytes,
-            b"pgscan" => &mut stat.pgscan,
-            _ => return None,
-        },
-        7 => match key {
-            b"pgfault" => &mut stat.pgfault,
-            b"pgsteal" => &mut stat.pgsteal,
-            _ => return None,
-        },
-        10 => match key {
-            b"file_dirty" => &mut stat.file_dirty_bytes,
-            b"pgmajfault" => &mut stat.pgmajfault,
-            _ => return None,
-        },
-        11 => match key {
-            b"file_mapped" => &mut stat.file_mapped_bytes,
-            b"active_file" => &mut stat.active_file_bytes,
-            _ => return None,
-        },
-        13 if key == b"inactive_file" => &mut stat.inactive_file_bytes,
-        14 if key == b"file_writeback" => &mut stat.file_writeback_bytes,
-        23 => match key {
-            b"workingset_refault_anon" => &mut stat.workingset_refault_anon,
-            b"workingset_refault_file" => &mut stat.workingset_refault_file,
-            _ => return None,
-        },
-        _ => return None,
-    };
-    Some(field)
-}
-
-/// The field of a `total_` key, given without that prefix.
-fn total_field_v1<'a>(stat: &'a mut MemoryStat, key: &[u8]) -> Option<&'a mut Option<u64>> {
-    match key {
-        b"pgfault" => Some(&mut stat.hierarchical_pgfault),
-        b"pgmajfault" => Some(&mut stat.hierarchical_pgmajfault),
-        _ => shared_field_v1(stat, key),
+    fn finished(mut self) -> Self {
+        if let Some(detail) = &mut self.detail {
+            detail.shmem_bytes = self.stat.shmem_bytes;
+        }
+        self
     }
 }
 
-/// The field of a key without `total_`.
-fn own_field_v1<'a>(stat: &'a mut MemoryStat, key: &[u8]) -> Option<&'a mut Option<u64>> {
-    match key {
-        b"pgfault" => Some(&mut stat.pgfault),
-        b"pgmajfault" => Some(&mut stat.pgmajfault),
-        _ => shared_field_v1(stat, key),
-    }
-}
+keys!(stat_v2: MemoryStat {
+    b"anon" => anon_bytes,
+    b"file" => file_bytes,
+    b"shmem" => shmem_bytes,
+    b"kernel" => kernel_bytes,
+    b"pgscan" => pgscan,
+    b"pgfault" => pgfault,
+    b"pgsteal" => pgsteal,
+    b"file_dirty" => file_dirty_bytes,
+    b"pgmajfault" => pgmajfault,
+    b"file_mapped" => file_mapped_bytes,
+    b"active_file" => active_file_bytes,
+    b"inactive_file" => inactive_file_bytes,
+    b"file_writeback" => file_writeback_bytes,
+    b"workingset_refault_anon" => workingset_refault_anon,
+    b"workingset_refault_file" => workingset_refault_file,
+});
 
-fn shared_field_v1<'a>(stat: &'a mut MemoryStat, key: &[u8]) -> Option<&'a mut Option<u64>> {
-    let field = match key.len() {
-        3 if key == b"rss" => &mut stat.anon_bytes,
-        4 if key == b"swap" => &mut stat.swap_bytes,
-        5 => match key {
-            b"cache" => &mut stat.file_bytes,
-            b"shmem" => &mut stat.shmem_bytes,
-            b"dirty" => &mut stat.file_dirty_bytes,
-            _ => return None,
-        },
-        9 if key == b"writeback" => &mut stat.file_writeback_bytes,
-        11 => match key {
-            b"mapped_file" => &mut stat.file_mapped_bytes,
-            b"active_file" => &mut stat.active_file_bytes,
-            _ => return None,
-        },
-        13 if key == b"inactive_file" => &mut stat.inactive_file_bytes,
-        23 => match key {
-            b"workingset_refault_anon" => &mut stat.workingset_refault_anon,
-            b"workingset_refault_file" => &mut stat.workingset_refault_file,
-            _ => return None,
-        },
-        _ => return None,
-    };
-    Some(field)
-}
+// The keys of v1, with `total_` and without.
+keys!(stat_v1: MemoryStat {
+    b"rss" => anon_bytes,
+    b"swap" => swap_bytes,
+    b"cache" => file_bytes,
+    b"shmem" => shmem_bytes,
+    b"dirty" => file_dirty_bytes,
+    b"writeback" => file_writeback_bytes,
+    b"mapped_file" => file_mapped_bytes,
+    b"active_file" => active_file_bytes,
+    b"inactive_file" => inactive_file_bytes,
+    b"workingset_refault_anon" => workingset_refault_anon,
+    b"workingset_refault_file" => workingset_refault_file,
+});
+
+// The further lines, in the terms of v2. `shmem` is taken from the others.
+keys!(detail_of: MemoryDetail {
+    b"kernel_stack" => kernel_stack_bytes,
+    b"pagetables" => pagetables_bytes,
+    b"percpu" => percpu_bytes,
+    b"sock" => sock_bytes,
+    b"vmalloc" => vmalloc_bytes,
+    b"slab" => slab_bytes,
+    b"slab_reclaimable" => slab_reclaimable_bytes,
+    b"slab_unreclaimable" => slab_unreclaimable_bytes,
+    b"zswap" => zswap_bytes,
+    b"zswapped" => zswapped_bytes,
+    b"swapcached" => swapcached_bytes,
+    b"anon_thp" => anon_thp_bytes,
+    b"file_thp" => file_thp_bytes,
+    b"active_anon" => active_anon_bytes,
+    b"inactive_anon" => inactive_anon_bytes,
+    b"unevictable" => unevictable_bytes,
+    b"workingset_activate_anon" => workingset_activate_anon,
+    b"workingset_activate_file" => workingset_activate_file,
+    b"workingset_restore_anon" => workingset_restore_anon,
+    b"workingset_restore_file" => workingset_restore_file,
+    b"workingset_nodereclaim" => workingset_nodereclaim,
+    b"zswpin" => zswpin,
+    b"zswpout" => zswpout,
+    b"zswpwb" => zswpwb,
+});
 
 #[cfg(test)]
 mod tests;

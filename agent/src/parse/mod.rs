@@ -5,7 +5,6 @@
 
 mod assignment;
 mod blkio;
-mod cgroup_events;
 mod cgroup_stat;
 mod cpu;
 mod cpuinfo;
@@ -13,15 +12,13 @@ mod diskstats;
 mod error;
 mod io_stat;
 mod kernel_log;
+mod keyed;
 mod meminfo;
 mod memory;
-mod memory_detail;
 mod memory_stat;
 mod mountinfo;
-mod mounts;
 mod net_dev;
 mod numa_stat;
-mod pairs;
 mod perf_name;
 mod perf_pmu;
 mod pressure;
@@ -37,11 +34,9 @@ mod sock_diag;
 mod status;
 mod unit_file;
 mod value;
-mod vmstat;
 
 pub use assignment::*;
 pub use blkio::*;
-pub use cgroup_events::*;
 pub use cgroup_stat::*;
 pub use cpu::*;
 pub use cpuinfo::*;
@@ -49,12 +44,11 @@ pub use diskstats::*;
 pub use error::*;
 pub use io_stat::*;
 pub use kernel_log::*;
+pub use keyed::{max_events, value_of};
 pub use meminfo::*;
 pub use memory::*;
-pub use memory_detail::*;
 pub use memory_stat::*;
 pub use mountinfo::*;
-pub use mounts::*;
 pub use net_dev::*;
 pub use numa_stat::*;
 pub use perf_name::*;
@@ -71,7 +65,6 @@ pub use sock_diag::*;
 pub use status::*;
 pub use unit_file::*;
 pub use value::*;
-pub use vmstat::*;
 
 #[cfg(test)]
 mod tests;

@@ -1,62 +1,76 @@
-//! `/proc/<pid>/mountinfo`: where the cgroup hierarchies are mounted.
+//! `/proc/<pid>/mountinfo`: every mount of a process's namespace.
 //!
 //! Manual: <https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html>
 //!
 //! ```text
-//! 35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
-//! 41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate
+//! 27 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw,discard
+//! 90 27 0:52 / / rw,relatime - overlay overlay rw,lowerdir=/l1:/l2,upperdir=/var/lib/x/diff,workdir=/var/lib/x/work
 //! ```
-//! The fourth field is the directory of the file system that is mounted, the fifth the mount point, what follows the
-//! dash the type, the source and the super block's options, which name a v1 hierarchy's controllers. Blanks,
-//! newlines and backslashes in paths are octal escapes (`\040`).
+//! Mount, parent, device, directory of the file system that is mounted, mount point, options, any number of tags, a
+//! dash, type, source, options of the super block. Blanks, newlines and backslashes are octal escapes, and so are
+//! commas in the value of an option.
 
 use super::ParseError;
-use super::scan::{Line, lines};
-use crate::model::CgroupVersion;
+use super::scan::{Line, decimal, device_number, lines, split_once, text};
 
-/// A mounted cgroup hierarchy.
+const WANTED: &str = "the fields of a mount";
+
+/// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CgroupMount {
-    /// v1 (`cgroup`) or v2 (`cgroup2`).
-    pub version: CgroupVersion,
-    /// The hierarchy's directory that is mounted; `/` when it is the whole.
+pub struct Mount {
+    pub id: u64,
+    /// The mount that it is mounted on.
+    pub parent: u64,
+    /// Major and minor number of the file system's device.
+    pub device: (u32, u32),
+    /// The directory of the file system that is mounted; `/` when it is the whole.
     pub root: Vec<u8>,
-    /// The mount point.
+    /// Where, for a process of that namespace.
     pub mount_point: Vec<u8>,
-    /// The super block's options: `rw`, and on v1 the controllers and `name=...`.
-    pub options: Vec<String>,
+    /// The file system's type: `ext4`, `nfs4`, `fuse.x`.
+    pub kind: String,
+    /// What is mounted: `/dev/vda1`, `server:/export`, or any word.
+    pub source: Vec<u8>,
+    /// The super block's options, still escaped.
+    options: Vec<u8>,
 }
 
-/// The cgroup mounts of a mountinfo file, in its order.
+impl Mount {
+    /// Whether the super block has this option; those of a v1 cgroup mount name its controllers.
+    pub fn has_option(&self, name: &str) -> bool {
+        self.options.split(|&b| b == b',').any(|option| text(option) == name)
+    }
+
+    /// The value of one of the super block's options.
+    pub fn option(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let mut pairs = self.options.split(|&b| b == b',').filter_map(|option| split_once(option, b'='));
+        pairs.find(|(name, _)| *name == key).map(|(_, value)| unescape(value))
+    }
+}
+
+/// All mounts, in the kernel's order.
 ///
 /// # Errors
-/// When a line lacks a field. Mounts of other types are skipped.
-pub fn cgroup_mounts(input: &[u8]) -> Result<Vec<CgroupMount>, ParseError> {
-    lines(input).filter_map(|line| cgroup_mount(&line).transpose()).collect()
+/// When a line lacks a field or has no number where one is wanted.
+pub fn mounts(input: &[u8]) -> Result<Vec<Mount>, ParseError> {
+    lines(input).map(|line| mount(&line).ok_or_else(|| line.refused(WANTED))).collect()
 }
 
-fn cgroup_mount(line: &Line<'_>) -> Result<Option<CgroupMount>, ParseError> {
-    const WANTED: &str = "the fields of a mount";
+fn mount(line: &Line<'_>) -> Option<Mount> {
     // Exactly one blank stands between fields, so an empty source stays a field.
     let mut fields = line.text.split(|&b| b == b' ');
-    let (Some(root), Some(mount_point)) = (fields.nth(3), fields.next()) else {
-        return Err(line.refused(WANTED));
-    };
+    let (id, parent) = (decimal(fields.next()?)?, decimal(fields.next()?)?);
+    let device = device_number(fields.next()?)?;
+    let (root, mount_point) = (unescape(fields.next()?), unescape(fields.next()?));
     let mut rest = fields.skip_while(|&field| field != b"-").skip(1);
-    let (Some(kind), Some(_source), Some(options)) = (rest.next(), rest.next(), rest.next()) else {
-        return Err(line.refused(WANTED));
-    };
-    let version = match kind {
-        b"cgroup" => CgroupVersion::V1,
-        b"cgroup2" => CgroupVersion::V2,
-        _ => return Ok(None),
-    };
-    let options = options.split(|&b| b == b',').map(super::scan::text).collect();
-    Ok(Some(CgroupMount { version, root: unescape(root), mount_point: unescape(mount_point), options }))
+    let kind = text(rest.next()?);
+    let source = unescape(rest.next()?);
+    let options = rest.next()?.to_vec();
+    Some(Mount { id, parent, device, root, mount_point, kind, source, options })
 }
 
 /// Undoes `\040` and its like; a backslash that starts no octal number stays.
-pub(super) fn unescape(text: &[u8]) -> Vec<u8> {
+fn unescape(text: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text;
     while let [first, after @ ..] = rest {
@@ -76,31 +90,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cgroup_mounts_among_others() {
-        let text = b"31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755\n\
-            33 31 0:30 / /sys/fs/cgroup/cpu,cpuacct rw shared:5 master:3 - cgroup cgroup rw,cpu,cpuacct\n\
-            41 31 0:38 /a\\040b /mnt/x\\134y rw - cgroup2  rw,nsdelegate\n";
-        let mounts = cgroup_mounts(text).unwrap();
-        assert_eq!(mounts.len(), 2);
-        assert_eq!(mounts[0].version, CgroupVersion::V1);
-        assert_eq!(mounts[0].options, ["rw", "cpu", "cpuacct"]);
-        assert_eq!(mounts[0].mount_point, b"/sys/fs/cgroup/cpu,cpuacct");
-        assert_eq!(mounts[1].version, CgroupVersion::V2);
-        assert_eq!(
-            (mounts[1].root.as_slice(), mounts[1].mount_point.as_slice()),
-            (&b"/a b"[..], &b"/mnt/x\\y"[..])
-        );
+    fn all_fields_and_their_escapes() {
+        let found = mounts(
+            b"27 1 254:1 / / rw,relatime shared:1 master:2 - ext4 /dev/vda1 rw,discard\n\
+              90 27 0:52 /a\\040b /mnt/x\\134y rw - overlay  rw,lowerdir=/l\\134:1:/l2,upperdir=/var/a\\054b\\040c=d\n",
+        )
+        .unwrap();
+        let first = &found[0];
+        assert_eq!((first.id, first.parent, first.device), (27, 1, (254, 1)));
+        assert_eq!((first.kind.as_str(), first.source.as_slice()), ("ext4", &b"/dev/vda1"[..]));
+        let second = &found[1];
+        assert_eq!(second.root, b"/a b");
+        assert_eq!(second.mount_point, b"/mnt/x\\y");
+        assert_eq!(second.source, b"");
+        assert_eq!(second.option(b"upperdir").unwrap(), b"/var/a,b c=d");
+        assert_eq!(second.option(b"lowerdir").unwrap(), b"/l\\:1:/l2");
+        assert_eq!(second.option(b"workdir"), None);
+        assert!(first.has_option("discard") && !first.has_option("disc") && !second.has_option("upperdir"));
+        assert_eq!(mounts(b""), Ok(vec![]));
     }
 
     #[test]
     fn garbage_is_refused() {
         for refused in [
-            &b"31 23 0:28 /\n"[..],
-            b"31 23 0:28 / /x rw cgroup cgroup rw\n",
-            b"31 23 0:28 / /x rw - cgroup\n",
+            &b"27 1 254:1 / /\n"[..],
+            b"27 1 254:1 / / rw ext4 /dev/vda1 rw\n",
+            b"27 1 254:1 / / rw - ext4 /dev/vda1\n",
+            b"x 1 254:1 / / rw - ext4 /dev/vda1 rw\n",
+            b"27 x 254:1 / / rw - ext4 /dev/vda1 rw\n",
+            b"27 1 254 / / rw - ext4 /dev/vda1 rw\n",
         ] {
-            assert!(cgroup_mounts(refused).is_err(), "{refused:?}");
+            assert!(mounts(refused).is_err(), "{refused:?}");
         }
-        assert_eq!(cgroup_mounts(b""), Ok(vec![]));
     }
 }

@@ -5,28 +5,70 @@ use std::fmt;
 
 use super::ReadSets;
 use crate::model::CgroupStats;
-use crate::model::MetricSet::Process;
 use crate::parse::{self, ParseError};
 
-/// What `apply` is for a file that tells one value: `into!(memory.usage_bytes, parse::value)`.
+/// A table of files: `[names, best first] sets that need it => what becomes of the text`. Fields of [`FileSpec`] may follow.
+macro_rules! files {
+    ($(#[$about:meta])* $table:ident {$(
+        [$($name:literal),+] $($set:ident)|+ $(but not $not:ident)? => $apply:expr $(, $field:ident: $value:expr)*;
+    )+}) => {
+        $(#[$about])*
+        pub(super) const $table: &[FileSpec] = &[$(FileSpec {
+            $($field: $value,)*
+            ..FileSpec::new(
+                &[$($name),+],
+                |sets| ($(crate::files::reader::spec::needs!(sets $set))||+) $(&& !sets.has($not))?,
+                $apply,
+            )
+        }),+];
+    };
+}
+pub(super) use files;
+
+/// Whether a set of metrics is read, or `spec`, or `peaks`.
+macro_rules! needs {
+    ($sets:ident spec) => {
+        $sets.spec
+    };
+    ($sets:ident peaks) => {
+        $sets.peaks
+    };
+    ($sets:ident $set:ident) => {
+        $sets.has($set)
+    };
+}
+pub(super) use needs;
+
+/// Puts what a parser makes of the text into one field: `into!(memory.usage_bytes, parse::value)` of the stats of a
+/// controller, `into!(.pressure.cpu, parse::pressure)` of the cgroup's.
 macro_rules! into {
-    ($part:ident.$field:ident, $parse:path) => {
+    (.$($field:ident).+, $parse:path) => {
+        |text, stats| {
+            stats.$($field).+ = Some($parse(text)?);
+            Ok(())
+        }
+    };
+    ($controller:ident.$field:ident, $parse:path) => {
         |text, stats| {
             let found = $parse(text)?;
-            stats.$part.get_or_insert_default().$field = Some(found);
+            stats.$controller.get_or_insert_default().$field = found.into();
             Ok(())
         }
     };
 }
 pub(super) use into;
 
-/// `pids.*` are the same on v1 and v2.
-pub(super) const PIDS: &[FileSpec] = &[
-    FileSpec::new(&[c"pids.current"], |sets| sets.has(Process), into!(pids.current, parse::value)),
-    FileSpec::new(&[c"pids.max"], |sets| sets.has(Process), into!(pids.limit, parse::limit)),
-    FileSpec::new(&[c"pids.peak"], |sets| sets.has(Process), into!(pids.peak, parse::value)),
-    FileSpec::new(&[c"pids.events"], |sets| sets.has(Process), into!(pids.limit_events, parse::max_events)),
-];
+use crate::model::MetricSet::Process;
+
+files! {
+    /// `pids.*` are the same on v1 and v2.
+    PIDS {
+        [c"pids.current"] Process => into!(pids.current, parse::value);
+        [c"pids.max"]     Process => into!(pids.limit, parse::limit);
+        [c"pids.peak"]    Process => into!(pids.peak, parse::value);
+        [c"pids.events"]  Process => into!(pids.limit_events, parse::max_events);
+    }
+}
 
 /// One file of a cgroup.
 pub(super) struct FileSpec {
