@@ -12,15 +12,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use rustix::event::{EventfdFlags, eventfd};
-use rustix::fs::inotify;
 use rustix::io::Errno;
 
 use super::FilesError;
+use super::inotify::{self, ReadFlags, WatchFlags};
 use crate::model::{CgroupKey, CgroupPath, CgroupVersion, Hierarchy};
 use crate::parse;
-
-/// Bytes for a read of inotify events; a watched file's event has no name.
-const EVENTS_BYTES: usize = 4096;
 
 /// A rise of one cgroup's count.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,8 +101,7 @@ impl KillCounters {
         let refused = |what: &str, errno: Errno| format!("{what}: {errno}");
         let waker = match version {
             CgroupVersion::V2 => Waker::Inotify {
-                fd: inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)
-                    .map_err(|errno| refused("inotify", errno))?,
+                fd: inotify::open().map_err(|errno| refused("inotify", errno))?,
                 paths: HashMap::new(),
             },
             CgroupVersion::V1 => {
@@ -172,7 +168,7 @@ impl KillCounters {
         let file = self.file(path);
         match &mut self.waker {
             Waker::Inotify { fd, paths } => {
-                let watch = inotify::add_watch(fd, &file, inotify::WatchFlags::MODIFY)?;
+                let watch = inotify::add_watch(fd, &file, WatchFlags::MODIFY)?;
                 paths.insert(watch, path.clone());
                 Ok(Some(watch))
             }
@@ -198,23 +194,18 @@ impl KillCounters {
     pub fn woken(&mut self) -> Result<Woken, FilesError> {
         match &mut self.waker {
             Waker::Inotify { fd, paths } => {
-                let mut buffer = [std::mem::MaybeUninit::uninit(); EVENTS_BYTES];
-                let mut events = inotify::Reader::new(fd, &mut buffer);
                 let mut woken = Woken::default();
-                loop {
-                    match events.next() {
-                        Ok(event) if event.events().contains(inotify::ReadFlags::QUEUE_OVERFLOW) => {
-                            woken.all = true;
-                        }
-                        Ok(event) if event.events().contains(inotify::ReadFlags::IGNORED) => {
-                            // The kernel has dropped the watch with its file.
-                            paths.remove(&event.wd());
-                        }
-                        Ok(event) => woken.paths.extend(paths.get(&event.wd()).cloned()),
-                        Err(Errno::AGAIN | Errno::INTR) => return Ok(woken),
-                        Err(errno) => return Err(FilesError::io("inotify", errno)),
+                for notice in inotify::drain(fd)? {
+                    if notice.flags.contains(ReadFlags::QUEUE_OVERFLOW) {
+                        woken.all = true;
+                    } else if notice.flags.contains(ReadFlags::IGNORED) {
+                        // The kernel has dropped the watch with its file.
+                        paths.remove(&notice.watch);
+                    } else {
+                        woken.paths.extend(paths.get(&notice.watch).cloned());
                     }
                 }
+                Ok(woken)
             }
             Waker::Eventfd(fd) => {
                 let mut count = [0; 8];

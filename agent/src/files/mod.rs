@@ -9,6 +9,7 @@ mod filesystems;
 mod folder;
 mod hierarchies;
 mod host;
+mod inotify;
 mod kernel_log;
 mod kill_counters;
 mod machine;

@@ -10,15 +10,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
+use super::inotify::{self, Notice, ReadFlags, WatchFlags};
 use super::populated::populated;
 use super::{FilesError, directory_key};
 use crate::model::{CgroupKey, CgroupPath, CgroupVersion, Hierarchy, HierarchyId, LifecycleKind};
-
-/// Bytes for one read of events: some hundred with their names.
-const EVENTS_BYTES: usize = 64 << 10;
 
 /// What is watched of each directory.
 const DIRECTORY: WatchFlags = WatchFlags::CREATE
@@ -79,8 +76,7 @@ impl TreeWatch {
     /// # Errors
     /// When there is no inotify instance left.
     pub fn open(hierarchies: &[Hierarchy]) -> Result<Self, FilesError> {
-        let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK);
-        let fd = fd.map_err(|errno| FilesError::io("inotify", errno))?;
+        let fd = inotify::open().map_err(|errno| FilesError::io("inotify", errno))?;
         Ok(Self { fd, hierarchies: hierarchies.to_vec(), watched: HashMap::new(), known: HashMap::new() })
     }
 
@@ -179,51 +175,34 @@ impl TreeWatch {
     /// When inotify cannot be read any more.
     pub fn read(&mut self) -> Result<TreeEvents, FilesError> {
         let mut found = TreeEvents::default();
-        for raw in self.read_raw()? {
-            self.take(&raw, &mut found);
+        for notice in inotify::drain(&self.fd)? {
+            self.take(&notice, &mut found);
         }
         Ok(found)
     }
 
-    fn read_raw(&self) -> Result<Vec<Raw>, FilesError> {
-        let mut buffer = vec![std::mem::MaybeUninit::uninit(); EVENTS_BYTES];
-        let mut reader = inotify::Reader::new(&self.fd, &mut buffer);
-        let mut raw = Vec::new();
-        loop {
-            match reader.next() {
-                Ok(event) => raw.push(Raw {
-                    watch: event.wd(),
-                    flags: event.events(),
-                    name: event.file_name().map(|name| name.to_bytes().to_vec()).unwrap_or_default(),
-                }),
-                Err(Errno::AGAIN | Errno::INTR) => return Ok(raw),
-                Err(errno) => return Err(FilesError::io("inotify", errno)),
-            }
-        }
-    }
-
-    fn take(&mut self, raw: &Raw, found: &mut TreeEvents) {
-        if raw.flags.contains(ReadFlags::QUEUE_OVERFLOW) {
+    fn take(&mut self, notice: &Notice, found: &mut TreeEvents) {
+        if notice.flags.contains(ReadFlags::QUEUE_OVERFLOW) {
             found.overflows += 1;
             return;
         }
-        if raw.flags.contains(ReadFlags::IGNORED) {
+        if notice.flags.contains(ReadFlags::IGNORED) {
             // The kernel has dropped the watch with its file.
-            self.watched.remove(&raw.watch);
+            self.watched.remove(&notice.watch);
             return;
         }
-        match self.watched.get(&raw.watch).cloned() {
+        match self.watched.get(&notice.watch).cloned() {
             Some(Watched::Events(hierarchy, path)) => self.look_populated(hierarchy, &path, found),
-            Some(Watched::Directory(id, parent)) if raw.flags.contains(ReadFlags::ISDIR) => {
-                let path = parent.join(&raw.name);
+            Some(Watched::Directory(id, parent)) if notice.flags.contains(ReadFlags::ISDIR) => {
+                let path = parent.join(&notice.name);
                 let Some(hierarchy) = self.hierarchies.iter().find(|one| one.id == id).cloned() else {
                     return;
                 };
-                if raw.flags.contains(ReadFlags::CREATE) {
+                if notice.flags.contains(ReadFlags::CREATE) {
                     self.add_below(&hierarchy, &path, found);
-                } else if raw.flags.contains(ReadFlags::DELETE) {
+                } else if notice.flags.contains(ReadFlags::DELETE) {
                     self.remove(id, &path, found);
-                } else if raw.flags.contains(ReadFlags::MOVED_TO) {
+                } else if notice.flags.contains(ReadFlags::MOVED_TO) {
                     self.moved(&hierarchy, &path, found);
                 }
             }
@@ -281,12 +260,6 @@ impl TreeWatch {
         }
         found.events.push(TreeEvent { key, path: new.clone(), kind: LifecycleKind::Renamed });
     }
-}
-
-struct Raw {
-    watch: i32,
-    flags: ReadFlags,
-    name: Vec<u8>,
 }
 
 impl AsFd for TreeWatch {
