@@ -27,7 +27,8 @@ pub struct ExitFeed {
 
 enum Records {
     Buffer(PerfEventArrayBuffer<MapData>),
-    Ring(RingBuf<MapData>),
+    /// With the map of the buffers: the program refers to it also where no buffer could be opened.
+    Ring(RingBuf<MapData>, #[expect(dead_code, reason = "held for its descriptor")] PerfEventArray<MapData>),
 }
 
 impl ExitFeed {
@@ -47,7 +48,7 @@ impl ExitFeed {
                     found.extend(decode::exit(&[head, tail].concat()).ok());
                 }
             }),
-            Records::Ring(ring) => {
+            Records::Ring(ring, _) => {
                 while let Some(record) = ring.next() {
                     found.extend(decode::exit(&record).ok());
                 }
@@ -61,14 +62,14 @@ impl AsFd for ExitFeed {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.records {
             Records::Buffer(buffer) => buffer.as_fd(),
-            Records::Ring(ring) => ring.as_fd(),
+            Records::Ring(ring, _) => ring.as_fd(),
         }
     }
 }
 
 /// The feeds of these maps. A CPU whose buffer cannot be had is served by the ring.
 pub(super) fn feeds(ring: RingBuf<MapData>, mut buffers: PerfEventArray<MapData>) -> Vec<ExitFeed> {
-    let mut feeds = vec![ExitFeed { cpu: None, records: Records::Ring(ring) }];
+    let mut feeds = Vec::new();
     let cpus = online_cpus().unwrap_or_else(|(path, error)| {
         tracing::debug!(path, %error, "the CPUs are not known; the ring serves");
         Vec::new()
@@ -82,6 +83,7 @@ pub(super) fn feeds(ring: RingBuf<MapData>, mut buffers: PerfEventArray<MapData>
             }
         }
     }
+    feeds.push(ExitFeed { cpu: None, records: Records::Ring(ring, buffers) });
     feeds
 }
 
