@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use cgtap_tests::load::Tree;
 use cgtap_tests::{agent, host};
 
-use crate::{exec, run as run_command, suite};
+use crate::{debian, exec, run as run_command};
 
 mod events;
 mod measure;
@@ -43,7 +43,7 @@ pub(crate) fn run(pods: u32, scrapes: u32) -> Result<()> {
     if let Err(why) = host::memory_cgroups() {
         bail!("the benchmark {why}");
     }
-    let cadvisor = suite::cadvisor()?;
+    let cadvisor = debian::cadvisor()?;
     let cgtap = run_command::build_release()?;
     exec::run(exec::cargo().args(["build", "--quiet", "--package", "cgtap-tests", "--bin", "cgtap-load"]))?;
     let tree = Tree::make(pods).context("cannot make the tree")?;

@@ -13,13 +13,13 @@ use clap::Parser;
 
 mod apt;
 mod bench;
+mod debian;
 mod ebpf;
 mod exec;
 mod lines;
 mod run;
 mod soak;
 mod source;
-mod suite;
 mod test;
 mod tidy;
 mod vm;

@@ -8,7 +8,7 @@ use cgtap_tests::counts::Counts;
 use cgtap_tests::host::{CADVISOR, CADVISOR_WHY, SKIP_LOG};
 
 use super::tally::Tally;
-use crate::{exec, suite};
+use crate::{debian, exec};
 
 /// Builds all, then runs every test of the workspace.
 pub(super) fn run(tally: &mut Tally) {
@@ -36,7 +36,7 @@ fn tests() -> Result<(Counts, bool, Vec<String>)> {
     let mut command = exec::cargo();
     command.args(["test", "--workspace", "--no-fail-fast", "--locked"]);
     command.env(SKIP_LOG, &log).env("RUST_BACKTRACE", "0").stdout(Stdio::piped());
-    match suite::cadvisor() {
+    match debian::cadvisor() {
         Ok(path) => command.env(CADVISOR, path),
         // The test that compares with it says that it was not there.
         Err(why) => command.env(CADVISOR, "").env(CADVISOR_WHY, format!("{why:#}").replace('\n', " ")),
