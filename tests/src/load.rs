@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::cgroup::remove_tree;
 use crate::hierarchies::{Hierarchies, enable_controllers};
-pub use crate::member::{Killed, Member, hog};
+pub use crate::member::{Killed, Member, hog, newborn};
 
 /// Names a load program to use as it is, instead of the one that cargo builds.
 pub const BINARY: &str = "CGTAP_TEST_LOAD";

@@ -29,6 +29,15 @@ pub fn hog(load: &Path, dir: &Path, mib: u64) -> Result<Killed> {
     Member(start(load, &["hog"], dir, &[&mib.to_string()])?, started).killed()
 }
 
+/// Starts a process that makes the cgroup at `dir` and is killed in it as by [`hog`], a moment later.
+///
+/// # Errors
+/// The cgroup cannot be made, or the process ended in any other way.
+pub fn newborn(load: &Path, dir: &Path, mib: u64) -> Result<Killed> {
+    let started = SystemTime::now();
+    Member(start(load, &["newborn"], dir, &[&mib.to_string()])?, started).killed()
+}
+
 /// A process inside a cgroup, killed by its id on drop.
 #[derive(Debug)]
 pub struct Member(Child, SystemTime);

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cgtap-load hog DIR MIB    enter the cgroup DIR and take MIB of memory
+//! cgtap-load newborn DIR MIB    make the cgroup DIR, and then the same
 //! cgtap-load willing DIR MIB    the same as the kernel's first choice, after saying `ready`
 //! cgtap-load threads DIR MIB N    the same by N threads at once, after saying `ready` and their ids
 //! cgtap-load hold DIR MIB     enter DIR, take MIB, say `ready`, wait
@@ -37,6 +38,10 @@ fn main() -> Result<()> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match *words.as_slice() {
         ["hog", dir, mib] => hog(Path::new(dir), number(mib)?),
+        ["newborn", dir, mib] => {
+            std::fs::create_dir(dir).with_context(|| format!("cannot make {dir}"))?;
+            hog(Path::new(dir), number(mib)?)
+        }
         ["willing", dir, mib] => {
             score("1000")?;
             println!("ready");
@@ -64,7 +69,7 @@ fn main() -> Result<()> {
             Ok(())
         }
         _ => bail!(
-            "usage: cgtap-load hog|willing|hold|immune DIR MIB | threads DIR MIB N | work DIR | burn MSEC THREADS DIR... | disk FILE DIR... \
+            "usage: cgtap-load hog|newborn|willing|hold|immune DIR MIB | threads DIR MIB N | work DIR | burn MSEC THREADS DIR... | disk FILE DIR... \
              | sleep DIR \
              | burst N | oom N [MIB] | tree N | clean"
         ),

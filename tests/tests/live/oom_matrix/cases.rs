@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::OOM_RUNGS;
 use super::wanted::{Wanted, id_of, note_fields};
 use super::watch::{HOG_MIB, LIMIT_MIB, Ours, Watch, kills_of, victim};
-use crate::support::load as program;
+use crate::support::{load as program, path};
 
 /// What the event's clock may differ from ours: it is the kernel's, turned into wall time by the agent.
 const CLOCK_SECONDS: f64 = 0.05;
@@ -55,7 +55,7 @@ fn told_together(watch: &Watch, cgroup: &TestCgroup, died: &[u32], dir: &Path) -
 fn assert_stays(watch: &Watch, cgroup: &TestCgroup, events: &[Value]) {
     std::thread::sleep(CROSS_CHECK);
     let kept = watch.agent.get(&format!("/events?types=oom_kill&cgroup={}", cgroup.path())).unwrap();
-    let named = events.iter().filter(|event| event["cgroup"]["path"] == cgroup.path()).count();
+    let named = events.iter().filter(|event| path(event).starts_with(&cgroup.path())).count();
     assert_eq!(kept.text().unwrap().lines().count(), named, "after a while: {}", kept.text().unwrap());
 }
 
@@ -102,14 +102,20 @@ fn assert_time(event: &Value, killed: &Killed) {
     assert!(from <= at && at <= to, "{at} is not between {from} and {to}: {event}");
 }
 
-/// The pod has the limit, the container in it has none.
-pub(super) fn pod(watch: &Watch) {
+/// A limit that cgroups below meet too.
+fn limited_with_those_below() -> (TestCgroup, PathBuf) {
     let (pod, above) = limited();
     // Before 5.11 a limit of v1 is for those below only when asked to be.
     if above.join("memory.use_hierarchy").exists() {
         let _ = std::fs::write(above.join("memory.use_hierarchy"), "1");
     }
     enable_controllers(&above);
+    (pod, above)
+}
+
+/// The pod has the limit, the container in it has none.
+pub(super) fn pod(watch: &Watch) {
+    let (pod, above) = limited_with_those_below();
     let dir = above.join("container");
     std::fs::create_dir(&dir).unwrap();
     let killed = load::hog(program(), &dir, HOG_MIB).unwrap();
@@ -117,6 +123,33 @@ pub(super) fn pod(watch: &Watch) {
     let place = (format!("{}/container", pod.path()), id_of(&dir));
     let wanted = Wanted { cgroup: place, ..Wanted::leaf(&pod) };
     events.iter().for_each(|event| wanted.assert(event, watch.rung));
+}
+
+/// Nobody can have looked at the cgroup before the kill: it is made by the process that is killed in it.
+pub(super) fn newborn(watch: &Watch) {
+    let (pod, above) = limited_with_those_below();
+    let dirs: Vec<PathBuf> = (0..4).map(|number| above.join(format!("newborn{number}"))).collect();
+    let died: Vec<u32> = dirs.iter().map(|dir| newborn_killed(dir)).collect();
+    let counted: Vec<u64> = dirs.iter().map(|dir| kills_of(dir)).collect();
+    assert_eq!(counted, [1; 4], "the kernel's counts");
+    let events = told_of(watch, &pod, &died);
+    let mut named = HashSet::new();
+    for event in &events {
+        let place = |number: usize| format!("{}/newborn{number}", pod.path());
+        let number = match victim(event) {
+            Some(victim) => died.iter().position(|&pid| u64::from(pid) == victim),
+            None => (0..dirs.len()).find(|&number| place(number) == path(event)),
+        };
+        let number = number.unwrap_or_else(|| panic!("of none of these: {event}"));
+        assert!(named.insert(number), "two events for one kill: {events:#?}");
+        let wanted = Wanted { cgroup: (place(number), id_of(&dirs[number])), ..Wanted::leaf(&pod) };
+        wanted.assert(event, watch.rung);
+    }
+    assert_stays(watch, &pod, &events);
+}
+
+fn newborn_killed(dir: &Path) -> u32 {
+    load::newborn(program(), dir, HOG_MIB).unwrap().pid
 }
 
 /// No limit anywhere, and a process that the kernel likes least.

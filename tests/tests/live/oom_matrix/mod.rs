@@ -31,6 +31,11 @@ const OOM_RUNGS: [Rung; 7] = [
 ];
 
 fn case(name: &str, rung: Rung, also: fn() -> Check, body: fn(&Watch)) {
+    case_with(name, rung, None, also, body);
+}
+
+/// With cgroup events by that rung instead of the best.
+fn case_with(name: &str, rung: Rung, lifecycle: Option<Rung>, also: fn() -> Check, body: fn(&Watch)) {
     // `live::oom_matrix::...`: a skipped test is named as the test runner names it.
     let name = name.split_once("::").map_or(name, |(_, name)| name);
     if skip_unless(name, memory_cgroups().and_then(|()| rung.must_serve()).and_then(|()| also())) {
@@ -42,10 +47,10 @@ fn case(name: &str, rung: Rung, also: fn() -> Check, body: fn(&Watch)) {
         if machine_of_ours().is_err() {
             std::thread::sleep(LOG_INTERVAL);
         }
-        body(&Watch::start(rung));
+        body(&Watch::start(rung, lifecycle));
     } else {
         let _beside_others = KILLS.read().unwrap_or_else(PoisonError::into_inner);
-        body(&Watch::start(rung));
+        body(&Watch::start(rung, lifecycle));
     }
 }
 
@@ -82,6 +87,12 @@ macro_rules! on_each_rung {
             #[test]
             fn the_limit_of_a_pod() {
                 case(concat!(module_path!(), "::the_limit_of_a_pod"), RUNG, anywhere, cases::pod);
+            }
+
+            #[test]
+            fn a_cgroup_made_an_instant_before() {
+                let name = concat!(module_path!(), "::a_cgroup_made_an_instant_before");
+                case(name, RUNG, anywhere, cases::newborn);
             }
 
             #[test]
@@ -130,3 +141,28 @@ on_each_rung!(
     oom_control OomControl,
     kmsg Kmsg
 );
+
+/// Without BPF an agent hears of a cgroup later than with it.
+mod watched_directories {
+    use super::{Rung, anywhere, case_with, cases};
+
+    fn newborn(test: &str, rung: Rung) {
+        let name = format!("{}::{test}", module_path!());
+        case_with(&name, rung, Some(Rung::Inotify), anywhere, cases::newborn);
+    }
+
+    #[test]
+    fn a_cgroup_made_an_instant_before_by_memory_events() {
+        newborn("a_cgroup_made_an_instant_before_by_memory_events", Rung::MemoryEvents);
+    }
+
+    #[test]
+    fn a_cgroup_made_an_instant_before_by_oom_control() {
+        newborn("a_cgroup_made_an_instant_before_by_oom_control", Rung::OomControl);
+    }
+
+    #[test]
+    fn a_cgroup_made_an_instant_before_by_kmsg() {
+        newborn("a_cgroup_made_an_instant_before_by_kmsg", Rung::Kmsg);
+    }
+}

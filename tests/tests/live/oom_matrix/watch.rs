@@ -50,8 +50,10 @@ pub(super) fn victim(event: &Value) -> Option<u64> {
 }
 
 impl Watch {
-    pub(super) fn start(rung: Rung) -> Self {
-        let agent = Lent::with(&["--oom-source", rung.flag(), "--min-interval", "1ms"]);
+    pub(super) fn start(rung: Rung, lifecycle: Option<Rung>) -> Self {
+        let mut flags = vec!["--oom-source", rung.flag(), "--min-interval", "1ms"];
+        flags.extend(lifecycle.iter().flat_map(|rung| ["--lifecycle-source", rung.flag()]));
+        let agent = Lent::with(&flags);
         let stream = agent.follow("&types=oom_kill").unwrap();
         Self { agent, rung, stream, kills_before: kills_of_the_machine() }
     }
