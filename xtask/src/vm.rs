@@ -5,6 +5,7 @@
 //! | [`machines`] | which machines there are |
 //! | [`kernel`] | fetches a kernel of a Debian suite, once |
 //! | [`image`] | builds the agent, the tests and their init without shared libraries, and packs them |
+//! | [`tools`] | the programs of this host that tests start in a machine |
 //! | [`cpio`] | the form of an initramfs |
 //! | [`boot`] | starts a machine under qemu, keeps its console in a file, ends it when it hangs |
 //! | [`console`] | what a console says |
@@ -15,7 +16,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -32,8 +33,10 @@ mod image;
 mod kernel;
 mod machines;
 mod table;
+mod tools;
 
 use boot::{Boot, Outcome};
+use kernel::Kernel;
 use machines::Machine;
 use table::Table;
 
@@ -47,7 +50,7 @@ const PROGRAMS: [Need; 2] = [
 /// A machine that can be booted.
 struct Ready<'a> {
     machine: &'a Machine,
-    kernel: PathBuf,
+    kernel: Kernel,
 }
 
 /// Runs the machines that these names mean, or all, with the tests that have `only` in their names, or all. When every machine
@@ -63,7 +66,7 @@ pub(crate) fn run(names: &[String], only: Option<&str>, write: bool) -> Result<(
         bail!("--only `{part}`: wanted a part of a test's name");
     }
     let chosen = machines::choose(names)?;
-    apt::ensure("virtual machines", &PROGRAMS)?;
+    ensure_programs()?;
     let mut tally = Tally::default();
     let table = machines(&chosen, only, &mut tally)?;
     if names.is_empty() && only.is_none() {
@@ -84,7 +87,7 @@ pub(crate) fn run(names: &[String], only: Option<&str>, write: bool) -> Result<(
 pub(crate) fn test(tally: &mut Tally) {
     println!("\n== virtual machines");
     let Ok(chosen) = machines::choose(&[]) else { return };
-    if let Err(why) = apt::ensure("virtual machines", &PROGRAMS) {
+    if let Err(why) = ensure_programs() {
         for machine in chosen {
             tally.skip(machine.name, &format!("{why:#}"));
         }
@@ -96,14 +99,23 @@ pub(crate) fn test(tally: &mut Tally) {
     }
 }
 
+fn ensure_programs() -> Result<()> {
+    apt::ensure("virtual machines", &PROGRAMS)?;
+    apt::ensure("tests in virtual machines", &tools::NEEDS)
+}
+
 /// Boots them; what they said, when all of them came to a good end.
 fn machines(chosen: &[&Machine], only: Option<&str>, tally: &mut Tally) -> Result<Option<Table>> {
     let begun = Instant::now();
     let folder = exec::cache()?.join("vm");
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let _alone = alone(&folder)?;
-    let image = image::make(&folder)?;
     let ready = with_kernels(chosen, tally);
+    if ready.is_empty() {
+        return Ok(None);
+    }
+    let kernels: Vec<&Kernel> = ready.iter().map(|ready| &ready.kernel).collect();
+    let image = image::make(&folder, &kernels)?;
     let table = boot_all(&ready, &Boot { image: &image, folder: &folder, only }, tally);
     println!("\n{} of {} machines in {} s", ready.len(), chosen.len(), begun.elapsed().as_secs());
     Ok((table.machines() == chosen.len()).then_some(table))
@@ -136,7 +148,7 @@ fn alone(folder: &Path) -> Result<File> {
 
 /// Each suite is asked once, also when it fails.
 fn with_kernels<'a>(chosen: &[&'a Machine], tally: &mut Tally) -> Vec<Ready<'a>> {
-    let mut fetched: HashMap<&str, Result<PathBuf>> = HashMap::new();
+    let mut fetched: HashMap<&str, Result<Kernel>> = HashMap::new();
     let mut ready = Vec::new();
     for machine in chosen {
         match fetched.entry(machine.suite).or_insert_with(|| kernel::fetch(machine.suite)) {
@@ -157,7 +169,7 @@ fn boot_all(ready: &[Ready], boot: &Boot, tally: &mut Tally) -> Table {
             scope.spawn(|| {
                 while let Some((place, Ready { machine, kernel })) = next() {
                     let begun = Instant::now();
-                    let outcome = boot.run(machine, kernel);
+                    let outcome = boot.run(machine, &kernel.vmlinuz);
                     let seconds = begun.elapsed().as_secs();
                     if let Ok(mut heard) = heard.lock() {
                         let (tally, table) = &mut *heard;

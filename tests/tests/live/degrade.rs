@@ -7,6 +7,7 @@ use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{Rung, bpf, lockdown, memory_cgroups, program, root, skip_unless};
 use cgtap_tests::load;
 use cgtap_tests::log::QUIET;
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::deploy::CAPABILITIES;
 use crate::support::{self, kind, path};
@@ -114,7 +115,9 @@ fn another_user_gets_counters_without_bpf() {
     let agent = Agent::start_with(&options).unwrap();
     let status = agent.get("/status").unwrap().json().unwrap();
     assert_eq!(status["lifecycle_source"], "inotify", "{status}");
-    assert!(status.get("oom_source").is_none_or(|s| s.is_null() || s == "none"), "{status}");
+    // Some kernels let every user wait for a cgroup's count.
+    let without_root = ["none", "memory_events", "oom_control"];
+    assert!(status["oom_source"].as_str().is_none_or(|s| without_root.contains(&s)), "{status}");
     assert!(
         agent.log().contains("the directories are watched"),
         "the log says which rung serves:\n{}",
@@ -131,6 +134,8 @@ fn the_capabilities_of_deploy_are_enough() {
     if skip_unless(name, bpf(Rung::TpBtf).and(program("setpriv", "util-linux"))) {
         return;
     }
+    // `LimitMEMLOCK=infinity` of the unit; before 5.11 a limit is for BPF too. Without the right to raise it, it is high here.
+    let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
     let kept = CAPABILITIES.map(|c| format!(",+{}", c.to_lowercase())).concat();
     let only = [format!("--bounding-set=-all{kept}"), "--inh-caps=-all".to_owned()];
     let wrapper = [&["setpriv".to_owned()][..], &only, &["--".to_owned()]].concat();
@@ -138,9 +143,14 @@ fn the_capabilities_of_deploy_are_enough() {
     options.wrapper = wrapper;
     let agent = Agent::start_with(&options).unwrap();
     let status = agent.get("/status").unwrap().json().unwrap();
+    let best = [Rung::Fentry, Rung::Kprobe, Rung::TpBtf].into_iter().find(|rung| bpf(*rung).is_ok()).unwrap();
     assert_eq!(
         (&status["lifecycle_source"], &status["oom_source"]),
-        (&"tp_btf".into(), &"tp_btf".into()),
+        (&"tp_btf".into(), &best.flag().into()),
         "{status}"
     );
+    // Also where these rights do not open a perf buffer.
+    let hooks = status["hooks"].as_array().unwrap();
+    let exits = hooks.iter().find(|hook| hook["hook"] == "sched_process_exit").unwrap();
+    assert_eq!(exits["rung"], "tp_btf", "{exits}");
 }

@@ -1,5 +1,6 @@
-//! Builds what runs in the machines, without shared libraries, and packs it for all of them.
+//! Builds what runs in the machines, without shared libraries, and packs it with the tools that tests need there.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::cpio::Cpio;
+use super::kernel::Kernel;
+use super::tools::{self, Files};
 use crate::exec;
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -22,27 +25,39 @@ const PROGRAMS: [(&str, &str); 5] = [
 ];
 const FOLDERS: [&str; 6] = ["bin", "dev", "proc", "sys", "tmp", "var"];
 
-/// Builds and packs; gives the path of the image.
+/// Builds and packs; gives the path of the image. One is for all machines: it has the drivers of all `kernels`.
 ///
 /// # Errors
 /// Something does not build, or the folder cannot be written.
-pub(super) fn make(folder: &Path) -> Result<PathBuf> {
+pub(super) fn make(folder: &Path, kernels: &[&Kernel]) -> Result<PathBuf> {
     eprintln!("building for virtual machines");
     let messages = build()?;
+    let mut files = tools::files()?;
+    for (name, place) in PROGRAMS {
+        files.insert(place.to_owned(), executable(&messages, name)?);
+    }
+    for kernel in kernels {
+        files.insert(format!("modules/{}/veth.ko", kernel.release), kernel.veth.clone());
+    }
     let path = folder.join("initramfs.cpio");
-    let file = File::create(&path).with_context(|| path.display().to_string())?;
-    let mut cpio = Cpio::new(BufWriter::new(file));
-    for name in FOLDERS {
-        cpio.folder(name)?;
+    pack(&files, &path).with_context(|| path.display().to_string())?;
+    Ok(path)
+}
+
+fn pack(files: &Files, path: &Path) -> Result<()> {
+    let mut cpio = Cpio::new(BufWriter::new(File::create(path)?));
+    let mut folders: BTreeSet<&Path> = FOLDERS.iter().map(Path::new).collect();
+    folders.extend(files.keys().flat_map(|place| Path::new(place).ancestors().skip(1)));
+    // In order a folder stands before those in it.
+    for folder in folders.into_iter().filter(|folder| !folder.as_os_str().is_empty()) {
+        cpio.folder(&folder.to_string_lossy())?;
     }
     // The kernel gives it to the first process, before anybody could mount a /dev.
     cpio.device("dev/console", 5, 1)?;
-    for (name, place) in PROGRAMS {
-        let file = executable(&messages, name)?;
-        cpio.program(place, &std::fs::read(&file).with_context(|| file.clone())?)?;
+    for (place, file) in files {
+        cpio.program(place, &std::fs::read(file).with_context(|| file.display().to_string())?)?;
     }
-    cpio.finish()?;
-    Ok(path)
+    cpio.finish().map(drop)
 }
 
 /// A target folder of its own: with other flags cargo would build everything anew after each change between the two.
@@ -66,11 +81,11 @@ fn build() -> Result<String> {
 }
 
 /// The file that cargo says it built for a target.
-fn executable(messages: &str, name: &str) -> Result<String> {
+fn executable(messages: &str, name: &str) -> Result<PathBuf> {
     let built = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let files = built.filter(|m| m.pointer("/target/name").and_then(Value::as_str) == Some(name));
     files
-        .filter_map(|m| m.get("executable").and_then(Value::as_str).map(str::to_owned))
+        .filter_map(|m| m.get("executable").and_then(Value::as_str).map(PathBuf::from))
         .next_back()
         .with_context(|| format!("cargo built no program {name}"))
 }
@@ -85,8 +100,8 @@ mod tests {
 {"reason":"compiler-artifact","target":{"name":"cgtap"},"executable":"/t/cgtap"}
 {"reason":"compiler-artifact","target":{"name":"live"},"executable":"/t/deps/live-1"}
 {"reason":"build-finished","success":true}"#;
-        assert_eq!(executable(messages, "cgtap").unwrap(), "/t/cgtap");
-        assert_eq!(executable(messages, "live").unwrap(), "/t/deps/live-1");
+        assert_eq!(executable(messages, "cgtap").unwrap(), Path::new("/t/cgtap"));
+        assert_eq!(executable(messages, "live").unwrap(), Path::new("/t/deps/live-1"));
         assert!(executable(messages, "cgtap-init").unwrap_err().to_string().contains("cgtap-init"));
     }
 }

@@ -10,15 +10,15 @@
 //! an error there is no such line.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line's own output")]
-#![allow(clippy::disallowed_methods, reason = "it starts the tests")]
+#![allow(clippy::disallowed_methods, reason = "it starts the tests and ip")]
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use rustix::system::{RebootCommand, reboot};
 
-mod loopback;
 mod mounts;
+mod network;
 mod suite;
 
 fn main() -> ExitCode {
@@ -43,9 +43,11 @@ fn run() -> Result<()> {
     let arguments = std::fs::read_to_string("/proc/cmdline").context("/proc/cmdline")?;
     let cgroups = argument(&arguments, "cgtap.cgroups").context("no kernel argument cgtap.cgroups")?;
     mounts::cgroups(cgroups)?;
-    loopback::up().context("cannot bring the loopback interface up")?;
     let uname = rustix::system::uname();
-    println!("cgtap-init: kernel {}, cgroups {cgroups}", uname.release().to_string_lossy());
+    let release = uname.release().to_string_lossy();
+    network::loopback()?;
+    network::driver(&release)?;
+    println!("cgtap-init: kernel {release}, cgroups {cgroups}");
     suite::run(argument(&arguments, "cgtap.only"))
 }
 
