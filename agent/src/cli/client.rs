@@ -1,4 +1,4 @@
-//! One GET to a running agent, its answer as it comes.
+//! One GET to a running agent. The answer is read as a stream.
 
 use std::io;
 
@@ -11,13 +11,13 @@ use tokio::net::{TcpStream, UnixStream};
 use super::url::AgentUrl;
 use crate::names::http::exchange;
 
-/// An error's body is read no further than this.
+/// The most that is read of the body of an error.
 const ERROR_BYTES: usize = 64 * 1024;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
-    /// Nobody answers there.
+    /// No agent answers at this address.
     #[error("cannot reach the agent: {0}; is `cgtap serve` running, and at this --url?")]
     Unreachable(#[from] io::Error),
     /// The connection broke, or the other end speaks no HTTP.
@@ -26,14 +26,9 @@ pub(super) enum ClientError {
     /// The request could not be written.
     #[error("no such request is possible: {0}")]
     Request(#[from] axum::http::Error),
-    /// The agent refused.
+    /// The agent refused the request.
     #[error("the agent answers {status}: {text}")]
-    Refused {
-        /// Its status.
-        status: StatusCode,
-        /// Its body.
-        text: String,
-    },
+    Refused { status: StatusCode, text: String },
 }
 
 /// The body of a 200.
@@ -59,7 +54,7 @@ pub(super) async fn get(url: &AgentUrl, path_and_query: &str) -> Result<Incoming
     Err(ClientError::Refused { status, text })
 }
 
-/// The `error` and what is allowed, of our own refusals; else the text as it is.
+/// The `error` and the allowed values of our own refusals; other text unchanged.
 fn reason(body: &[u8]) -> String {
     let text = || String::from_utf8_lossy(body).trim().to_owned();
     let Ok(json) = serde_json::from_slice::<serde_json::Value>(body) else { return text() };
@@ -74,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_told_in_words() {
+    fn a_refusal_is_printed_as_text() {
         for (body, wanted) in [
             (r#"{"error":"no","allowed":["a","b"]}"#, "no; allowed: a, b"),
             (r#"{"error":"no"}"#, "no"),
@@ -85,7 +80,7 @@ mod tests {
         }
     }
 
-    /// Answers one connection with the text; gives back what was asked.
+    /// Answers one connection with the text; returns the request.
     fn answering<S>(mut accepted: S, answer: &'static str) -> String
     where
         S: io::Read + io::Write,
@@ -126,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_there_and_no_http_are_told_apart() {
+    async fn a_missing_agent_and_broken_http_are_different_errors() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         let nobody = get(&AgentUrl::Unix(path.clone()), "/events?").await.unwrap_err();

@@ -1,7 +1,7 @@
-//! Whose cgroup it is.
+//! Which container, pod or unit a cgroup belongs to.
 //!
-//! [`identify`] tells it from the path alone: at once, without asking anyone, and never wrong later. [`Names`] has what
-//! runtimes tell beside that: later, or never.
+//! [`identify`] reads it from the path alone: at once, and never wrong later. [`Names`] has the names that runtimes
+//! report: later, or never.
 
 mod names;
 mod path;

@@ -1,13 +1,13 @@
-//! From a cgroup's path to whose cgroup it is.
+//! From a cgroup's path to its identity.
 
 use super::shape::{Shape, shape};
 use crate::model::{CgroupPath, Identity, QosClass, Role, Runtime};
 
-/// What the path alone tells of a cgroup. Pure; allocates only for the names that it finds.
+/// What the path alone says about a cgroup. Pure; allocates only for the names that it finds.
 ///
-/// The walk goes from the root down and the innermost fact wins: of a pod's container inside a node that is itself
-/// a container (kind), the pod's container is told. What lies below a container is inside it, except where a
-/// kubelet runs in there: its pods and QoS classes are told as such, with the node's `container_id`.
+/// The walk goes from the root down and the innermost fact wins. Example: a node that is itself a container (kind) runs
+/// pods; the result is the pod's container. A cgroup below a container is inside it, except below a kubelet that runs in
+/// the container: its pods and QoS classes keep their roles, with the node's `container_id`.
 #[must_use]
 pub fn identify(path: &CgroupPath) -> Identity {
     if path.is_root() {
@@ -30,7 +30,7 @@ struct Walk<'a> {
     pod_uid: Option<&'a [u8]>,
     qos: Option<QosClass>,
     unit: Option<&'a [u8]>,
-    /// Below a kubelet's root of all pods, and in no container of it yet.
+    /// Whether the walk is below a kubelet's root of all pods and not yet in a container.
     in_kubepods: bool,
 }
 
@@ -65,7 +65,7 @@ impl<'a> Walk<'a> {
         self.parent = component;
     }
 
-    /// A kubelet's root: what was known of pods above it is about the kubelet's own pod, not about its pods.
+    /// Enters a kubelet's root. A pod above it is the kubelet's own, not the one of its pods.
     fn enter_kubepods(&mut self) {
         self.pod_uid = None;
         self.qos = None;
@@ -73,7 +73,7 @@ impl<'a> Walk<'a> {
         self.role = Role::Qos;
     }
 
-    /// A pod outside both named classes is a guaranteed one.
+    /// Enters a pod. Outside both named classes its class is `Guaranteed`.
     fn enter_pod(&mut self, uid: &'a [u8], qos: Option<QosClass>) {
         self.pod_uid = Some(uid);
         self.qos = qos.or(self.qos).or(Some(QosClass::Guaranteed));
@@ -91,7 +91,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// All names found are ASCII by their rules, so nothing is replaced here.
+/// Lossless: the rules allow only ASCII in these names.
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -109,7 +109,7 @@ fn role_of_other(component: &[u8]) -> Role {
 /// The types of systemd units that have cgroups.
 const UNIT_SUFFIXES: [&[u8]; 6] = [b".service", b".scope", b".slice", b".mount", b".socket", b".swap"];
 
-/// Whether systemd could have made this: a known suffix and only the characters that `systemd.unit(5)` allows.
+/// Whether this can be a unit: a known suffix, and only characters that `systemd.unit(5)` allows.
 fn is_unit_name(component: &[u8]) -> bool {
     UNIT_SUFFIXES.iter().any(|suffix| component.len() > suffix.len() && component.ends_with(suffix))
         && component.iter().all(|b| b.is_ascii_alphanumeric() || b":-_.\\@".contains(b))

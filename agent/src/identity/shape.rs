@@ -11,7 +11,7 @@
 
 use crate::model::{QosClass, Runtime};
 
-/// One component, as far as its name and place tell.
+/// What one component is, by its name and its parent.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Shape<'a> {
     /// A kubelet's root of all pods.
@@ -24,9 +24,9 @@ pub(super) enum Shape<'a> {
     Container {
         /// 64 hexadecimal digits.
         id: &'a [u8],
-        /// Where the name or the parent tells it.
+        /// If the name or the parent says so.
         runtime: Option<Runtime>,
-        /// Where the same name holds the pod's too.
+        /// If the same name also names the pod.
         pod: Option<Pod<'a>>,
     },
     /// None of these.
@@ -36,14 +36,14 @@ pub(super) enum Shape<'a> {
 /// A pod as one component names it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Pod<'a> {
-    /// The uid as the component has it, with dashes or underscores.
+    /// The uid as written, with dashes or underscores.
     pub(super) uid: &'a [u8],
-    /// The class, where the same name holds it.
+    /// The class, if the same name has it.
     pub(super) qos: Option<QosClass>,
 }
 
-/// `below_kubepods`: the component lies below a kubelet's root and not yet in a pod. Only there the short names of
-/// the cgroupfs driver mean anything; the systemd driver's names hold the root's name and speak for themselves.
+/// The shape of a component. `below_kubepods`: it is below a kubelet's root and not yet in a pod. The short names of the
+/// cgroupfs driver have a meaning only there; the systemd driver's names contain the root's name.
 pub(super) fn shape<'a>(component: &'a [u8], parent: &[u8], below_kubepods: bool) -> Shape<'a> {
     if component.ends_with(b".mount") {
         return Shape::Other;
@@ -114,8 +114,8 @@ fn pod_slice(stem: &[u8]) -> Option<Pod<'_>> {
     }
 }
 
-/// A container's own cgroup. A scope may have any prefix (other runtimes); without `.scope` only known prefixes
-/// count, since anyone may name a directory.
+/// A container's own cgroup. A scope may have any prefix (other runtimes). Without `.scope` only known prefixes count:
+/// any program may give such a name to a directory.
 fn container<'a>(component: &'a [u8], parent: &[u8]) -> Shape<'a> {
     if is_container_id(component) {
         return Shape::Container { id: component, runtime: runtime_of_parent(parent), pod: None };
@@ -135,7 +135,7 @@ fn container<'a>(component: &'a [u8], parent: &[u8]) -> Shape<'a> {
     Shape::Container { id, runtime, pod: None }
 }
 
-/// `<slice>:<prefix>:<cid>`: a systemd-style path that the runtime took for a plain directory's name.
+/// `<slice>:<prefix>:<cid>`: a systemd path that the runtime used as the name of a directory.
 fn mismatch(component: &[u8]) -> Option<Shape<'_>> {
     let (rest, id) = split_id(component, b':')?;
     let colon = rest.iter().rposition(|&b| b == b':')?;
@@ -162,7 +162,7 @@ fn runtime_of_prefix(prefix: &[u8]) -> Option<Runtime> {
     }
 }
 
-/// A bare id says nothing of its runtime, but some runtimes always use the same parent.
+/// A bare id does not name its runtime, but some runtimes always use the same parent.
 fn runtime_of_parent(parent: &[u8]) -> Option<Runtime> {
     match parent {
         b"docker" => Some(Runtime::Docker),

@@ -177,7 +177,7 @@ fn containers_outside_kubernetes() {
 }
 
 #[test]
-fn cgroups_that_are_no_container() {
+fn cgroups_that_are_not_containers() {
     let hex60 = C.get(..60).unwrap_or_default();
     let upper = C.to_uppercase();
     for (path, role) in [
@@ -238,7 +238,7 @@ fn pods_and_classes() {
 }
 
 #[test]
-fn the_innermost_unit_is_told() {
+fn the_innermost_unit_wins() {
     let scope = format!("docker-{C}.scope");
     for (path, unit) in [
         ("/", None),

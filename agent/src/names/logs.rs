@@ -74,7 +74,7 @@ mod tests {
     use crate::identity::{Names, Wishes};
 
     #[test]
-    fn names_of_log_files_are_taken_apart() {
+    fn names_of_log_files_are_split() {
         let id = "0123456789abcdef".repeat(4);
         let answer = container(&format!("web-5d9_shop_nginx-sidecar-{id}.log")).unwrap();
         assert_eq!(answer.id, id);

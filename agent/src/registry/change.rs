@@ -1,11 +1,11 @@
-//! What users are told of.
+//! Changes of the set of cgroups, which become events for users.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::model::{CgroupKey, CgroupPath, CgroupRef, EventKind, Identity, Source};
 
-/// When and how something was learnt.
+/// When a change happened, and who reported it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin {
     pub(super) time: SystemTime,
@@ -17,29 +17,26 @@ pub(super) struct Origin {
 pub struct Change {
     /// When it happened.
     pub time: SystemTime,
-    /// What told of it.
+    /// Who reported it.
     pub source: Source,
-    /// Which cgroup.
     pub cgroup: CgroupRef,
-    /// Whose cgroup.
     pub identity: Arc<Identity>,
-    /// What happened.
     pub kind: ChangeKind,
 }
 
 /// What happened to a cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// Its first directory was made, or moved to its path.
+    /// Its first directory was created, or moved to its path.
     CgroupCreated {
         /// The path that it had before.
         renamed_from: Option<CgroupPath>,
     },
-    /// Its last directory is gone.
+    /// Its last directory was removed.
     CgroupRemoved,
-    /// A container's first process came.
+    /// A container's first process started.
     ContainerStarted,
-    /// A container's last process went.
+    /// A container's last process ended.
     ContainerExited,
 }
 
@@ -52,7 +49,7 @@ impl Change {
         key: CgroupKey,
         identity: &Arc<Identity>,
     ) -> Self {
-        // Users see the cut path as the kernel gave it, without the key that makes it unique here.
+        // Users see a cut path as the kernel gave it, without the key that makes it unique here.
         let shown = if path_cut { path.parent().unwrap_or_else(|| path.clone()) } else { path.clone() };
         let cgroup = CgroupRef { path: shown, key: Some(key), path_cut };
         Self { time: origin.time, source: origin.source, cgroup, identity: identity.clone(), kind }

@@ -1,4 +1,4 @@
-//! What one agent leaves for the next.
+//! What the next agent must know about the cgroups.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,31 +9,31 @@ use super::{Change, ChangeKind, Registry};
 use crate::identity::identify;
 use crate::model::{CgroupKey, CgroupPath, Source};
 
-/// What one agent tells the next of a cgroup.
+/// What one agent leaves to the next about one cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownCgroup {
-    /// Its path; of one that is cut, the path above with what [`cut_name`] says.
+    /// Its path. If the kernel cut it: the parent's path with [`cut_name`].
     pub path: CgroupPath,
-    /// Whether only the path above is known.
+    /// Whether only the parent's path is known.
     pub path_cut: bool,
-    /// Its directories, the one that users are told of first.
+    /// Its directories. Events name the first one.
     pub members: Vec<CgroupKey>,
-    /// Whether processes ran in it; not always known.
+    /// Whether processes ran in it, if known.
     pub running: Option<bool>,
-    /// OOM kills of its own processes that were told.
+    /// OOM kills of its own processes that were reported.
     pub oom_kills: u64,
-    /// What the kernel had counted of them before anybody told of any.
+    /// What the kernel had counted before the first report.
     pub kills_before: u64,
 }
 
-/// What stands for the name of a cgroup of which only the path above is known: the key, as the path is not unique.
+/// The name of a cgroup whose own name the kernel cut: its key, because the cut path is not unique.
 #[must_use]
 pub fn cut_name(key: CgroupKey) -> String {
     format!("#{}:{}", key.hierarchy, key.id)
 }
 
 impl KnownCgroup {
-    /// What is told of cgroups that went with the boot in which they were: children before their parents.
+    /// The changes after a reboot: every known cgroup is gone, children before their parents.
     #[must_use]
     pub fn all_gone(mut known: Vec<Self>, time: SystemTime) -> Vec<Change> {
         known.sort_unstable_by(|a, b| b.path.cmp(&a.path));
@@ -53,8 +53,8 @@ impl KnownCgroup {
 }
 
 impl Registry {
-    /// Takes over what the agent before knew, before anything else is applied. What a walk does not find of it went
-    /// meanwhile.
+    /// Takes over what the previous agent knew; must come before any other input. A cgroup that the first walk does not
+    /// find was removed between the two agents.
     pub fn restore(&mut self, known: impl IntoIterator<Item = KnownCgroup>) {
         for KnownCgroup { path, path_cut, members, running, oom_kills, kills_before } in known {
             for key in members {
@@ -67,7 +67,7 @@ impl Registry {
         }
     }
 
-    /// What an agent after this one has to know of the cgroups.
+    /// Every cgroup as the next agent must know it.
     pub fn known(&self) -> impl Iterator<Item = KnownCgroup> {
         let is_cut = |key: &CgroupKey| self.nodes.get(key).is_some_and(|node| node.path_cut);
         self.cgroups.iter().map(move |(path, cgroup)| KnownCgroup {
@@ -80,7 +80,7 @@ impl Registry {
         })
     }
 
-    /// Takes the kernel's counts of OOM kills for what was before any agent.
+    /// Notes how many of the kernel's OOM kills happened before the first agent.
     pub fn kills_before(&mut self, counts: &HashMap<CgroupPath, u64>) {
         for (path, count) in counts {
             if let Some(cgroup) = self.cgroups.get_mut(path) {
@@ -89,7 +89,7 @@ impl Registry {
         }
     }
 
-    /// Cgroups of which fewer kills were told than the kernel has counted, and by how many.
+    /// Cgroups with fewer reported kills than the kernel has counted, and how many are missing.
     #[must_use]
     pub fn kills_untold(&self, counts: &HashMap<CgroupPath, u64>) -> Vec<(CgroupPath, u64)> {
         let untold = |(path, count): (&CgroupPath, &u64)| {

@@ -1,16 +1,15 @@
-//! Which cgroups exist, and their story.
+//! Which cgroups exist, and what happened to them.
 //!
-//! A pure state machine: it takes kernel events and walks, and gives the changes that users are told of. It does no
-//! I/O, reads no clock and knows nothing of BPF.
+//! A pure state machine: it takes kernel events and walks, and returns the changes that become events for users. It does
+//! no I/O, reads no clock and knows nothing of BPF.
 //!
-//! The kernel speaks of directories: on v1 a container has one per hierarchy, each with an id of its own. Users think
-//! of one cgroup per path, so directories with the same path are merged: a cgroup is created with its first directory
-//! and removed with its last.
+//! The kernel reports directories: on v1 a container has one per hierarchy, each with an id of its own. Users think of
+//! one cgroup per path, so directories with the same path are merged: a cgroup is created with its first directory and
+//! removed with its last.
 //!
-//! A walk and the events meet like this: programs are attached first, then the tree is walked, then everything that
-//! the ring holds is applied, then the walk. What the walk found and the registry does not know was there before the
-//! programs were; what an event made or removed after the walk began stays as the event says. So each cgroup is seen
-//! exactly once, whichever way it came.
+//! Walks and events are combined in this order: programs are attached, the tree is walked, everything in the ring is
+//! applied, then the walk is applied. A cgroup that only the walk found existed before the programs were attached. What
+//! an event created or removed after the walk began stays as the event says. So each cgroup is seen exactly once.
 
 mod change;
 mod known;
@@ -38,43 +37,50 @@ use tombstones::Tombstones;
 #[derive(Clone, Debug)]
 struct Node {
     path: CgroupPath,
-    /// The kernel cut the path; a walk will tell the whole one.
+    /// The kernel cut the path. The next walk finds the whole path.
     path_cut: bool,
-    /// When it was added or moved, in applied inputs.
+    /// The number of the input that added or moved it.
     changed: u64,
-    /// Whether a process is in it or below; not known for what a walk found.
+    /// Whether a process is in it or below. A walk does not find this out.
     populated: Option<bool>,
 }
 
 /// A cgroup: all directories with one path.
 #[derive(Clone, Debug)]
 pub struct Cgroup {
-    /// Whose it is.
     pub identity: Arc<Identity>,
     /// Its directories, at least one.
     pub members: Vec<CgroupKey>,
-    /// The directory that users are told of, the same in every event about it: the first one.
+    /// The directory that every event about the cgroup names: its first one.
     named_by: CgroupKey,
-    /// OOM kills of its own processes that were told.
+    /// OOM kills of its own processes that were reported.
     pub oom_kills: u64,
-    /// What the kernel had counted of them before anybody told of any.
+    /// What the kernel had counted before the first report.
     kills_before: u64,
-    /// When the kernel made it, where an event told; a directory's own time changes when its inode is made anew.
+    /// When the kernel created it, if an event said so. A directory's own time changes when its inode is recreated.
     pub created: Option<SystemTime>,
-    /// Whether processes run in it; not known for what a walk found until the first event.
+    /// Whether processes run in it. Unknown for a cgroup that a walk found, until its first event.
     running: Option<bool>,
-    /// What was read after its last process had ended, until a new one comes.
+    /// The values after the end of its last process, until a new process starts.
     pub last: Option<Arc<CgroupStats>>,
-    /// Somebody looked and found no process of its own. Events and walks take that back.
+    /// A look found no process of its own. Events and walks reset this.
     looked_empty: bool,
 }
 
 impl Cgroup {
-    /// Whether there may be processes in it: `false` only when the kernel said that there are none in it or below, or
-    /// when a look found none and nothing has happened since.
+    /// Whether processes may run in it: `false` only if the kernel reported that there are none in it or below, or if a
+    /// look found none and nothing has happened since.
     #[must_use]
     pub fn may_run(&self) -> bool {
         self.running != Some(false) && !self.looked_empty
+    }
+
+    fn change(&self, kind: ChangeKind, origin: Origin, path: &CgroupPath, path_cut: bool) -> Change {
+        Change::new(kind, origin, path, path_cut, self.named_by, &self.identity)
+    }
+
+    fn member_in(&self, hierarchy: HierarchyId) -> Option<CgroupKey> {
+        self.members.iter().find(|member| member.hierarchy == hierarchy).copied()
     }
 }
 
@@ -85,7 +91,7 @@ pub struct Registry {
     cgroups: BTreeMap<CgroupPath, Cgroup>,
     tombstones: Tombstones,
     containers: u64,
-    /// Counts applied inputs, so that a walk can tell what is newer than its beginning.
+    /// Number of applied inputs: a directory with a higher number than a walk's is newer than the walk.
     applied: u64,
     walk: Option<walk::Running>,
     needs_walk: bool,
@@ -111,24 +117,24 @@ impl Registry {
         self.cgroups.iter()
     }
 
-    /// How many cgroups there are.
+    /// The number of cgroups.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.cgroups.len() as u64
     }
 
-    /// How many of them are containers.
+    /// The number of containers.
     #[must_use]
     pub fn containers(&self) -> u64 {
         self.containers
     }
 
-    /// Removed cgroups that are still remembered, by path.
+    /// Removed cgroups that are still kept, by path.
     pub fn tombstones(&self) -> impl Iterator<Item = (&CgroupPath, &Tombstone)> {
         self.tombstones.iter()
     }
 
-    /// Whether something was seen that only a walk can settle. Asking takes the flag back.
+    /// Whether an event made a walk necessary since the last call.
     pub fn take_needs_walk(&mut self) -> bool {
         std::mem::take(&mut self.needs_walk)
     }
@@ -147,13 +153,13 @@ impl Registry {
         changes
     }
 
-    /// Counts an OOM kill and tells whose it was. A cgroup that is gone already is still known for a while.
+    /// Counts an OOM kill and returns its cgroup. A removed cgroup is known for a while.
     pub fn oom_kill(&mut self, key: CgroupKey) -> Option<(CgroupPath, Arc<Identity>)> {
         let path = self.path_of_key(key)?;
         Some((path.clone(), self.oom_kill_at(&path)?))
     }
 
-    /// The path of a directory, also of one that went not long ago.
+    /// The path of a directory, also of a recently removed one.
     #[must_use]
     pub fn path_of_key(&self, key: CgroupKey) -> Option<CgroupPath> {
         let node = self.nodes.get(&key).map(|node| &node.path);
@@ -163,8 +169,7 @@ impl Registry {
     /// The directory of a path in a hierarchy.
     #[must_use]
     pub fn key_of(&self, path: &CgroupPath, hierarchy: HierarchyId) -> Option<CgroupKey> {
-        let members = &self.cgroups.get(path)?.members;
-        members.iter().find(|member| member.hierarchy == hierarchy).copied()
+        self.cgroups.get(path)?.member_in(hierarchy)
     }
 
     /// The directories of a cgroup.
@@ -173,10 +178,10 @@ impl Registry {
         Some(self.cgroups.get(path)?.members.clone())
     }
 
-    /// Keeps what was read of a cgroup after its last process had ended, for its tombstone; its OOM kills so far.
+    /// Keeps the last values of a cgroup, also for its tombstone. Returns its OOM kills so far.
     pub fn keep_last(&mut self, path: &CgroupPath, last: Arc<CgroupStats>) -> u64 {
         match self.cgroups.get_mut(path) {
-            // A process came back: the cgroup's own files tell.
+            // A process runs again: its values are in the cgroup's files.
             Some(cgroup) if cgroup.running == Some(true) => cgroup.oom_kills,
             Some(cgroup) => {
                 cgroup.last = Some(last);
@@ -195,9 +200,9 @@ impl Registry {
         self.tombstones.count_oom_kill(path)
     }
 
-    /// A look at these cgroups found no process of their own. Until an event or a walk they need no second look.
+    /// Notes that a look at these cgroups found no process of their own: no second look before an event or a walk.
     ///
-    /// Only for cgroups whose first event is still to come: one that has spoken is known without a look.
+    /// Has no effect on a cgroup that has had an event: its state is known without a look.
     pub fn looked_empty<'a>(&mut self, paths: impl IntoIterator<Item = &'a CgroupPath>) {
         for path in paths {
             if let Some(cgroup) = self.cgroups.get_mut(path).filter(|cgroup| cgroup.running.is_none()) {
@@ -206,7 +211,7 @@ impl Registry {
         }
     }
 
-    /// Forgets what was removed before `until`.
+    /// Forgets cgroups that were removed before `until`.
     pub fn expire(&mut self, until: SystemTime) {
         self.tombstones.expire(until);
     }
@@ -223,7 +228,7 @@ impl Registry {
         }
     }
 
-    /// A cut path is not unique, so the key is added until a walk tells the whole path.
+    /// The path of a new directory. A cut path is not unique, so it gets the key as its name until the next walk.
     fn path_of(&mut self, event: &LifecycleEvent) -> CgroupPath {
         if !event.path_cut {
             return event.path.clone();
@@ -234,7 +239,7 @@ impl Registry {
         known.join(cut_name(event.key).as_bytes())
     }
 
-    /// Another directory at the same place of the same hierarchy must be gone: its removal was lost.
+    /// Removes another directory with the same path in the same hierarchy: the event of its removal was lost.
     fn replace_stale(
         &mut self,
         key: CgroupKey,
@@ -242,8 +247,7 @@ impl Registry {
         origin: Origin,
         changes: &mut Vec<Change>,
     ) {
-        let member = |cgroup: &Cgroup| cgroup.members.iter().find(|m| m.hierarchy == key.hierarchy).copied();
-        let stale = self.cgroups.get(path).and_then(member);
+        let stale = self.key_of(path, key.hierarchy);
         if let Some(stale) = stale.filter(|stale| *stale != key) {
             self.needs_walk = true;
             self.remove(stale, origin, changes);
@@ -262,7 +266,7 @@ impl Registry {
         node.populated = Some(now);
         let (path, path_cut) = (node.path.clone(), node.path_cut);
         let Some(cgroup) = self.cgroups.get_mut(&path) else { return };
-        // The last process leaves all hierarchies at once; directories that a walk found have not said anything yet.
+        // The last process leaves all hierarchies at once. Directories that a walk found have had no event yet.
         let elsewhere =
             cgroup.members.iter().any(|m| self.nodes.get(m).is_some_and(|n| n.populated == Some(true)));
         let before = cgroup.running;
@@ -277,11 +281,11 @@ impl Registry {
             _ => return,
         };
         if cgroup.identity.is_container() {
-            changes.push(Change::new(kind, origin, &path, path_cut, cgroup.named_by, &cgroup.identity));
+            changes.push(cgroup.change(kind, origin, &path, path_cut));
         }
     }
 
-    /// Adds a directory; without an origin it is nothing new to the user.
+    /// Adds a directory. Without an origin it is not news for users.
     fn add(
         &mut self,
         key: CgroupKey,
@@ -293,7 +297,7 @@ impl Registry {
         self.add_renamed(key, path, path_cut, origin, None, changes);
     }
 
-    /// As `add`, with the path that it had before.
+    /// Like `add`, with the path that the directory had before.
     fn add_renamed(
         &mut self,
         key: CgroupKey,
@@ -310,7 +314,7 @@ impl Registry {
             return;
         }
         let identity = Arc::new(identify(&path));
-        // The same path is the same series: a service that restarts goes on counting.
+        // The same path is the same series: the count of a service goes on after its restart.
         let oom_kills = self.tombstones.take(&path).map_or(0, |tombstone| tombstone.oom_kills);
         self.containers += u64::from(identity.is_container());
         if let Some(origin) = origin {
@@ -349,24 +353,15 @@ impl Registry {
         let Some(cgroup) = self.cgroups.remove(&node.path) else { return };
         self.containers -= u64::from(cgroup.identity.is_container());
         if cgroup.running == Some(true) && cgroup.identity.is_container() {
-            // A directory goes only after its last process, so that event was lost.
-            let kind = ChangeKind::ContainerExited;
-            changes.push(Change::new(
-                kind,
-                origin,
-                &node.path,
-                node.path_cut,
-                cgroup.named_by,
-                &cgroup.identity,
-            ));
+            // A directory is removed only after its last process ended, so that event was lost.
+            changes.push(cgroup.change(ChangeKind::ContainerExited, origin, &node.path, node.path_cut));
         }
-        let kind = ChangeKind::CgroupRemoved;
-        changes.push(Change::new(kind, origin, &node.path, node.path_cut, cgroup.named_by, &cgroup.identity));
+        changes.push(cgroup.change(ChangeKind::CgroupRemoved, origin, &node.path, node.path_cut));
         self.tombstones.bury(node.path, Tombstone::of(&cgroup, origin.time));
     }
 }
 
-/// The source that changes found by a walk carry.
+/// The source of changes that a walk finds.
 const WALK: Source = Source::Walk;
 
 #[cfg(test)]

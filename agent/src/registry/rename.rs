@@ -1,4 +1,4 @@
-//! Renames: only v1 has them, each for the directory that is renamed, in its own hierarchy.
+//! Renames. Only v1 has them; each concerns one directory in its hierarchy.
 
 use super::change::Origin;
 use super::tombstones::Tombstone;
@@ -14,7 +14,7 @@ impl Registry {
                 self.move_subtree(event.key, &old, &new, origin, changes);
             }
             None => {
-                // Its children are not known either.
+                // Its children are unknown too.
                 self.needs_walk = true;
                 self.add(event.key, new, event.path_cut, Some(origin), changes);
             }
@@ -34,8 +34,7 @@ impl Registry {
             return;
         }
         let below = |path: &CgroupPath, cgroup: &Cgroup| {
-            let member = cgroup.members.iter().find(|member| member.hierarchy == key.hierarchy);
-            member.and_then(|member| path.rebase(old, new).map(|to| (*member, path.clone(), to)))
+            Some((cgroup.member_in(key.hierarchy)?, path.clone(), path.rebase(old, new)?))
         };
         let moves: Vec<(CgroupKey, CgroupPath, CgroupPath)> =
             self.cgroups.range(old.clone()..).filter_map(|(path, cgroup)| below(path, cgroup)).collect();
@@ -50,7 +49,7 @@ impl Registry {
         }
     }
 
-    /// A new name makes no new cgroup: it is as old as before, and runs as before.
+    /// Keeps the age and the state of a renamed cgroup.
     fn carry_over(&mut self, from: &CgroupPath, to: &CgroupPath) {
         let Some((created, running)) = self.cgroups.get(from).map(|old| (old.created, old.running)) else {
             return;
@@ -68,14 +67,7 @@ impl Registry {
             && let Some(cgroup) = self.cgroups.remove(path)
         {
             self.containers -= u64::from(cgroup.identity.is_container());
-            changes.push(Change::new(
-                ChangeKind::CgroupRemoved,
-                origin,
-                path,
-                false,
-                cgroup.named_by,
-                &cgroup.identity,
-            ));
+            changes.push(cgroup.change(ChangeKind::CgroupRemoved, origin, path, false));
             self.tombstones.bury(path.clone(), Tombstone::of(&cgroup, origin.time));
         }
     }

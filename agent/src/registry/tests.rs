@@ -67,7 +67,7 @@ fn two_hierarchies_are_one_cgroup() {
 }
 
 #[test]
-fn the_first_walk_is_silent_and_its_cgroups_leave_with_an_event() {
+fn the_first_walk_gives_no_changes_but_later_removals_do() {
     let (mut registry, path) = (Registry::new(10), CgroupPath::from("/old"));
     let mark = registry.begin_walk();
     assert_eq!(told(&registry.apply_walk(mark, &walked(&[(key(1, 5), &path)], false))), []);
@@ -77,7 +77,7 @@ fn the_first_walk_is_silent_and_its_cgroups_leave_with_an_event() {
 }
 
 #[test]
-fn made_or_removed_during_the_walk_is_seen_once() {
+fn a_cgroup_created_or_removed_during_a_walk_is_seen_once() {
     let mut registry = Registry::new(10);
     let (kept, gone) = (CgroupPath::from("/kept"), CgroupPath::from("/gone"));
     let mark = registry.begin_walk();
@@ -92,7 +92,7 @@ fn made_or_removed_during_the_walk_is_seen_once() {
 }
 
 #[test]
-fn made_after_the_walk_passed_its_place_stays() {
+fn a_cgroup_created_after_the_walk_passed_stays() {
     let (mut registry, path) = (Registry::new(10), CgroupPath::from("/late"));
     let mark = registry.begin_walk();
     registry.apply(&event(LifecycleKind::Created, key(1, 5), &path));
@@ -101,7 +101,7 @@ fn made_after_the_walk_passed_its_place_stays() {
 }
 
 #[test]
-fn a_walk_tells_what_a_loss_hid() {
+fn a_walk_finds_changes_whose_events_were_lost() {
     let (mut registry, lost, new) =
         (Registry::new(10), CgroupPath::from("/lost-removal"), CgroupPath::from("/lost-creation"));
     registry.apply(&event(LifecycleKind::Created, key(1, 5), &lost));
@@ -139,7 +139,7 @@ fn containers_start_and_exit_once_over_all_hierarchies() {
 }
 
 #[test]
-fn a_container_from_before_the_agent_exits_once() {
+fn a_container_older_than_the_agent_exits_once() {
     let (mut registry, path) = (Registry::new(10), container());
     let mark = registry.begin_walk();
     registry.apply_walk(mark, &walked(&[(key(1, 5), &path), (key(2, 5), &path)], false));
@@ -150,7 +150,7 @@ fn a_container_from_before_the_agent_exits_once() {
 }
 
 #[test]
-fn a_look_at_an_empty_cgroup_holds_until_something_happens() {
+fn a_look_at_an_empty_cgroup_is_valid_until_the_next_event() {
     let (mut registry, path) = (Registry::new(10), container());
     let may_run = |registry: &Registry| registry.cgroups().all(|(_, cgroup)| cgroup.may_run());
     let mark = registry.begin_walk();
@@ -202,7 +202,7 @@ fn cut_paths_stay_apart_until_a_walk_settles_them() {
 }
 
 #[test]
-fn a_directory_in_the_place_of_another_means_a_lost_removal() {
+fn a_second_directory_with_one_path_means_a_lost_removal() {
     let (mut registry, path) = (Registry::new(10), CgroupPath::from("/a"));
     registry.apply(&event(LifecycleKind::Created, key(1, 5), &path));
     let changes = registry.apply(&event(LifecycleKind::Created, key(1, 6), &path));
@@ -311,7 +311,7 @@ fn tell(standing: &mut BTreeSet<String>, changes: &[Change]) -> Result<(), TestC
 }
 
 #[test]
-fn without_a_path_the_directory_above_tells_where_it_was() {
+fn a_cgroup_without_a_path_is_found_by_its_parent() {
     let mut registry = Registry::new(10);
     let (parent, child) = (key(0, 2), key(0, 3));
     registry.apply(&event(LifecycleKind::Created, parent, &CgroupPath::from("/pod")));

@@ -1,5 +1,5 @@
-//! Removed cgroups are remembered for a while: a kill may be read after its cgroup is gone, and a count must outlive
-//! its container to reach Prometheus.
+//! Removed cgroups are kept for a while: a kill may be read after the removal of its cgroup, and Prometheus must see the
+//! last count of a container.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -11,13 +11,12 @@ use crate::model::{CgroupKey, CgroupPath, CgroupStats, Identity};
 /// A removed cgroup.
 #[derive(Clone, Debug)]
 pub struct Tombstone {
-    /// Whose it was.
     pub identity: Arc<Identity>,
     /// OOM kills of its processes.
     pub oom_kills: u64,
-    /// When it went.
+    /// When it was removed.
     pub removed: SystemTime,
-    /// What was read of it after its last process had ended.
+    /// Its values after the end of its last process.
     pub last: Option<Arc<CgroupStats>>,
 }
 
@@ -28,13 +27,13 @@ impl Tombstone {
     }
 }
 
-/// A bounded number of tombstones, the oldest leave first.
+/// A bounded number of tombstones. The oldest are dropped first.
 #[derive(Debug)]
 pub(super) struct Tombstones {
     limit: usize,
     by_path: BTreeMap<CgroupPath, Tombstone>,
     by_key: HashMap<CgroupKey, CgroupPath>,
-    /// In the order of removal; entries that were taken back are skipped.
+    /// In the order of removal. Entries of cgroups that came back are skipped.
     order: VecDeque<(SystemTime, CgroupPath)>,
     key_order: VecDeque<CgroupKey>,
 }
@@ -89,7 +88,7 @@ impl Tombstones {
         }
     }
 
-    /// The cgroup is back.
+    /// Takes the tombstone of a cgroup that came back.
     pub(super) fn take(&mut self, path: &CgroupPath) -> Option<Tombstone> {
         self.by_path.remove(path)
     }

@@ -1,4 +1,4 @@
-//! A walk's findings against what the events said meanwhile.
+//! Combines a walk's findings with the events that came during the walk.
 
 use std::collections::HashSet;
 use std::time::SystemTime;
@@ -11,11 +11,11 @@ use crate::model::{CgroupKey, CgroupPath, HierarchyId, Source};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalkMark(u64);
 
-/// What must be remembered while a walk runs.
+/// What the registry notes while a walk runs.
 #[derive(Debug)]
 pub(super) struct Running {
     mark: WalkMark,
-    /// Directories that went since; the walk may have seen them before.
+    /// Directories that were removed since the walk began: it may have found them before.
     pub(super) removed: HashSet<CgroupKey>,
 }
 
@@ -24,18 +24,18 @@ pub(super) struct Running {
 pub struct Walked {
     /// When it ended.
     pub time: SystemTime,
-    /// The hierarchies that could be walked whole: nothing is said of the others.
+    /// The hierarchies that were walked completely.
     pub hierarchies: Vec<HierarchyId>,
-    /// Every directory that was seen.
+    /// Every directory that was found.
     pub found: Vec<(CgroupKey, CgroupPath)>,
-    /// The source under which what it finds new is told; the first walk's findings were there before the agent.
+    /// The source of changes that this walk finds; `None` for the first walk, whose findings are older than the agent.
     pub tell: Option<Source>,
-    /// Containers in which there are processes; `None` when nobody looked.
+    /// Containers with processes; `None` if the walk did not look.
     pub populated: Option<HashSet<CgroupPath>>,
 }
 
 impl Registry {
-    /// Notes that a walk begins. One at a time: a second beginning replaces the first.
+    /// Notes that a walk begins. A second call replaces the first: only one walk can be applied.
     pub fn begin_walk(&mut self) -> WalkMark {
         self.applied += 1;
         let mark = WalkMark(self.applied);
@@ -43,12 +43,12 @@ impl Registry {
         mark
     }
 
-    /// Applies a walk that began at `mark`. Whatever the ring holds must have been applied before.
+    /// Applies a walk that began at `mark`. Everything in the ring must be applied before.
     pub fn apply_walk(&mut self, mark: WalkMark, walked: &Walked) -> Vec<Change> {
         let Some(running) = self.walk.take_if(|running| running.mark == mark) else { return Vec::new() };
         self.applied += 1;
         self.cgroups.values_mut().for_each(|cgroup| cgroup.looked_empty = false);
-        // What a first walk misses is what an agent before has told of.
+        // A cgroup missing from the first walk was known to the previous agent and is gone.
         let origin = Origin { time: walked.time, source: walked.tell.unwrap_or(Source::Recovered) };
         let mut changes = Vec::new();
         self.remove_unseen(&running, walked, origin, &mut changes);
@@ -63,7 +63,7 @@ impl Registry {
         changes
     }
 
-    /// Somebody looked which containers run. What an event has said since stands.
+    /// Applies a look at which containers run. An event about a container is newer and stays.
     fn looked_populated(
         &mut self,
         populated: &HashSet<CgroupPath>,
@@ -81,7 +81,7 @@ impl Registry {
                 (Some(true), false) => ChangeKind::ContainerExited,
                 _ => continue,
             };
-            changes.push(Change::new(kind, origin, path, false, cgroup.named_by, &cgroup.identity));
+            changes.push(cgroup.change(kind, origin, path, false));
         }
     }
 
@@ -103,7 +103,7 @@ impl Registry {
             })
             .map(|(key, node)| (node.path.clone(), *key))
             .collect();
-        // Children before their parents, as the kernel does.
+        // Children before their parents, in the kernel's order.
         gone.sort_unstable();
         for (_, key) in gone.into_iter().rev() {
             self.remove(key, origin, changes);
@@ -126,27 +126,27 @@ impl Registry {
         }
         let (old, was_cut, populated) = (node.path.clone(), node.path_cut, node.populated);
         if was_cut {
-            self.settle_cut_path(key, &old, path, populated);
+            self.complete_cut_path(key, &old, path, populated);
         } else if let Some(origin) = tell {
-            // A rename was lost. Children come later in this loop and are moved with it or found in place.
+            // The event of a rename was lost. Children come later in the caller's loop, already moved or not.
             self.move_subtree(key, &old, path, origin, changes);
         }
     }
 
-    /// The walk tells the whole path of a cgroup whose creation told a cut one: no news for the user.
-    fn settle_cut_path(
+    /// Replaces a cut path by the whole one. This is not news for users.
+    fn complete_cut_path(
         &mut self,
         key: CgroupKey,
         old: &CgroupPath,
         path: &CgroupPath,
         populated: Option<bool>,
     ) {
-        let mut unsaid = Vec::new();
+        let mut no_news = Vec::new();
         let running = self.cgroups.remove(old).and_then(|cgroup| {
             self.containers -= u64::from(cgroup.identity.is_container());
             cgroup.running
         });
-        self.add(key, path.clone(), false, None, &mut unsaid);
+        self.add(key, path.clone(), false, None, &mut no_news);
         if let Some(node) = self.nodes.get_mut(&key) {
             node.populated = populated;
         }

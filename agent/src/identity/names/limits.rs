@@ -1,23 +1,22 @@
-//! What is kept of what a runtime tells: what is wished for, and no more than fits.
+//! Which labels and variables of a container are kept, and how many bytes of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::{ContainerNames, PodNames};
 
-/// Of the labels and variables of one container. Every one of them is in every sample of its metrics.
+/// Labels and variables of one container. Each of them is on every sample of its metrics.
 const MAX_LABEL_BYTES: usize = 8 << 10;
-/// Of a name. Image references are at most a few hundred bytes long, all other names are at most 253.
+/// One name. Image references have at most a few hundred bytes, all other names at most 253.
 const MAX_NAME_BYTES: usize = 2 << 10;
 
 /// Which labels and variables are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wishes {
-    /// All labels.
     pub all_labels: bool,
-    /// These labels in any case.
+    /// Labels that are kept without `all_labels`.
     pub labels: BTreeSet<String>,
-    /// The variables whose names begin with one of these.
+    /// Variables are kept if their name begins with one of these.
     pub env_prefixes: Vec<String>,
 }
 
@@ -28,20 +27,20 @@ impl Default for Wishes {
 }
 
 impl Wishes {
-    /// Whether any variable is wanted.
+    /// Whether any variable is kept.
     #[must_use]
     pub fn wants_envs(&self) -> bool {
         !self.env_prefixes.is_empty()
     }
 
-    /// Splits `KEY=value`, if that variable is wanted.
+    /// Splits `KEY=value`, if that variable is kept.
     pub fn env<'a>(&self, text: &'a str) -> Option<(&'a str, &'a str)> {
         let (key, value) = text.split_once('=')?;
         self.env_prefixes.iter().any(|prefix| key.starts_with(prefix)).then_some((key, value))
     }
 }
 
-/// Takes away what is not wished for and what does not fit, whole labels at a time. Gives how many did not fit.
+/// Removes labels and variables that are not wished for or do not fit. Returns how many did not fit.
 pub(super) fn apply(names: &mut ContainerNames, wishes: &Wishes) -> u64 {
     if !wishes.all_labels {
         names.labels.retain(|key, _| wishes.labels.contains(key));
@@ -63,13 +62,13 @@ pub(super) fn apply(names: &mut ContainerNames, wishes: &Wishes) -> u64 {
     dropped
 }
 
-/// Whether a pod's names can be names.
+/// Whether a pod's names have an allowed length.
 pub(super) fn fits(pod: &PodNames) -> bool {
     let texts = [&pod.name, &pod.namespace, &pod.uid];
     texts.into_iter().flatten().all(|text| !text.is_empty() && text.len() <= MAX_NAME_BYTES)
 }
 
-/// Takes away the largest until the rest fits: one huge label must not cost the others. Equals go by name.
+/// Removes the largest until the rest fits: one huge label must not displace the others. Equal sizes go by name.
 fn cut(labels: &mut BTreeMap<String, String>, max_bytes: usize) -> u64 {
     let (mut left, before) = (size(labels), labels.len());
     if left <= max_bytes {
@@ -91,7 +90,7 @@ fn size(labels: &BTreeMap<String, String>) -> usize {
     labels.iter().map(|(key, value)| key.len() + value.len()).sum()
 }
 
-/// What an entry of the table costs, about.
+/// The approximate size of an entry of the table.
 pub(super) fn bytes(names: &ContainerNames) -> usize {
     let title = [&names.title.name, &names.title.container, &names.title.image];
     let title: usize = title.into_iter().flatten().map(String::len).sum();

@@ -1,7 +1,7 @@
-//! What containers and pods are called: a bounded table, filled by whoever is asked, read by whoever wants.
+//! The table of names of containers and pods: bounded, filled by the threads that ask runtimes.
 //!
-//! Ids come in as wants, in any number and at any pace; sources take the open wants, ask, and put what they hear. A
-//! reader never waits for a source.
+//! Ids are added as wants, in any number. The threads take the open wants, ask, and put the answers. A reader never waits
+//! for a thread.
 
 mod limits;
 #[cfg(test)]
@@ -21,11 +21,11 @@ use crate::model::{
 
 pub use limits::Wishes;
 
-/// Containers with names, and as many that wait for theirs: four times what a large node runs.
+/// Containers with names, and as many that wait for names: four times what a large node runs.
 const MAX_CONTAINERS: usize = 20_000;
-/// Of all labels and variables together. A full table takes no more until others have gone.
+/// All labels and variables together. A full table refuses more until containers are removed.
 const MAX_BYTES: usize = 64 << 20;
-/// What one round of questions is about; the others are asked for in the next.
+/// Containers in one round of questions. The next round takes the others.
 const MAX_PER_ROUND: usize = 4_096;
 
 /// The table.
@@ -33,10 +33,10 @@ const MAX_PER_ROUND: usize = 4_096;
 pub struct Names {
     table: RwLock<Table>,
     wishes: Wishes,
-    /// Counts wants, so that sources wake up for new ones.
+    /// The number of the newest want. A change wakes the threads that ask.
     wanted: watch::Sender<u64>,
     dropped_labels: AtomicU64,
-    /// What did not fit.
+    /// Answers that did not fit.
     refused: AtomicU64,
     sources: Mutex<Vec<NamesSourceStatus>>,
 }
@@ -50,11 +50,11 @@ struct Table {
     bytes: usize,
 }
 
-/// A container whose names are asked for.
+/// A container whose names are wanted.
 #[derive(Clone, Debug)]
 struct Want {
     pod_uid: Option<String>,
-    /// The number of the want: what was asked before it does not answer it.
+    /// The number of the want. A question that was asked before it does not answer it.
     number: u64,
 }
 
@@ -72,13 +72,13 @@ pub struct RegisteredContainer {
 pub struct Wanted {
     /// The number of the newest.
     pub number: u64,
-    /// The containers, the newest first.
+    /// The ids of the containers, the newest first.
     pub ids: Vec<String>,
-    /// The pods that they are in.
+    /// The uids of their pods.
     pub pods: Vec<String>,
 }
 
-/// What a source heard of one container.
+/// What a runtime answered about one container.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The container's full id.
@@ -90,7 +90,7 @@ pub struct Answer {
 }
 
 impl Names {
-    /// An empty table that keeps what is wished for.
+    /// An empty table that keeps these labels and variables.
     #[must_use]
     pub fn new(wishes: Wishes) -> Self {
         Self {
@@ -103,20 +103,19 @@ impl Names {
         }
     }
 
-    /// What is known of a container.
+    /// The names of a container.
     #[cfg(test)]
     pub fn get(&self, container_id: &str) -> Option<Arc<ContainerNames>> {
         self.read(|table| table.containers.get(container_id).cloned())
     }
 
-    /// What is known of a pod.
+    /// The names of a pod.
     #[cfg(test)]
     pub fn pod(&self, uid: &str) -> Option<Arc<PodNames>> {
         self.read(|table| table.pods.get(uid).cloned())
     }
 
-    /// What is known of a cgroup. One that a container made inside itself has no names: its container has them, and sums
-    /// by name must not count it twice.
+    /// The names of a cgroup. A cgroup inside a container has none: sums by name must not count it twice.
     #[must_use]
     pub fn of(&self, identity: &Identity) -> (Option<Arc<ContainerNames>>, Option<Arc<PodNames>>) {
         let pod = |table: &Table| table.pods.get(identity.pod_uid.as_deref()?).cloned();
@@ -132,7 +131,7 @@ impl Names {
         }
     }
 
-    /// What an event of a cgroup says, now. An event in a cgroup inside a container is the container's.
+    /// The names for an event of a cgroup, as known now. An event inside a container has the container's names.
     #[must_use]
     pub fn of_event(&self, identity: &Identity) -> EventNames {
         let owner = match identity.role {
@@ -143,8 +142,8 @@ impl Names {
         EventNames { container: names.map(|names| names.title.clone()), pod }
     }
 
-    /// Asks for a container's names: it was made or started. Never waits. `false` when there are too many already; then
-    /// [`Names::retain`] asks again.
+    /// Adds a want for a container that was made or started. Never waits. `false` if there are too many wants;
+    /// [`Names::retain`] adds it later.
     pub fn want(&self, container_id: &str, pod_uid: Option<&str>) -> bool {
         self.write(|table| {
             let has_room = table.wants.len() < MAX_CONTAINERS || table.wants.contains_key(container_id);
@@ -182,7 +181,7 @@ impl Names {
         }
     }
 
-    /// How all is.
+    /// Counts and sources for `/status`.
     #[must_use]
     pub fn status(&self) -> NamesStatus {
         let (resolved, unresolved) = self.read(|table| {
@@ -197,12 +196,12 @@ impl Names {
         }
     }
 
-    /// Numbers of wants, to wait for new ones.
+    /// The numbers of wants, to wait for a new one.
     pub fn follow(&self) -> watch::Receiver<u64> {
         self.wanted.subscribe()
     }
 
-    /// The prefixes of the variables that are wanted.
+    /// Which labels and variables are kept.
     pub fn wishes(&self) -> &Wishes {
         &self.wishes
     }
@@ -229,7 +228,7 @@ impl Names {
     /// Containers of a source whose health changes by itself.
     pub fn with_health(&self, source: NamesSource) -> Vec<String> {
         if matches!(source, NamesSource::Cri | NamesSource::Logs) {
-            return Vec::new(); // they do not tell it
+            return Vec::new(); // they do not report health
         }
         let checked = |names: &ContainerNames| {
             names.source == source && names.health.is_some_and(|health| health != Health::None)
@@ -239,7 +238,7 @@ impl Names {
         })
     }
 
-    /// Takes what a source heard; `number` is that of the wants when it began to ask.
+    /// Takes the answers of a source; `number` is that of the newest want when the questions began.
     pub fn put(&self, number: u64, answers: Vec<Answer>) {
         for Answer { id, mut names, is_final } in answers {
             let dropped = limits::apply(&mut names, &self.wishes);
@@ -261,14 +260,14 @@ impl Names {
         }
     }
 
-    /// Adds a source; gives its place in the list.
+    /// Adds a source; returns its index in the list.
     pub fn add_source(&self, source: NamesSource, place: String) -> usize {
         let mut sources = self.sources();
         sources.push(NamesSourceStatus { source, place, runtime: None, up: None, failing: None, errors: 0 });
         sources.len() - 1
     }
 
-    /// Changes what a source says of itself.
+    /// Changes the status of a source.
     pub fn note(&self, source: usize, change: impl FnOnce(&mut NamesSourceStatus)) {
         if let Some(status) = self.sources().get_mut(source) {
             change(status);
@@ -289,7 +288,7 @@ impl Names {
 }
 
 impl Table {
-    /// Log files have nothing more to tell once anything is known.
+    /// The open wants for a source. Log files add nothing to a container that has names.
     fn open(&self, source: NamesSource) -> impl Iterator<Item = (&String, &Want)> {
         self.wants.iter().filter(move |(id, want)| {
             let no_pod = || want.pod_uid.as_ref().is_some_and(|uid| !self.pods.contains_key(uid));
@@ -297,7 +296,7 @@ impl Table {
         })
     }
 
-    /// `false` when there is no room.
+    /// Adds an answer; `false` if there is no room.
     fn put(&mut self, number: u64, id: String, mut names: ContainerNames, is_final: bool) -> bool {
         let want = self.wants.get(&id);
         let before = self.containers.get(&id);

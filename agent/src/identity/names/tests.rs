@@ -38,7 +38,7 @@ fn container_of(names: &Names, id: &str) -> Option<String> {
 }
 
 #[test]
-fn only_who_is_wanted_gets_names_and_a_better_source_wins() {
+fn only_wanted_containers_get_names_and_a_better_source_wins() {
     let table = table();
     table.put(9, vec![answer("a", NamesSource::Cri, true)]);
     assert!(table.get("a").is_none(), "nobody asked");
@@ -59,7 +59,7 @@ fn only_who_is_wanted_gets_names_and_a_better_source_wins() {
 
 /// A container that is started again while its names are on their way is asked for once more.
 #[test]
-fn an_answer_to_an_older_question_is_not_the_last_one() {
+fn an_answer_to_an_older_question_keeps_the_want_open() {
     let table = table();
     table.want("a", None);
     let before = table.wanted(NamesSource::Cri).number;
@@ -71,7 +71,7 @@ fn an_answer_to_an_older_question_is_not_the_last_one() {
 }
 
 #[test]
-fn what_is_gone_is_forgotten_and_what_lives_is_wanted() {
+fn removed_containers_are_forgotten_and_living_ones_wanted() {
     let table = table();
     table.want("a", Some("u"));
     table.want("b", None);
@@ -109,7 +109,7 @@ fn wants_and_names_are_bounded() {
 }
 
 #[test]
-fn a_huge_label_costs_no_other() {
+fn a_huge_label_displaces_no_other() {
     let table = Names::new(Wishes { env_prefixes: vec![String::new()], ..Wishes::default() });
     table.want("a", None);
     let mut answer = answer("a", NamesSource::Cri, true);
@@ -131,7 +131,7 @@ fn a_huge_label_costs_no_other() {
 }
 
 #[test]
-fn labels_that_are_not_wished_for_are_not_kept() {
+fn labels_are_kept_only_if_wished_for() {
     let wishes = Wishes {
         all_labels: false,
         labels: ["team".to_owned()].into(),
@@ -148,7 +148,7 @@ fn labels_that_are_not_wished_for_are_not_kept() {
 }
 
 #[test]
-fn a_cgroup_has_the_names_of_what_it_is() {
+fn each_role_of_a_cgroup_has_its_names() {
     let table = table();
     table.want("a", Some("u"));
     table.put(1, vec![answer("a", NamesSource::Cri, true)]);

@@ -1,4 +1,4 @@
-//! What systemd calls its units: told from their files, from time to time.
+//! Descriptions of systemd units, read from their files.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::sync::Arc;
 use super::{MAX_CONTAINERS, Names};
 use crate::model::{CgroupPath, Identity, Role};
 
-/// A description is a line for people.
+/// A description is one line for people.
 const MAX_DESCRIPTION_BYTES: usize = 512;
 
-/// Descriptions by unit; `None` of one that has none, so that it is not looked for again.
+/// Descriptions by unit; `None` for a unit without one, so that its files are not read again.
 pub(super) type Units = HashMap<String, Option<Arc<str>>>;
 
 impl Names {
-    /// The description of a unit's or slice's own cgroup.
+    /// The description of the unit or slice that owns this cgroup.
     #[must_use]
     pub fn unit_of(&self, path: &CgroupPath, identity: &Identity) -> Option<Arc<str>> {
         let is_own = matches!(identity.role, Role::Unit | Role::Slice);
@@ -21,7 +21,7 @@ impl Names {
         self.read(|table| table.units.get(unit).cloned().flatten())
     }
 
-    /// Those of these units that are not known yet; others are forgotten.
+    /// Which of these units the table does not know yet. Forgets all other units.
     #[must_use]
     pub fn unknown_units(&self, mut units: Vec<String>) -> Vec<String> {
         units.truncate(MAX_CONTAINERS);
@@ -34,7 +34,7 @@ impl Names {
         units
     }
 
-    /// Takes the descriptions of units.
+    /// Adds the descriptions of units.
     pub fn put_units(&self, found: Vec<(String, Option<String>)>) {
         let cut = |text: String| (text.len() <= MAX_DESCRIPTION_BYTES).then(|| Arc::from(text));
         self.write(|table| {
@@ -49,7 +49,7 @@ mod tests {
     use crate::identity::Wishes;
 
     #[test]
-    fn units_are_looked_for_once_and_forgotten_when_they_go() {
+    fn unit_files_are_read_once_and_forgotten_with_the_unit() {
         let names = Names::new(Wishes::default());
         let units = |list: &[&str]| list.iter().map(|unit| (*unit).to_owned()).collect::<Vec<_>>();
         assert_eq!(names.unknown_units(units(&["a.service", "b.service"])), ["a.service", "b.service"]);

@@ -1,6 +1,6 @@
-//! The few messages of the container runtime interface that are needed, version 1 (`runtime.v1`), with the numbers of
-//! [its definition](https://github.com/kubernetes/cri-api/blob/master/pkg/apis/runtime/v1/api.proto). Fields that are
-//! not here are skipped by the decoder.
+//! The messages of the container runtime interface that are needed, version 1 (`runtime.v1`), with the numbers of
+//! [its definition](https://github.com/kubernetes/cri-api/blob/master/pkg/apis/runtime/v1/api.proto). The decoder
+//! skips fields that are not here.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub(super) struct VersionResponse {
     pub(super) runtime_name: String,
 }
 
-/// Of containers and of sandboxes alike.
+/// For containers and for sandboxes.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct ListRequest {
     #[prost(message, optional, tag = "1")]
@@ -66,7 +66,7 @@ pub(super) struct ContainerMetadata {
 pub(super) struct ImageSpec {
     #[prost(string, tag = "1")]
     pub(super) image: String,
-    /// What the pod's author wrote; newer runtimes alone.
+    /// The image as written in the pod; only newer runtimes send it.
     #[prost(string, tag = "18")]
     pub(super) user_specified_image: String,
 }
@@ -100,7 +100,7 @@ pub(super) struct PodSandboxMetadata {
     pub(super) namespace: String,
 }
 
-/// Of a container and of a sandbox alike.
+/// For a container and for a sandbox.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct StatusRequest {
     #[prost(string, tag = "1")]
@@ -119,7 +119,7 @@ pub(super) struct ContainerStatusResponse {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct ContainerStatus {
-    /// Nanoseconds since 1970; 0 before it is started.
+    /// Nanoseconds since 1970; 0 before the start.
     #[prost(int64, tag = "5")]
     pub(super) started_at: i64,
     #[prost(message, optional, tag = "8")]

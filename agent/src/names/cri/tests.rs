@@ -24,13 +24,13 @@ use crate::identity::{Names, Wishes};
 use crate::model::NamesSource;
 use crate::names::{RuntimeEndpoint, start};
 
-/// A runtime that knows these.
+/// A runtime with these containers.
 #[derive(Default)]
 struct Fake {
     containers: Mutex<Vec<Container>>,
     sandboxes: Mutex<Vec<PodSandbox>>,
     calls: AtomicUsize,
-    /// How long it thinks about the status of a container.
+    /// How long the status of a container takes.
     slowness: Duration,
 }
 
@@ -171,7 +171,7 @@ async fn until_known(names: &Names, number: u32) {
 }
 
 #[tokio::test]
-async fn a_runtime_tells_all_that_it_knows() {
+async fn all_names_of_a_container_and_a_sandbox_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("s");
     let fake = Arc::new(Fake::default());
@@ -201,7 +201,7 @@ async fn a_runtime_tells_all_that_it_knows() {
 }
 
 #[tokio::test]
-async fn a_runtime_that_starts_late_or_again_is_asked() {
+async fn a_runtime_that_starts_late_or_restarts_is_asked() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("s");
     let fake = Arc::new(Fake::default());
@@ -221,9 +221,8 @@ async fn a_runtime_that_starts_late_or_again_is_asked() {
     until("it serves", || names.status().sources[0].up == Some(true)).await;
 }
 
-/// A container that its runtime does not know yet is asked for until it does.
 #[tokio::test]
-async fn what_is_not_known_yet_is_asked_again() {
+async fn the_thread_asks_until_the_runtime_knows_the_container() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("s");
     let fake = Arc::new(Fake::default());
@@ -235,9 +234,9 @@ async fn what_is_not_known_yet_is_asked_again() {
     until_known(&names, 1).await;
 }
 
-/// On a large node a round ends before all is asked, and the next one goes on.
+/// On a large node a round ends before all is asked, and the next one continues.
 #[tokio::test]
-async fn many_are_named_in_several_rounds() {
+async fn many_containers_get_names_in_several_rounds() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("s");
     let fake = Arc::new(Fake { slowness: Duration::from_millis(20), ..Fake::default() });
@@ -250,7 +249,7 @@ async fn many_are_named_in_several_rounds() {
 }
 
 #[tokio::test]
-async fn labels_of_64_mib_cost_the_others_nothing() {
+async fn labels_of_64_mib_do_not_harm_other_containers() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("s");
     let fake = Arc::new(Fake::default());
@@ -265,17 +264,17 @@ async fn labels_of_64_mib_cost_the_others_nothing() {
         until_known(&names, number).await;
     }
     assert!(names.get(&id(0)).is_none());
-    // A round whose time was over before it came to that one did not fail.
-    until("its failure is told", || {
+    // A round that ended before it asked about that container did not fail.
+    until("its failure is in the status", || {
         let source = &names.status().sources[0];
         source.errors > 0 && source.failing.as_ref().is_some_and(|why| why.contains("16777216 bytes"))
     })
     .await;
 }
 
-/// Each of these is beside a runtime that works, which must not notice.
+/// Each of these runs beside a runtime that works and must stay unharmed.
 #[tokio::test]
-async fn one_that_hangs_babbles_or_floods_harms_no_other() {
+async fn a_runtime_that_hangs_babbles_or_floods_harms_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let good = folder.path().join("good");
     let fake = Arc::new(Fake::default());
@@ -314,7 +313,7 @@ async fn misbehave(listener: UnixListener, kind: &'static str) {
                 let _ = stream.write_all(b"220 mail.example.org ESMTP\r\n\0\xff\xfe").await;
                 tokio::time::sleep(Duration::from_secs(60)).await;
             })),
-            // Empty settings for ever: each is a frame that must be acknowledged.
+            // Empty settings frames for ever: each must be acknowledged.
             _ => kept.push(tokio::spawn(async move {
                 let frames = [0, 0, 0, 4, 0, 0, 0, 0, 0].repeat(1000);
                 while stream.write_all(&frames).await.is_ok() {

@@ -42,7 +42,7 @@ fn an_inspected_container_has_its_names() {
 }
 
 #[test]
-fn one_that_does_not_run_is_asked_again_and_has_no_start() {
+fn a_stopped_container_has_no_start_and_is_asked_about_again() {
     let stopped = answer(&INSPECT.replace("true", "false")).unwrap();
     assert!(!stopped.is_final && stopped.names.started.is_none());
     let never = answer(&INSPECT.replace("2026-01-02T03:04:06Z", "0001-01-01T00:00:00Z")).unwrap();
@@ -52,7 +52,7 @@ fn one_that_does_not_run_is_asked_again_and_has_no_start() {
     assert!(answer("[]").is_err() && answer("").is_err());
 }
 
-/// Answers each path with what `of` says of it: a status and a body.
+/// Answers each path with the status and body that `of` returns.
 fn serve(socket: &Path, of: fn(&str) -> (u16, Vec<u8>)) {
     let listener = UnixListener::bind(socket).unwrap();
     tokio::spawn(async move {
@@ -96,7 +96,7 @@ async fn ask_server(of: fn(&str) -> (u16, Vec<u8>), ids: &[&str]) -> Answers {
 const MANY_IDS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 #[tokio::test]
-async fn few_are_asked_for_and_many_are_listed() {
+async fn few_containers_are_asked_about_and_many_are_listed() {
     let few = |path: &str| match path {
         "/containers/1/json" => (200, INSPECT.into()),
         _ => (404, b"{}".to_vec()),
@@ -114,7 +114,7 @@ async fn few_are_asked_for_and_many_are_listed() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_or_garbage_costs_itself_alone() {
+async fn an_answer_too_large_or_broken_harms_no_other() {
     let of = |path: &str| match path {
         "/containers/json?all=1" | "/containers/4/json" => (200, vec![b' '; 64 << 20]),
         "/containers/5/json" => (200, b"\xff{".to_vec()),
@@ -126,7 +126,7 @@ async fn what_is_too_large_or_garbage_costs_itself_alone() {
 }
 
 #[tokio::test]
-async fn one_that_is_not_there_or_hangs_is_late_or_absent() {
+async fn a_missing_runtime_is_absent_and_a_hanging_one_late() {
     let (_, absent) = ask(Path::new("/nowhere"), &["a"]).await;
     assert!(matches!(absent, Err(AskError::Absent)));
     let folder = tempfile::tempdir().unwrap();
@@ -136,7 +136,7 @@ async fn one_that_is_not_there_or_hangs_is_late_or_absent() {
     assert!(matches!(late, Err(AskError::Late)));
 }
 
-/// Health changes without a start, so it is looked at again.
+/// Health changes without a start, so it is read again.
 #[tokio::test]
 async fn health_is_followed() {
     let folder = tempfile::tempdir().unwrap();
