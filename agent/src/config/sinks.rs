@@ -52,22 +52,25 @@ fn longest_pause() -> HumanDuration {
 
 /// Where a sink's events go, with the keys that only this kind has.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum OutletSettings {
     /// Standard output.
-    Stdout(StdoutSettings),
+    Stdout {},
     /// A file with rotation.
     File(FileSettings),
-    /// The journal's socket.
-    Journald(JournaldSettings),
+    /// The journal.
+    Journald {
+        /// Its socket, below the host root.
+        #[serde(default = "journal_socket")]
+        path: PathBuf,
+    },
     /// A webhook.
     Webhook(WebhookSettings),
 }
 
-/// Standard output has no keys of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StdoutSettings {}
+fn journal_socket() -> PathBuf {
+    PathBuf::from("/run/systemd/journal/socket")
+}
 
 /// A file with rotation.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -84,20 +87,6 @@ pub struct FileSettings {
 impl Default for FileSettings {
     fn default() -> Self {
         Self { path: PathBuf::new(), max_bytes: 64 << 20, max_files: 5 }
-    }
-}
-
-/// The journal.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct JournaldSettings {
-    /// Its socket, below the host root.
-    pub path: PathBuf,
-}
-
-impl Default for JournaldSettings {
-    fn default() -> Self {
-        Self { path: PathBuf::from("/run/systemd/journal/socket") }
     }
 }
 
@@ -145,9 +134,9 @@ pub(super) fn check(mut sinks: Vec<SinkSettings>) -> Result<Vec<SinkSettings>, C
 impl OutletSettings {
     fn kind(&self) -> &'static str {
         match self {
-            Self::Stdout(_) => "stdout",
+            Self::Stdout {} => "stdout",
             Self::File(_) => "file",
-            Self::Journald(_) => "journald",
+            Self::Journald { .. } => "journald",
             Self::Webhook(_) => "webhook",
         }
     }
@@ -190,7 +179,7 @@ impl SinkSettings {
             ),
         ];
         match &self.outlet {
-            OutletSettings::Stdout(_) | OutletSettings::Journald(_) => {}
+            OutletSettings::Stdout {} | OutletSettings::Journald { .. } => {}
             OutletSettings::File(file) => checks.extend([
                 (file.path.is_absolute(), "path", file.path.display().to_string(), "an absolute path"),
                 (file.max_bytes >= 4096, "max_bytes", file.max_bytes.to_string(), "4096 or more"),
@@ -245,6 +234,15 @@ mod tests {
         assert_eq!(sinks[1].outlet, OutletSettings::File(file));
         assert_eq!(sinks[3].filter(), [("types", "oom_kill,lost".to_owned()), ("pod", "a".to_owned())]);
         assert_eq!((sinks[3].batch_events, sinks[3].longest_pause.0), (100, 30 * SECOND));
+    }
+
+    #[test]
+    fn the_message_names_the_keys_that_every_kind_takes() {
+        let keys = "kind = \"stdout\"\nname = \"a\"\ntypes = [\"lost\"]\ncgroup = \"/a\"\npod = \"p\"\n\
+            namespace = \"n\"\ncontainer = \"c\"\nbatch_events = 1\nlongest_pause = \"1s\"";
+        load(&format!("[[sink]]\n{keys}")).unwrap();
+        let given: Vec<&str> = keys.lines().map(|line| line.split(' ').next().unwrap()).collect();
+        assert_eq!(KEYS.split('`').skip(1).step_by(2).collect::<Vec<_>>(), given);
     }
 
     #[test]

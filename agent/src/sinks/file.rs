@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_rotated_by_size_and_the_oldest_goes() {
+    fn a_file_is_rotated_by_size_and_the_oldest_goes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.json");
         let settings = FileSettings { path: path.clone(), max_bytes: 40, max_files: 2 };
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_crash_no_line_is_torn_and_none_is_there_twice() {
+    fn after_a_crash_no_line_is_torn_or_written_twice() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.json");
         let settings = FileSettings { path: path.clone(), max_bytes: 1 << 20, max_files: 2 };
@@ -198,7 +198,7 @@ mod tests {
         after.send(&[record(3)]).unwrap();
         let wanted = [record(1), record(2), record(3), record(3)]
             .map(|record| String::from_utf8(record.json.to_vec()).unwrap());
-        assert_eq!(lines(&path), wanted, "what is asked for twice later is written twice");
+        assert_eq!(lines(&path), wanted, "a record that is sent twice later is written twice");
     }
 
     #[test]
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_somebody_took_away_is_made_anew() {
+    fn a_file_that_was_moved_away_is_created_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.json");
         let mut outlet =

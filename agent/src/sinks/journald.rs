@@ -12,7 +12,7 @@ use super::{Fault, Outlet, Record, Undelivered};
 use crate::export::human;
 use crate::model::EventKind;
 
-/// Fields of an event that are fields of the journal as well.
+/// Fields of the journal, and where an event has them.
 const FIELDS: [(&str, &str); 14] = [
     ("CGTAP_SEQ", "/seq"),
     ("CGTAP_TYPE", "/type"),

@@ -22,11 +22,10 @@ pub fn make(config: &Config) -> Result<Vec<Sink>, ConfigError> {
 
 fn make_one(config: &Config, settings: &SinkSettings) -> Result<Sink, ConfigError> {
     let outlet: Box<dyn Outlet> = match settings.outlet.clone() {
-        OutletSettings::Stdout(_) => Box::new(StdoutOutlet),
+        OutletSettings::Stdout {} => Box::new(StdoutOutlet),
         OutletSettings::File(file) => Box::new(FileOutlet::new(file)),
-        OutletSettings::Journald(journald) => {
-            let path = journald.path.strip_prefix("/").unwrap_or(&journald.path);
-            Box::new(JournaldOutlet::new(config.host_root.join(path)))
+        OutletSettings::Journald { path } => {
+            Box::new(JournaldOutlet::new(config.host_root.join(path.strip_prefix("/").unwrap_or(&path))))
         }
         OutletSettings::Webhook(webhook) => {
             let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -83,25 +82,27 @@ impl Sinks {
         lock(&status).name.clone_from(&sink.name);
         self.0.push(Arc::clone(&status));
         let thread = std::thread::Builder::new().name(format!("sink-{}", sink.name));
-        let (events, boot_id, of_thread) = (events.clone(), Arc::clone(boot_id), Arc::clone(&status));
-        let work = move || -> std::io::Result<()> {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-            runtime.block_on(async {
-                tokio::select! {
-                    () = ended => {}
-                    () = sink.follow(events, boot_id, first_seq, of_thread) => {}
-                }
-            });
-            Ok(())
+        let (events, boot_id, shown) = (events.clone(), Arc::clone(boot_id), Arc::clone(&status));
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+            match runtime {
+                Ok(runtime) => runtime.block_on(async {
+                    tokio::select! {
+                        () = ended => {}
+                        () = sink.follow(events, boot_id, first_seq, shown) => {}
+                    }
+                }),
+                Err(error) => cannot_start(&shown, &error),
+            }
         };
-        let stopped = move |error: std::io::Error| {
-            let mut status = lock(&status);
-            tracing::error!(sink = status.name, %error, "a sink cannot start");
-            status.state = SinkState::Stopped(error.to_string());
-        };
-        let on_thread = stopped.clone();
-        if let Err(error) = thread.spawn(move || work().unwrap_or_else(on_thread)) {
-            stopped(error);
+        if let Err(error) = thread.spawn(work) {
+            cannot_start(&status, &error);
         }
     }
+}
+
+fn cannot_start(status: &SharedStatus, error: &std::io::Error) {
+    let mut status = lock(status);
+    tracing::error!(sink = status.name, %error, "a sink cannot start");
+    status.state = SinkState::Stopped(error.to_string());
 }

@@ -277,13 +277,13 @@ fn other_answers_and_broken_connections_are_tried_again() {
     assert_eq!((end.sent, end.retried, end.refused), (4, 5, 0));
     assert_eq!((case.logged("WARN"), case.logged("ERROR"), case.logged("delivers again")), (1, 0, 1));
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let nobody = Server { address: free, requests: Arc::default() };
+    let absent = Server { address: free, requests: Arc::default() };
     let case = Case::new(4);
-    let failing = case.run(nobody.webhook(), |now| now.retried >= 3);
+    let failing = case.run(absent.webhook(), |now| now.retried >= 3);
     assert!(matches!(failing.state, SinkState::Failing(_)) && failing.seq == 0);
 }
 
-/// Takes what `send` says.
+/// An outlet whose `send` is a closure.
 struct Scripted<F>(F);
 
 impl<F: FnMut(&[Record]) -> Result<(), Undelivered> + Send> Outlet for Scripted<F> {

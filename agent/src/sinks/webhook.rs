@@ -45,7 +45,7 @@ impl WebhookOutlet {
         Ok(Self { settings, node, agent: config.build().into() })
     }
 
-    /// Sends one request; the answer's status, `Retry-After` and the begin of its body.
+    /// Sends one request and reads the answer: its status, `Retry-After`, and the first bytes of its body.
     fn post(&self, records: &[Record]) -> io::Result<Answer> {
         let seq = |record: Option<&Record>| record.map_or(0, |record| record.seq).to_string();
         let body = body(records);
@@ -153,7 +153,7 @@ mod tests {
 
     /// RFC 4231, test case 2.
     #[test]
-    fn a_signature_is_the_standards() {
+    fn a_signature_is_that_of_the_standard() {
         assert_eq!(
             sign(b"Jefe", b"what do ya want for nothing?"),
             "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
