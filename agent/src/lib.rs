@@ -7,6 +7,7 @@
 
 pub mod cli;
 mod config;
+mod durable;
 mod events;
 mod export;
 mod files;

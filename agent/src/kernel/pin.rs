@@ -8,27 +8,24 @@
 //! The key is a hash of the object and of the settings that decide what is attached: an agent adopts what it would have
 //! made itself, and nothing else. Names in bpffs may not have a dot.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use aya::maps::{Map, MapData};
 use aya::programs::links::{FdLink, PinnedLink};
-use rustix::fs::{FlockOperation, flock, statfs};
-use rustix::io::Errno;
+use rustix::fs::statfs;
 use sha2::{Digest, Sha256};
 
 use super::KernelError;
 use super::error::bpf;
+use crate::durable;
 use crate::model::{Hook, Source};
 
 /// `BPF_FS_MAGIC` (`include/uapi/linux/magic.h`).
 const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
 const PREFIX: &str = "cgtap-";
 const WHOLE: &str = "whole";
-/// An agent that ends gives the pins back within this.
-const LOCK_WITHIN: Duration = Duration::from_secs(5);
 
 /// The maps that the agent reads, by their names in the object.
 pub(super) const MAPS: [&str; 5] = ["LIFECYCLE", "OOM", "EXITS", "CPU_EXITS", "COUNTERS"];
@@ -200,19 +197,14 @@ fn key(attached: &str, object: &[u8]) -> String {
 }
 
 fn lock(file: &File, place: &Path) -> Result<(), PinError> {
-    let until = Instant::now() + LOCK_WITHIN;
-    loop {
-        match flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(()),
-            Err(Errno::WOULDBLOCK) if Instant::now() < until => std::thread::sleep(Duration::from_millis(20)),
-            Err(Errno::WOULDBLOCK) => {
-                let why = "another cgtap reads what is pinned there; wanted: a place of its own for each"
-                    .to_owned();
-                return Err(PinError::Refused { path: place.to_owned(), why });
-            }
-            Err(errno) => return Err(PinError::Io { path: place.to_owned(), source: errno.into() }),
-        }
-    }
+    let path = || place.to_owned();
+    durable::lock(file).map_err(|error| match error {
+        TryLockError::WouldBlock => PinError::Refused {
+            path: path(),
+            why: "another cgtap reads what is pinned there; wanted: a place of its own for each".to_owned(),
+        },
+        TryLockError::Error(source) => PinError::Io { path: path(), source },
+    })
 }
 
 /// The root of a mount is another file system than the directory that it covers.

@@ -5,17 +5,15 @@
 //! it brings them up to date. Both are replaced whole, so a crash leaves the old one or the new one, and neither is
 //! written before the log has on disk what it refers to.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::durable::{self, replace_file};
 use crate::kills::totals::KillTotals;
 use crate::model::{CgroupKey, CgroupPath, HierarchyId};
 use crate::registry::KnownCgroup;
@@ -103,9 +101,6 @@ impl From<SavedCgroup> for KnownCgroup {
     }
 }
 
-/// An agent that ends gives its directory back within this.
-const LOCK_WITHIN: Duration = Duration::from_secs(5);
-
 /// The state directory, and the lock that makes it one agent's.
 #[derive(Clone, Debug)]
 pub(crate) struct StateDir {
@@ -123,16 +118,12 @@ impl StateDir {
     pub(crate) fn lock(path: &Path) -> Result<Self, Taken> {
         let opened = fs::create_dir_all(path).and_then(|()| File::open(path));
         let Ok(file) = opened else { return Ok(Self::unlocked(path)) };
-        let until = Instant::now() + LOCK_WITHIN;
-        loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Err(Errno::WOULDBLOCK) if Instant::now() > until => return Err(Taken),
-                Err(Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(20)),
-                Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "the state directory cannot be locked");
-                    return Ok(Self::unlocked(path));
-                }
-                Ok(()) => return Ok(Self { path: path.to_owned(), _lock: Some(Arc::new(file)) }),
+        match durable::lock(&file) {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: Some(Arc::new(file)) }),
+            Err(TryLockError::WouldBlock) => Err(Taken),
+            Err(TryLockError::Error(error)) => {
+                tracing::warn!(path = %path.display(), %error, "the state directory cannot be locked");
+                Ok(Self::unlocked(path))
             }
         }
     }
@@ -181,19 +172,8 @@ impl StateDir {
     }
 
     fn save<T: Serialize>(&self, name: &str, value: &T) -> io::Result<()> {
-        fs::create_dir_all(&self.path)?;
-        replace(&self.path.join(name), &serde_json::to_vec(value)?)
+        replace_file(&self.path.join(name), &serde_json::to_vec(value)?)
     }
-}
-
-/// Writes a file such that whoever reads it finds the old text or the new one, whenever the machine stops.
-pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    use std::io::Write;
-    let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
-    file.write_all(text)?;
-    file.sync_data()?;
-    fs::rename(&new, path)
 }
 
 #[cfg(test)]

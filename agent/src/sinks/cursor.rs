@@ -1,8 +1,10 @@
 //! How far a sink has come: a file with one number, which outlives the agent.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::durable::replace_file;
 
 /// The file that has the number of the last event delivered.
 #[derive(Debug)]
@@ -28,13 +30,7 @@ impl Cursor {
 
     /// Replaces the file: a crash leaves the old number or the new one.
     pub(super) fn save(&self, seq: u64) -> io::Result<()> {
-        if let Some(dir) = self.path.parent() {
-            fs::create_dir_all(dir)?;
-        }
-        let new = self.path.with_extension("new");
-        let mut file = fs::File::create(&new)?;
-        writeln!(file, "{seq}")?;
-        fs::rename(&new, &self.path)
+        replace_file(&self.path, format!("{seq}\n").as_bytes())
     }
 }
 

@@ -10,10 +10,11 @@ const REASON_WITHIN: usize = 8;
 const KEYWORD: &str = concat!("un", "safe");
 
 /// Who in the agent may open files, and why.
-const OPENERS: [(&str, &str); 9] = [
+const OPENERS: &[(&str, &str)] = &[
     ("agent/src/files/", "the one reader of the host's files, below the host root"),
     ("agent/src/kernel/", "BTF, tracefs and its mount"),
     ("agent/src/config", "its own file"),
+    ("agent/src/durable.rs", "files that the agent replaces, locks"),
     ("agent/src/events/disk/", "the event log"),
     ("agent/src/sinks/", "cursors, and what events are written to"),
     ("agent/src/serve/", "the files of unix sockets"),
