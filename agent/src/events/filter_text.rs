@@ -1,25 +1,25 @@
-//! Filters as people write them: the parameters of `/events`, the keys of a sink.
+//! Reads filters from text: the parameters of `/events`, the keys of a sink.
 
 use std::collections::BTreeSet;
 
 use super::Filter;
 use crate::model::{CgroupPath, EventKind};
 
-/// A value that no filter can have.
+/// A value that a filter cannot have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct BadFilter {
-    /// What was given and what was wanted.
+    /// The given value and the wanted form.
     pub text: String,
-    /// What is allowed, where that is a list.
+    /// The allowed values, where they are a list.
     pub allowed: &'static [&'static str],
 }
 
 impl Filter {
-    /// Sets what the parameter of that name says; `false` for one that is none of a filter.
+    /// Sets the parameter of that name; `false` if a filter has no such parameter.
     ///
     /// # Errors
-    /// The value has not the form.
+    /// The value has another form.
     pub fn set(&mut self, name: &str, value: &[u8]) -> Result<bool, BadFilter> {
         let text = || std::str::from_utf8(value).map_err(|_not| refused(value, "is not UTF-8"));
         match name {
@@ -55,7 +55,7 @@ fn cgroup(value: &[u8]) -> Result<CgroupPath, BadFilter> {
     Err(refused(value, "is no path from the hierarchy's root, as /a/b"))
 }
 
-/// With dashes, as the kubelet has it; a static pod's is 32 hexadecimal digits.
+/// The kubelet writes it with dashes; a static pod has 32 hexadecimal digits without.
 fn uid(value: &str) -> Result<String, BadFilter> {
     let well_formed = !value.is_empty() && value.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     if well_formed {
@@ -64,7 +64,7 @@ fn uid(value: &str) -> Result<String, BadFilter> {
     Err(refused(value.as_bytes(), "is no pod's uid: hexadecimal digits and dashes"))
 }
 
-/// A DNS label, as Kubernetes wants it.
+/// Kubernetes allows a DNS label.
 fn namespace(value: &str) -> Result<String, BadFilter> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if (1..=63).contains(&value.len()) && value.bytes().all(allowed) {

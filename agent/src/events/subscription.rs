@@ -12,11 +12,11 @@ use super::log::Shared;
 use super::stored::Stored;
 use crate::model::Event;
 
-/// Records copied at one holding of the lock: bounds how long a writer can wait for a reader, and what a reader that
-/// stalls keeps alive outside the ring.
+/// Records copied while the lock is held once. It bounds how long a writer waits for a reader, and how many records a
+/// stalled reader keeps in memory.
 const COPIED_AT_ONCE: usize = 128;
 
-/// No record has this number: where the disk begins is looked for when it is read.
+/// No record has this number: the first reading of the disk finds where to begin.
 const BEGINNING: u64 = 0;
 
 /// Where a subscription begins.
@@ -26,8 +26,7 @@ pub enum Start {
     Now,
     /// With the first event whose number is greater.
     ///
-    /// A number that was never given comes from an earlier log; nothing it says holds for this one, so such a
-    /// subscription begins with the oldest record.
+    /// A number that this log never gave comes from another log: such a subscription begins with the oldest record.
     SinceSeq(u64),
     /// With the oldest record, in memory or on disk.
     Oldest,
@@ -38,9 +37,9 @@ pub enum Start {
 pub enum Delivery {
     /// The next event that the filter lets through.
     Event(Arc<Event>),
-    /// The same, as it was served before.
+    /// The same from the disk, as it was served before.
     Stored(Stored),
-    /// These left the log before this subscriber came to them, whether its filter wanted them or not.
+    /// These numbers left the log before the subscriber could read them. Some may not match its filter.
     Lost {
         /// The first number missed.
         from_seq: u64,
@@ -50,7 +49,7 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    /// The number of the event, or the last of those that are lost.
+    /// The number of the event, or the last lost number.
     #[must_use]
     pub fn seq(&self) -> u64 {
         match self {
@@ -71,7 +70,7 @@ pub struct Subscription {
     next_seq: u64,
     /// The last number to deliver.
     until_seq: u64,
-    /// Taken, not yet delivered.
+    /// Taken from the log, not yet delivered.
     taken: std::vec::IntoIter<Delivery>,
     disk: FromDisk,
     /// Whether it counts as a follower.
@@ -80,15 +79,15 @@ pub struct Subscription {
 
 #[derive(Debug)]
 enum FromDisk {
-    /// Not read now.
+    /// No reading is under way.
     Idle(Option<DiskReader>),
-    /// Where to begin is looked for, or read.
-    Busy(JoinHandle<Read>),
+    /// A reading is under way.
+    Busy(JoinHandle<DiskRead>),
 }
 
-/// What comes back from a thread that may block.
+/// The result of one reading of the disk.
 #[derive(Debug)]
-struct Read {
+struct DiskRead {
     reader: DiskReader,
     next_seq: u64,
     found: Vec<Delivery>,
@@ -127,7 +126,7 @@ impl Subscription {
         self
     }
 
-    /// The next delivery, if one is there now without waiting for the disk.
+    /// The next delivery, if it is in memory.
     pub fn try_next(&mut self) -> Option<Delivery> {
         loop {
             if let Some(delivery) = self.taken.next() {
@@ -139,21 +138,21 @@ impl Subscription {
         }
     }
 
-    /// Whether the last delivery has been made, for a reader that does not follow.
+    /// Whether a reader that does not follow has had its last delivery.
     #[must_use]
     pub fn is_at_end(&self) -> bool {
         self.taken.len() == 0 && self.next_seq > self.until_seq
     }
 
-    /// The number up to which all that the filter wants was delivered; `None` while something that was taken waits.
+    /// The number up to which all wanted events were delivered; `None` while taken ones wait for delivery.
     #[must_use]
     pub fn position(&self) -> Option<u64> {
         let idle = self.taken.len() == 0 && matches!(self.disk, FromDisk::Idle(_));
         idle.then(|| self.next_seq.saturating_sub(1))
     }
 
-    /// Waits for the next delivery; `None` at the end, for a reader that does not follow. Safe to drop and to call again:
-    /// nothing is taken before it is answered.
+    /// Waits for the next delivery; `None` at the end of a reader that does not follow. Cancel-safe: a dropped call loses
+    /// no delivery.
     pub async fn next(&mut self) -> Option<Delivery> {
         loop {
             self.wake.borrow_and_update();
@@ -167,7 +166,7 @@ impl Subscription {
                 self.read_disk().await;
                 continue;
             }
-            // The sender lives in `shared`, so this cannot fail while we hold it.
+            // This cannot fail: `shared` has the sender.
             if self.wake.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
@@ -181,12 +180,12 @@ impl Subscription {
         busy || (has_disk && self.next_seq <= self.until_seq && self.next_seq < self.shared.first_seq())
     }
 
-    /// Takes the next records from the ring; whether there was something to take.
+    /// Takes the next records from the ring; true if there were any.
     fn take_more(&mut self) -> bool {
         if self.next_seq > self.until_seq || self.wants_disk() {
             return false;
         }
-        // Before the ring is looked at: what is served is in it, or has left it.
+        // Read before the ring: a served record is in the ring or has left it.
         let served = *self.shared.served.borrow();
         let ring = self.shared.ring();
         let first_seq = ring.first_seq();
@@ -212,25 +211,25 @@ impl Subscription {
         true
     }
 
-    /// Reads a piece of the disk. Cancel-safe: what is under way stays so.
+    /// Reads a piece of the disk. Cancel-safe: a reading that is under way continues.
     async fn read_disk(&mut self) {
         if let (FromDisk::Idle(_), Some(disk)) = (&self.disk, &self.shared.disk) {
-            // It is never closed.
-            if let Ok(place) = Arc::clone(&disk.readers).acquire_owned().await {
-                self.begin_read(place);
+            // The semaphore is never closed.
+            if let Ok(permit) = Arc::clone(&disk.readers).acquire_owned().await {
+                self.begin_read(permit);
             }
         }
         let FromDisk::Busy(task) = &mut self.disk else { return };
         let ended = task.await;
         self.disk = FromDisk::Idle(None);
         match ended {
-            Ok(Read { reader, next_seq, found }) => {
+            Ok(DiskRead { reader, next_seq, found }) => {
                 self.disk = FromDisk::Idle(Some(reader));
                 self.next_seq = next_seq;
                 self.taken = found.into_iter();
             }
             Err(error) => {
-                tracing::error!(%error, "a reading of the event log failed");
+                tracing::error!(%error, "a reader of the event log panicked");
                 let to_seq = self.shared.first_seq().saturating_sub(1);
                 let from_seq = std::mem::replace(&mut self.next_seq, to_seq.saturating_add(1));
                 self.taken = vec![Delivery::Lost { from_seq, to_seq }].into_iter();
@@ -238,22 +237,22 @@ impl Subscription {
         }
     }
 
-    fn begin_read(&mut self, place: OwnedSemaphorePermit) {
+    fn begin_read(&mut self, permit: OwnedSemaphorePermit) {
         let FromDisk::Idle(reader) = &mut self.disk else { return };
         let dir = self.shared.disk.as_ref().map(|disk| disk.options.dir.clone());
         let Some(reader) = reader.take().or_else(|| dir.map(DiskReader::new)) else { return };
         let (filter, next_seq) = (self.filter.clone(), self.next_seq);
         let until_seq = self.until_seq.min(self.shared.first_seq().saturating_sub(1));
         let read = move || {
-            let _place = place;
+            let _permit = permit;
             read(reader, next_seq, until_seq, &filter)
         };
         self.disk = FromDisk::Busy(tokio::task::spawn_blocking(read));
     }
 }
 
-/// On a thread that may block.
-fn read(mut reader: DiskReader, mut next_seq: u64, until_seq: u64, filter: &Filter) -> Read {
+/// Runs on a thread that may block.
+fn read(mut reader: DiskReader, mut next_seq: u64, until_seq: u64, filter: &Filter) -> DiskRead {
     if next_seq == BEGINNING {
         let begin = filter.since.and_then(|since| reader.seq_before(since)).or_else(|| reader.first_seq());
         next_seq = begin.unwrap_or(until_seq.saturating_add(1));
@@ -263,7 +262,7 @@ fn read(mut reader: DiskReader, mut next_seq: u64, until_seq: u64, filter: &Filt
         let from_seq = std::mem::replace(&mut next_seq, until_seq.saturating_add(1));
         vec![Delivery::Lost { from_seq, to_seq: until_seq }]
     });
-    Read { reader, next_seq, found }
+    DiskRead { reader, next_seq, found }
 }
 
 impl Drop for Subscription {
