@@ -4,13 +4,12 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use super::stored::Head;
+use super::wire::{WireEvent, pod_uid};
 use crate::model::{CgroupPath, Event, EventKind};
 
-/// What an event must be to be delivered. Empty fields let everything through; all that are set must hold.
+/// Conditions on an event. It is delivered when all that are set hold; an empty filter lets everything through.
 ///
-/// [`EventKind::KernelLost`] passes whatever the other fields say and is held back by `since` alone: what was lost
-/// may have been just what the subscriber waits for.
+/// [`EventKind::KernelLost`] must satisfy `since` alone: the lost records may be the ones that the subscriber waits for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Names of [`EventKind::TYPE_NAMES`].
@@ -27,11 +26,12 @@ pub struct Filter {
     pub since: Option<SystemTime>,
 }
 
-/// What a filter looks at, of an event in memory or on disk.
+/// The values of one event that a filter compares.
 struct Facts<'a> {
-    time: SystemTime,
+    /// `None` for a record of a later version with another form of time.
+    time: Option<SystemTime>,
     type_name: &'a str,
-    /// A cgroup that was renamed away from the wanted subtree is news there as well.
+    /// The path, and the path before a rename: a cgroup that left the wanted subtree concerns its subscribers.
     paths: [Option<Cow<'a, CgroupPath>>; 2],
     pod: Option<&'a str>,
     namespace: Option<&'a str>,
@@ -39,7 +39,7 @@ struct Facts<'a> {
 }
 
 impl Filter {
-    /// Whether the event is wanted.
+    /// Whether an event in memory is wanted.
     #[must_use]
     pub fn matches(&self, event: &Event) -> bool {
         let renamed_from = match &event.kind {
@@ -47,35 +47,40 @@ impl Filter {
             _ => None,
         };
         let path = event.cgroup.as_ref().map(|cgroup| &cgroup.path);
-        let identity = event.identity.as_ref();
+        let identity = event.identity.as_deref();
         self.lets_through(&Facts {
-            time: event.time,
+            time: Some(event.time),
             type_name: event.kind.type_name(),
             paths: [path.map(Cow::Borrowed), renamed_from.map(Cow::Borrowed)],
-            pod: identity.and_then(|identity| identity.pod_uid.as_deref()),
+            pod: identity.and_then(|identity| pod_uid(identity, &event.names)),
             namespace: event.names.pod.as_ref().and_then(|pod| pod.namespace.as_deref()),
             container: identity.and_then(|identity| identity.container_id.as_deref()),
         })
     }
 
-    /// The same for a record of the disk.
-    pub(super) fn matches_stored(&self, head: &Head<'_>) -> bool {
+    /// Whether a record of the disk is wanted.
+    pub(super) fn matches_record(&self, record: &WireEvent<'_>) -> bool {
         let path = |text: Option<&str>| text.map(CgroupPath::from_text).map(Cow::Owned);
+        let pod = record.pod();
         self.lets_through(&Facts {
-            time: head.time,
-            type_name: &head.type_name,
-            paths: [path(head.path()), path(head.renamed_from.as_deref())],
-            pod: head.pod_uid(),
-            namespace: head.namespace(),
-            container: head.container_id(),
+            time: record.happened(),
+            type_name: &record.type_name,
+            paths: [path(record.path()), path(record.renamed_from.as_deref())],
+            pod: pod.and_then(|pod| pod.uid.as_deref()),
+            namespace: pod.and_then(|pod| pod.namespace.as_deref()),
+            container: record.container_id(),
         })
     }
 
     fn lets_through(&self, facts: &Facts<'_>) -> bool {
-        let in_time = self.since.is_none_or(|since| facts.time >= since);
-        let lost = facts.type_name == EventKind::LOST;
-        in_time
-            && (lost || (self.type_matches(facts) && self.cgroup_matches(facts) && self.owner_matches(facts)))
+        let is_late_enough = match (self.since, facts.time) {
+            (Some(since), Some(time)) => time >= since,
+            _ => true,
+        };
+        let is_lost = facts.type_name == EventKind::LOST;
+        is_late_enough
+            && (is_lost
+                || (self.type_matches(facts) && self.cgroup_matches(facts) && self.owner_matches(facts)))
     }
 
     fn type_matches(&self, facts: &Facts<'_>) -> bool {
@@ -88,11 +93,11 @@ impl Filter {
     }
 
     fn owner_matches(&self, facts: &Facts<'_>) -> bool {
-        self.pod.as_deref().is_none_or(|wanted| facts.pod == Some(wanted))
-            && self.namespace.as_deref().is_none_or(|wanted| facts.namespace == Some(wanted))
-            && self
-                .container
-                .as_deref()
-                .is_none_or(|wanted| facts.container.is_some_and(|id| id.starts_with(wanted)))
+        let is =
+            |wanted: &Option<String>, value| wanted.as_deref().is_none_or(|wanted| value == Some(wanted));
+        let starts_with = |wanted: &String| facts.container.is_some_and(|id| id.starts_with(wanted));
+        is(&self.pod, facts.pod)
+            && is(&self.namespace, facts.namespace)
+            && self.container.as_ref().is_none_or(starts_with)
     }
 }

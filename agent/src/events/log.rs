@@ -1,4 +1,4 @@
-//! The ring of records, the numbers that they get, and who may see them when.
+//! The ring of records in memory: how records get their numbers, and when subscribers may see them.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,14 +9,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Semaphore, watch};
 
-use super::disk::{DiskOptions, DiskReader, Encode, Writer, look};
+use super::disk::{DiskOptions, DiskReader, Writer, read_end};
+use super::wire::WireEvent;
 use super::{Delivery, Filter, Start, Subscription};
 use crate::model::{CgroupRef, DiskHealth, Event, EventKind, EventNames, Identity, Source};
 
-/// Readers of the disk at once; others wait their turn.
+/// How many readers of the disk run at once; others wait their turn.
 const DISK_READERS: usize = 4;
 
-/// So many records more than the memory shall keep stay there while a disk that works has not taken them yet.
+/// So many records beyond the memory's limit may wait there for a disk that works but is slow.
 const MAX_UNWRITTEN: usize = 16_384;
 
 /// An event before it has a number.
@@ -24,13 +25,13 @@ const MAX_UNWRITTEN: usize = 16_384;
 pub struct EventDraft {
     /// When it happened.
     pub time: SystemTime,
-    /// The rung that told of it.
+    /// The rung that reported it.
     pub source: Source,
     /// The cgroup it is about.
     pub cgroup: Option<CgroupRef>,
-    /// Whose cgroup that is.
+    /// What the cgroup's path says.
     pub identity: Option<Arc<Identity>>,
-    /// What is known of its container and pod.
+    /// The names of its container and pod, as far as they are known.
     pub names: EventNames,
     /// What happened.
     pub kind: EventKind,
@@ -46,15 +47,15 @@ pub struct EventLog {
 pub(super) struct Shared {
     ring: Mutex<Ring>,
     capacity: usize,
-    /// What the thread that writes sleeps on.
+    /// Wakes the thread that writes.
     more: Condvar,
-    /// The newest number that subscribers may see; what they sleep on.
+    /// The newest number that subscribers may see; a change wakes them.
     pub(super) served: watch::Sender<u64>,
     pub(super) followers: AtomicU64,
     pub(super) disk: Option<Disk>,
 }
 
-/// The log on disk, as the memory sees it.
+/// The log on disk, as the ring in memory knows it.
 #[derive(Debug)]
 pub(super) struct Disk {
     pub(super) options: DiskOptions,
@@ -67,27 +68,27 @@ pub(super) struct Disk {
 pub(super) struct Ring {
     events: VecDeque<Arc<Event>>,
     next_seq: u64,
-    /// The newest record that the disk has; without a disk, or while it fails, nothing waits for it.
+    /// The newest record on disk; `None` without a disk and while it fails, when records do not wait for it.
     written_seq: Option<u64>,
-    /// Whether records are served only when they are written.
+    /// Whether records are served only after they are written.
     awaits_disk: bool,
-    /// Since when the oldest record that may not be seen yet waits for the disk.
+    /// Since when the oldest record that is not served yet waits for the disk.
     waits_since: Option<Instant>,
     is_closed: bool,
 }
 
 impl Ring {
-    /// The oldest number still here; the next one to be given when there is none.
+    /// The oldest number in the ring; the next one to be given if the ring is empty.
     pub(super) fn first_seq(&self) -> u64 {
         self.events.front().map_or(self.next_seq, |event| event.seq)
     }
 
-    /// The newest number that was given; 0 before the first.
+    /// The newest number in use; 0 before the first.
     pub(super) fn last_seq(&self) -> u64 {
         self.next_seq.saturating_sub(1)
     }
 
-    /// Takes out what is too much when one more comes.
+    /// Removes the oldest records so that one more has room. The caller drops them after the lock.
     fn make_room(&mut self, capacity: usize) -> Vec<Arc<Event>> {
         let mut out = Vec::new();
         while self.events.len() >= capacity {
@@ -100,7 +101,7 @@ impl Ring {
         out
     }
 
-    /// At most `count` records from number `seq` on, which must not be older than the oldest.
+    /// At most `count` records from number `seq` on; the oldest record is not newer than `seq`.
     pub(super) fn copy_from(&self, seq: u64, count: usize) -> Vec<Arc<Event>> {
         let skip = usize::try_from(seq.saturating_sub(self.first_seq())).unwrap_or(usize::MAX);
         let skip = skip.min(self.events.len());
@@ -109,7 +110,7 @@ impl Ring {
 }
 
 impl Shared {
-    /// A ring is whole after each push, so that a panic elsewhere with the lock held harms nobody.
+    /// A panic with the lock held does no harm: the ring is whole after each push.
     pub(super) fn ring(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -122,14 +123,14 @@ impl Shared {
         self.ring().last_seq()
     }
 
-    /// At most `count` records from number `seq` on, and the number of the first that there is of them.
+    /// At most `count` records from number `seq` on, and the first number of them that the ring has.
     pub(super) fn copy_from(&self, seq: u64, count: usize) -> (u64, Vec<Arc<Event>>) {
         let ring = self.ring();
         let from = seq.max(ring.first_seq());
         (from, ring.copy_from(from, count))
     }
 
-    /// Waits for a record newer than that, for the end, or for so long; whether it is the end.
+    /// Waits for a record newer than `written` or for the end, at most this long. True at the end.
     pub(super) fn wait_for_more(&self, written: u64, at_most: Duration) -> bool {
         let ring = self.ring();
         let idle = |ring: &mut Ring| !ring.is_closed && ring.last_seq() <= written;
@@ -137,7 +138,7 @@ impl Shared {
         waited.unwrap_or_else(PoisonError::into_inner).0.is_closed
     }
 
-    /// The disk has all up to that number.
+    /// Serves the records up to that number: the disk has them.
     pub(super) fn written(&self, seq: u64) {
         let mut ring = self.ring();
         let all = seq >= ring.last_seq();
@@ -148,7 +149,7 @@ impl Shared {
         self.serve(seq);
     }
 
-    /// The disk fails or is too slow: all may be seen, and what comes too, until the disk has all again.
+    /// Serves all records, and new ones at once, until the disk has all of them again: it fails or is too slow.
     pub(super) fn serve_without_disk(&self) {
         let mut ring = self.ring();
         ring.awaits_disk = false;
@@ -161,7 +162,7 @@ impl Shared {
         self.serve(last_seq);
     }
 
-    /// Several threads may come here in either order.
+    /// Several threads call this, in any order.
     fn serve(&self, seq: u64) {
         self.served.send_if_modified(|served| {
             let newer = seq > *served;
@@ -184,19 +185,20 @@ impl EventLog {
         Self::resuming(capacity, 0)
     }
 
-    /// An empty log in memory whose first record is number `last_seq + 1`, for numbers that go on over a restart.
+    /// An empty log in memory whose first record is number `last_seq + 1`: numbers continue over a restart.
     #[must_use]
     pub fn resuming(capacity: usize, last_seq: u64) -> Self {
         Self::with(capacity, last_seq, None)
     }
 
-    /// A log that is written to disk, and goes on where the disk ends. While the disk fails the memory serves alone.
+    /// A log that is written to disk and continues where the disk ends. While the disk fails, records are served from
+    /// memory alone. `boot_id` is written into each record.
     ///
     /// # Errors
     /// The thread that writes cannot be started.
-    pub fn on_disk(capacity: usize, options: DiskOptions, encode: Encode) -> io::Result<Self> {
-        // What cannot be read cannot be gone on with; the writer finds the same and says so.
-        let last_seq = look(&options.dir).map_or(0, |found| found.last_seq);
+    pub fn on_disk(capacity: usize, options: DiskOptions, boot_id: &str) -> io::Result<Self> {
+        // A log that cannot be read cannot be continued; the writer meets the same error and logs it.
+        let last_seq = read_end(&options.dir).map_or(0, |found| found.last_seq);
         let disk = Disk {
             options: options.clone(),
             health: Mutex::new(DiskHealth { written_seq: last_seq, ..DiskHealth::default() }),
@@ -204,7 +206,7 @@ impl EventLog {
             writer: Mutex::new(None),
         };
         let log = Self::with(capacity, last_seq, Some(disk));
-        let writer = Writer::new(Arc::clone(&log.shared), options, encode, last_seq);
+        let writer = Writer::new(Arc::clone(&log.shared), options, boot_id.into(), last_seq);
         let thread = std::thread::Builder::new().name("cgtap-log".to_owned()).spawn(|| writer.run())?;
         if let Some(disk) = &log.shared.disk {
             *disk.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
@@ -234,7 +236,7 @@ impl EventLog {
         }
     }
 
-    /// Numbers the event and keeps it. Waits for no subscriber and does no I/O; answers the number.
+    /// Numbers the event and keeps it; returns the number. Waits for no subscriber and does no I/O.
     pub fn append(&self, draft: EventDraft) -> u64 {
         let EventDraft { time, source, cgroup, identity, names, kind } = draft;
         let mut event = Event { seq: 0, time, source, cgroup, identity, names, kind };
@@ -257,19 +259,19 @@ impl EventLog {
         seq
     }
 
-    /// Lets subscribers see what has waited longer than that for the disk: a disk that hangs delays no event for ever.
+    /// Serves all records if one has waited for the disk longer than this: a disk that hangs must not hold events back.
     pub fn serve_overdue(&self, patience: Duration) {
         let overdue = self.shared.ring().waits_since.is_some_and(|since| since.elapsed() > patience);
         if overdue {
             tracing::warn!(
                 waited_msec = patience.as_millis(),
-                "the disk is slow; events are served before it has them"
+                "the disk is slow: events are served before they are written"
             );
             self.shared.serve_without_disk();
         }
     }
 
-    /// Writes what is not written yet and ends the thread that writes; waits for that at most so long. Blocks.
+    /// Writes the remaining records and ends the thread that writes; waits for it at most this long. Blocks.
     pub fn close(&self, at_most: Duration) {
         self.shared.ring().is_closed = true;
         self.shared.more.notify_one();
@@ -281,7 +283,7 @@ impl EventLog {
             std::thread::sleep(Duration::from_millis(1));
         }
         if !writer.is_finished() {
-            tracing::warn!("the disk is too slow for the last events");
+            tracing::warn!("the disk is too slow: the last events are not written");
         } else if writer.join().is_err() {
             tracing::error!("the thread that writes the event log panicked");
         }
@@ -299,7 +301,7 @@ impl EventLog {
         self.shared.last_seq()
     }
 
-    /// Clients' subscriptions that are open now.
+    /// How many subscriptions of clients are open.
     #[must_use]
     pub fn followers(&self) -> u64 {
         self.shared.followers.load(Ordering::Relaxed)
@@ -312,8 +314,8 @@ impl EventLog {
         Some(disk.health.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
-    /// Every record of the disk behind that number, as it was served; whether none of them is missing. Blocks.
-    pub fn replay(&self, since_seq: u64, mut each: impl FnMut(&[u8])) -> bool {
+    /// Reads every record of the disk after that number; true if none is missing. Blocks.
+    pub fn replay(&self, since_seq: u64, mut each: impl FnMut(&WireEvent<'_>)) -> bool {
         let Some(disk) = &self.shared.disk else { return since_seq >= self.last_seq() };
         let mut reader = DiskReader::new(disk.options.dir.clone());
         let (mut next_seq, until_seq) = (since_seq.saturating_add(1), self.first_seq().saturating_sub(1));
@@ -322,7 +324,7 @@ impl EventLog {
             let Ok(found) = reader.read(&mut next_seq, until_seq, &Filter::default()) else { return false };
             for delivery in found {
                 match delivery {
-                    Delivery::Stored(stored) => each(&stored.json),
+                    Delivery::Stored(stored) => WireEvent::read(&stored.json).iter().for_each(&mut each),
                     _ => whole = false,
                 }
             }
@@ -336,7 +338,7 @@ impl EventLog {
         Subscription::new(Arc::clone(&self.shared), filter, start, true)
     }
 
-    /// The same for a part of the agent, which is no follower and takes nobody's place.
+    /// The same for a part of the agent: it does not count as a follower.
     #[must_use]
     pub fn subscribe_inside(&self, filter: Filter, start: Start) -> Subscription {
         Subscription::new(Arc::clone(&self.shared), filter, start, false)

@@ -1,12 +1,12 @@
 //! The numbered log of events: in memory and on disk, bounded, read by any number of subscribers.
 //!
-//! There is one ring of records and no queue per client. A subscriber is a position in the log and a wake-up, so that
-//! appending costs the same whoever listens, and a client that stops reading costs nothing but its position. What has
-//! left the ring is read from disk, where it is kept much longer. One that falls behind both is told which numbers it
-//! missed ([`Delivery::Lost`]), in their place in the stream, and goes on with the oldest record there is.
+//! There is one ring of records in memory, and no queue per client. A subscriber is a position in the log and a wake-up:
+//! appending costs the same for any number of them, and a client that stops reading costs only its position. Records that
+//! left the ring are read from disk, which keeps them much longer. A subscriber that is too late for both gets
+//! [`Delivery::Lost`] with the missed numbers, in their place in the stream, and continues with the oldest record.
 //!
-//! With a disk, a record is seen by subscribers when it is written: a number that a client has seen is not given again
-//! to another event after a crash. While the disk fails or hangs, the memory serves alone, and says so.
+//! With a disk, subscribers see a record after it is written: after a crash, no number that a client has seen is given to
+//! another event. While the disk fails or hangs, records are served from memory alone, and the log's health says so.
 
 mod disk;
 mod filter;
@@ -14,6 +14,7 @@ mod filter_text;
 mod log;
 mod stored;
 mod subscription;
+pub mod wire;
 
 pub use disk::{DiskOptions, Fsync};
 pub use filter::Filter;

@@ -3,18 +3,13 @@
 //! ```text
 //! 5d1f3a9c 214 {"seq":7,"time":"2026-11-24T06:12:44.000000001Z","type":"oom_kill",...}
 //! ```
-//! The CRC-32 (IEEE) of what follows the first space, in hexadecimal; the length of the JSON in bytes; the JSON, which holds
-//! no newline. Checksum and length are in the line itself, not in an index beside it: two files would have to agree after
-//! a crash, and `cut -d' ' -f3-` gives plain JSON lines for any tool.
+//! First the CRC-32 (IEEE) of all that follows its space, in hexadecimal. Then the length of the JSON in bytes, and the
+//! JSON, which holds no newline. Checksum and length are in the line itself and not in an index beside it: two files would
+//! have to agree after a crash. `cut -d' ' -f3-` gives plain JSON lines for any tool.
 
-use std::borrow::Cow;
 use std::io::Write;
-use std::time::SystemTime;
 
 use bytes::Bytes;
-use serde::Deserialize;
-
-use crate::model::rfc3339;
 
 /// No record comes near this; a line that does is damage.
 pub(super) const MAX_LINE_BYTES: usize = 1 << 20;
@@ -55,86 +50,12 @@ pub(super) fn read_line(line: &[u8]) -> Option<&[u8]> {
     (length == json.len()).then_some(json)
 }
 
-/// What is looked at without knowing every type of record: a later agent may have written more.
-#[derive(Debug)]
-pub(super) struct Head<'a> {
-    pub(super) seq: u64,
-    pub(super) time: SystemTime,
-    pub(super) type_name: Cow<'a, str>,
-    pub(super) renamed_from: Option<Cow<'a, str>>,
-    cgroup: Option<CgroupHead<'a>>,
-    container: Option<ContainerHead<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct RawHead<'a> {
-    seq: u64,
-    #[serde(borrow)]
-    time: Cow<'a, str>,
-    #[serde(borrow)]
-    r#type: Cow<'a, str>,
-    #[serde(borrow)]
-    renamed_from: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    cgroup: Option<CgroupHead<'a>>,
-    #[serde(borrow)]
-    container: Option<ContainerHead<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct CgroupHead<'a> {
-    #[serde(borrow)]
-    path: Cow<'a, str>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ContainerHead<'a> {
-    #[serde(borrow)]
-    id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pod: Option<PodHead<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct PodHead<'a> {
-    #[serde(borrow)]
-    namespace: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    uid: Option<Cow<'a, str>>,
-}
-
-impl<'a> Head<'a> {
-    /// `None` when it is no record of an event.
-    pub(super) fn read(json: &'a [u8]) -> Option<Self> {
-        let RawHead { seq, time, r#type, renamed_from, cgroup, container } =
-            serde_json::from_slice(json).ok()?;
-        let time = rfc3339::parse(&time).ok()?;
-        Some(Self { seq, time, type_name: r#type, renamed_from, cgroup, container })
-    }
-
-    pub(super) fn path(&self) -> Option<&str> {
-        Some(&self.cgroup.as_ref()?.path)
-    }
-
-    pub(super) fn pod_uid(&self) -> Option<&str> {
-        self.container.as_ref()?.pod.as_ref()?.uid.as_deref()
-    }
-
-    pub(super) fn namespace(&self) -> Option<&str> {
-        self.container.as_ref()?.pod.as_ref()?.namespace.as_deref()
-    }
-
-    pub(super) fn container_id(&self) -> Option<&str> {
-        self.container.as_ref()?.id.as_deref()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn no_changed_byte_goes_unseen() {
+    fn a_changed_byte_is_found() {
         let json = br#"{"seq":7,"time":"2026-11-24T06:12:44Z","type":"lost","records":3}"#;
         let mut line = Vec::new();
         write_line(&mut line, json);
@@ -149,19 +70,5 @@ mod tests {
             }
             assert_eq!(read_line(&line[..at]), None, "cut at {at}");
         }
-    }
-
-    #[test]
-    fn a_head_has_what_filters_want() {
-        let json = br#"{"seq":7,"time":"2026-11-24T06:12:44Z","type":"x","cgroup":{"path":"/\u0061"},
-            "container":{"id":"c","pod":{"uid":"u","namespace":"n"}},"renamed_from":"/b","later":[1]}"#;
-        let head = Head::read(json).unwrap();
-        assert_eq!(
-            (head.seq, head.path(), head.pod_uid(), head.container_id()),
-            (7, Some("/a"), Some("u"), Some("c"))
-        );
-        assert_eq!(head.namespace(), Some("n"));
-        assert_eq!((head.type_name.as_ref(), head.renamed_from.as_deref()), ("x", Some("/b")));
-        assert!(Head::read(b"{}").is_none() && Head::read(b"[").is_none());
     }
 }

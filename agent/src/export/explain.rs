@@ -1,183 +1,151 @@
-//! An OOM kill in plain words: which limit, how full, who was killed and why that one, what was seen before.
+//! An OOM kill in plain words: which limit, how full, which process was killed and why, and what was seen before.
 
-use serde_json::Value;
+use super::human::{printable, short_id};
+use crate::events::wire::{WireEvent, WireLimitOwner};
 
-use super::human::printable;
-use crate::model::EventKind;
-
-/// A few lines for people; `None` for what is no OOM kill.
+/// A few lines for people; `None` for other events.
 #[must_use]
 pub fn explain(json: &str) -> Option<String> {
-    let event: Value = serde_json::from_str(json).ok()?;
-    if text(&event, "/type") != Some(EventKind::OOM_KILL) {
-        return None;
-    }
+    let event = WireEvent::read(json.as_bytes()).filter(WireEvent::is_oom_kill)?;
     let sentences =
-        [whose(&event), limit(&event), trigger(&event), victim(&event), why(&event), before(&event)];
+        [place(&event), limit(&event), trigger(&event), victim(&event), reason(&event), before(&event)];
     Some(sentences.into_iter().flatten().map(|sentence| format!("  {}\n", printable(&sentence))).collect())
 }
 
-fn text<'a>(event: &'a Value, at: &str) -> Option<&'a str> {
-    event.pointer(at)?.as_str()
-}
-
-fn number(event: &Value, at: &str) -> Option<u64> {
-    event.pointer(at)?.as_u64()
-}
-
-fn whose(event: &Value) -> Option<String> {
-    let mut words = match text(event, "/cgroup/path") {
-        Some(path) => format!("A process of the cgroup {path} was killed for memory"),
-        None => "A process was killed for memory; in which cgroup is not known".to_owned(),
+fn place(event: &WireEvent<'_>) -> Option<String> {
+    let mut words = match event.path() {
+        Some(path) => format!("The kernel killed a process of cgroup {path} because memory ran out"),
+        None => "The kernel killed a process because memory ran out; its cgroup is not known".to_owned(),
     };
-    if let Some(name) = text(event, "/container/name") {
-        words.push_str(&format!(", in the container {name}"));
-    } else if let Some(id) = text(event, "/container/id") {
-        words.push_str(&format!(", in the container {}", id.get(..12).unwrap_or(id)));
+    let name = event.container.as_ref().and_then(|container| container.name.as_deref());
+    let container = name.or_else(|| event.container_id().map(short_id));
+    let owners = [("container", container), ("pod", event.pod_name())];
+    let owners = owners.into_iter().filter_map(|(kind, name)| Some(format!("{kind} {}", name?)));
+    let owners: Vec<String> = owners.collect();
+    if !owners.is_empty() {
+        words.push_str(&format!(" ({})", owners.join(", ")));
     }
-    if let Some(pod) = text(event, "/container/pod/name").or_else(|| text(event, "/container/pod/uid")) {
-        words.push_str(&format!(" of the pod {pod}"));
-    }
-    if text(event, "/source") == Some("recovered") {
-        words.push_str("; no agent ran then, and the kernel's count and log told of it later");
+    if event.is_recovered() {
+        words.push_str(". No agent was running then: the kernel's counts and log showed the kill later");
     }
     Some(words + ".")
 }
 
-fn limit(event: &Value) -> Option<String> {
-    let sentence = match text(event, "/constraint")? {
-        "memcg" => memcg(event),
-        "none" => "The whole machine was out of memory: no cgroup's limit was met.".to_owned(),
-        "cpuset" => "The memory nodes of its cpuset were full: no cgroup's limit was met.".to_owned(),
+fn limit(event: &WireEvent<'_>) -> Option<String> {
+    let sentence = match event.constraint.as_deref()? {
+        "memcg" => memcg(event.limit_owner.as_deref().unwrap_or(&WireLimitOwner::default())),
+        "none" => "The whole machine was out of memory; no cgroup had reached its limit.".to_owned(),
+        "cpuset" => "The memory nodes of its cpuset were full; no cgroup had reached its limit.".to_owned(),
         "memory_policy" => {
-            "The memory nodes of its memory policy were full: no cgroup's limit was met.".to_owned()
+            "The memory nodes of its memory policy were full; no cgroup had reached its limit.".to_owned()
         }
         other => format!("The kernel's constraint was {other}."),
     };
     Some(sentence)
 }
 
-fn memcg(event: &Value) -> String {
-    let owner = match (text(event, "/limit_owner/kind"), text(event, "/limit_owner/path")) {
-        (Some("container"), _) => "the container's memory limit".to_owned(),
+fn memcg(owner: &WireLimitOwner<'_>) -> String {
+    let mut words = match (owner.kind.as_deref(), owner.path.as_deref()) {
+        (Some("container"), _) => "The container had reached its memory limit".to_owned(),
         (Some("pod"), Some(path)) => {
-            format!("the memory limit of its pod ({path}), which all its containers share")
+            format!("The pod ({path}) had reached its memory limit, which all its containers share")
         }
-        (Some("qos"), Some(path)) => format!("the memory limit of its class of pods ({path})"),
-        (_, Some(path)) => format!("the memory limit of {path}"),
-        _ => "a memory cgroup's limit".to_owned(),
+        (Some("qos"), Some(path)) => {
+            format!("The pods of its QoS class ({path}) had reached their memory limit")
+        }
+        (_, Some(path)) => format!("Cgroup {path} had reached its memory limit"),
+        _ => "A cgroup had reached its memory limit".to_owned(),
     };
-    let mut words = match number(event, "/limit_owner/limit_bytes") {
-        Some(limit) => format!("It met {owner}: {}", size(limit)),
-        None => format!("It met {owner}"),
-    };
-    if let Some(usage) = number(event, "/limit_owner/usage_bytes") {
-        words.push_str(&format!(", of which {} were in use", size(usage)));
-    }
-    match number(event, "/limit_owner/swap_usage_bytes") {
-        Some(0) => words.push_str(", and nothing in swap"),
-        Some(swap) => words.push_str(&format!(", and {} in swap", size(swap))),
-        None => {}
+    let parts = [
+        owner.limit_bytes.map(|limit| format!("the limit was {}", size(limit))),
+        owner.usage_bytes.map(|usage| format!("{} were in use", size(usage))),
+        owner.swap_usage_bytes.map(|swap| match swap {
+            0 => "nothing was in swap".to_owned(),
+            swap => format!("{} were in swap", size(swap)),
+        }),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if !parts.is_empty() {
+        words.push_str(&format!(": {}", parts.join(", ")));
     }
     words + "."
 }
 
-fn trigger(event: &Value) -> Option<String> {
-    let pid = number(event, "/trigger/pid")?;
-    let victim = number(event, "/victim/tgid");
-    let comm = text(event, "/trigger/comm").unwrap_or("a process");
-    if victim == Some(pid) {
-        return Some("It was this process itself that asked for memory when there was none.".to_owned());
+fn trigger(event: &WireEvent<'_>) -> Option<String> {
+    let trigger = event.trigger.as_deref()?;
+    let pid = trigger.pid?;
+    if event.victim.as_ref().and_then(|victim| victim.tgid) == Some(pid) {
+        return Some("The killed process itself had asked for memory when none was left.".to_owned());
     }
-    Some(format!("{comm} (pid {pid}) asked for memory when there was none."))
+    let comm = trigger.comm.as_deref().unwrap_or("A process");
+    Some(format!("{comm} (pid {pid}) had asked for memory when none was left."))
 }
 
-fn victim(event: &Value) -> Option<String> {
-    let victim = event.get("victim")?;
-    let pid = number(victim, "/tgid").or_else(|| number(victim, "/pid"))?;
-    let mut words = format!("Killed: {} (pid {pid}", text(victim, "/comm").unwrap_or("a process"));
-    if let Some(uid) = number(victim, "/uid") {
-        words.push_str(&format!(", uid {uid}"));
-    }
-    words.push(')');
-    let parts = [
-        ("anonymous memory", "/anon_rss_bytes"),
-        ("of files", "/file_rss_bytes"),
-        ("shared", "/shmem_rss_bytes"),
-        ("swapped out", "/swap_bytes"),
-        ("page tables", "/pgtables_bytes"),
+fn victim(event: &WireEvent<'_>) -> Option<String> {
+    let victim = event.victim.as_deref()?;
+    let pid = victim.process_id()?;
+    let uid = victim.uid.map(|uid| format!(", uid {uid}")).unwrap_or_default();
+    let comm = victim.comm.as_deref().unwrap_or("a process");
+    let held = [
+        ("anonymous memory", victim.anon_rss_bytes),
+        ("file pages", victim.file_rss_bytes),
+        ("shared memory", victim.shmem_rss_bytes),
+        ("swap", victim.swap_bytes),
+        ("page tables", victim.pgtables_bytes),
     ];
-    let held = parts.into_iter().filter_map(|(name, at)| {
-        let bytes = number(victim, at).filter(|bytes| *bytes > 0)?;
-        Some(format!("{} {name}", size(bytes)))
+    let held = held.into_iter().filter_map(|(name, bytes)| {
+        let bytes = bytes.filter(|bytes| *bytes > 0)?;
+        Some(format!("{} of {name}", size(bytes)))
     });
     let held: Vec<String> = held.collect();
-    if !held.is_empty() {
-        words.push_str(&format!(". It held {}", held.join(", ")));
-    }
-    Some(words + ".")
+    let held = if held.is_empty() { String::new() } else { format!(" It held {}.", held.join(", ")) };
+    Some(format!("Killed: {comm} (pid {pid}{uid}).{held}"))
 }
 
-/// `oom_badness` in `mm/oom_kill.c`: resident and swapped pages and page tables, and the adjustment as a share of what is
-/// allowed.
-fn why(event: &Value) -> Option<String> {
-    if event.get("group_kill").and_then(Value::as_bool) == Some(true) {
+/// `oom_badness` in `mm/oom_kill.c`: resident pages, swapped pages and page tables, and the adjustment in thousandths of
+/// the allowed memory.
+fn reason(event: &WireEvent<'_>) -> Option<String> {
+    if event.group_kill == Some(true) {
         return Some(
-            "Why: memory.oom.group is set, so all processes of the cgroup are killed together.".to_owned(),
+            "Why: memory.oom.group is set, so the kernel kills all processes of the cgroup.".to_owned(),
         );
     }
-    let adjustment = event.pointer("/victim/oom_score_adj")?.as_i64()?;
-    let among = match text(event, "/constraint") {
+    let adjustment = event.victim.as_ref()?.oom_score_adj?;
+    let among = match event.constraint.as_deref() {
         Some("memcg") => "of the processes under this limit",
         _ => "of all processes",
     };
-    Some(match adjustment {
-        1000 => format!("Why this one: its oom_score_adj is 1000, the kernel's first choice {among}."),
-        0 => format!(
-            "Why this one: {among} it held the most memory; its oom_score_adj is 0, which changes nothing."
+    let thousandths = adjustment.unsigned_abs();
+    let percent = format!("{}.{} %", thousandths / 10, thousandths % 10);
+    let why = match adjustment {
+        1000 => format!("the kernel kills it first {among}: its oom_score_adj is 1000"),
+        0 => format!("{among} it held the most memory; its oom_score_adj is 0, which changes nothing"),
+        1.. => format!(
+            "{among} it had the highest score: its memory, and {percent} of the allowed memory on top for its oom_score_adj of {adjustment}"
         ),
-        adjustment if adjustment > 0 => format!(
-            "Why this one: {among} it had the highest score: the memory that it held, and {} % of what is allowed on top for its oom_score_adj of {adjustment}.",
-            tenths(adjustment.unsigned_abs())
+        _ => format!(
+            "{among} it had the highest score, although its oom_score_adj of {adjustment} subtracts {percent} of the allowed memory"
         ),
-        adjustment => format!(
-            "Why this one: {among} it had the highest score, although its oom_score_adj of {adjustment} takes {} % of what is allowed from it.",
-            tenths(adjustment.unsigned_abs())
-        ),
-    })
+    };
+    Some(format!("Why this process: {why}."))
 }
 
-/// Thousandths as per cent.
-fn tenths(thousandths: u64) -> String {
-    format!("{}.{}", thousandths / 10, thousandths % 10)
-}
-
-fn before(event: &Value) -> Option<String> {
-    let sample = event.get("last_sample")?;
-    let age = sample.get("age_seconds")?.as_f64()?;
-    let working_set = number(sample, "/working_set_bytes");
-    let limit = number(sample, "/limit_bytes");
-    let mut words = format!("{age:.1} s before, the last scrape saw");
-    match (working_set, limit) {
+fn before(event: &WireEvent<'_>) -> Option<String> {
+    let sample = event.last_sample.as_deref()?;
+    let working_set = match (sample.working_set_bytes, sample.limit_bytes) {
         (Some(used), Some(limit)) if limit > 0 => {
-            words.push_str(&format!(
-                " a working set of {} of {} ({} %)",
-                size(used),
-                size(limit),
-                used.saturating_mul(100) / limit
-            ));
+            let percent = used.saturating_mul(100) / limit;
+            format!("a working set of {} of {} ({percent} %)", size(used), size(limit))
         }
-        (Some(used), _) => words.push_str(&format!(" a working set of {}", size(used))),
-        _ => words.push_str(" its memory"),
-    }
-    let parts = [("anonymous", "/anon_bytes"), ("files", "/file_bytes"), ("kernel", "/kernel_bytes")];
+        (Some(used), _) => format!("a working set of {}", size(used)),
+        _ => "its memory".to_owned(),
+    };
     let parts =
-        parts.into_iter().filter_map(|(name, at)| Some(format!("{name} {}", size(number(sample, at)?))));
+        [("anonymous", sample.anon_bytes), ("files", sample.file_bytes), ("kernel", sample.kernel_bytes)];
+    let parts = parts.into_iter().filter_map(|(name, bytes)| Some(format!("{name} {}", size(bytes?))));
     let parts: Vec<String> = parts.collect();
-    if !parts.is_empty() {
-        words.push_str(&format!(": {}", parts.join(", ")));
-    }
-    Some(words + ".")
+    let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+    Some(format!("{:.1} s before, the last scrape saw {working_set}{parts}.", sample.age_seconds?))
 }
 
 /// As people read it, to a tenth.
@@ -204,36 +172,36 @@ mod tests {
             "victim":{"pid":7,"tgid":7,"comm":"hog","uid":0,"oom_score_adj":0,"anon_rss_bytes":60000000,"file_rss_bytes":4096,
             "shmem_rss_bytes":0,"pgtables_bytes":122880},"trigger":{"pid":7,"comm":"hog"},"group_kill":false,
             "last_sample":{"age_seconds":3.25,"working_set_bytes":52428800,"anon_bytes":50331648,"limit_bytes":67108864}}"#;
-        let wanted = "  A process of the cgroup /pod/c was killed for memory, in the container 0123456789ab of the pod u-1.
-  It met the container's memory limit: 64.0 MiB, of which 64.0 MiB were in use, and nothing in swap.
-  It was this process itself that asked for memory when there was none.
-  Killed: hog (pid 7, uid 0). It held 57.2 MiB anonymous memory, 4.0 KiB of files, 120.0 KiB page tables.
-  Why this one: of the processes under this limit it held the most memory; its oom_score_adj is 0, which changes nothing.
+        let wanted = "  The kernel killed a process of cgroup /pod/c because memory ran out (container 0123456789ab, pod u-1).
+  The container had reached its memory limit: the limit was 64.0 MiB, 64.0 MiB were in use, nothing was in swap.
+  The killed process itself had asked for memory when none was left.
+  Killed: hog (pid 7, uid 0). It held 57.2 MiB of anonymous memory, 4.0 KiB of file pages, 120.0 KiB of page tables.
+  Why this process: of the processes under this limit it held the most memory; its oom_score_adj is 0, which changes nothing.
   3.2 s before, the last scrape saw a working set of 50.0 MiB of 64.0 MiB (78 %): anonymous 48.0 MiB.
 ";
         assert_eq!(explain(json).unwrap(), wanted);
     }
 
     #[test]
-    fn what_is_not_known_is_not_said() {
+    fn unknown_values_are_left_out() {
         let nothing = explain(r#"{"type":"oom_kill","source":"recovered","victim":{}}"#).unwrap();
         assert_eq!(nothing.lines().count(), 1, "{nothing}");
-        assert!(nothing.contains("not known") && nothing.contains("no agent ran"), "{nothing}");
+        assert!(nothing.contains("not known") && nothing.contains("No agent was running"), "{nothing}");
         assert_eq!(explain(r#"{"type":"cgroup_created"}"#), None);
         assert_eq!(explain("no json"), None);
     }
 
     #[test]
-    fn each_reason_has_its_words() {
+    fn each_constraint_and_reason_is_explained() {
         for (fields, wanted) in [
             (r#""constraint":"none""#, "whole machine"),
             (r#""constraint":"cpuset""#, "cpuset"),
             (r#""constraint":"memcg","limit_owner":{"kind":"pod","path":"/p"}"#, "its containers share"),
             (r#""group_kill":true,"victim":{"oom_score_adj":5}"#, "memory.oom.group"),
-            (r#""victim":{"oom_score_adj":1000}"#, "first choice of all processes"),
-            (r#""victim":{"oom_score_adj":985}"#, "98.5 % of what is allowed on top"),
-            (r#""victim":{"oom_score_adj":-500}"#, "takes 50.0 %"),
-            (r#""trigger":{"pid":9,"comm":"asker"},"victim":{"tgid":7}"#, "asker (pid 9) asked"),
+            (r#""victim":{"oom_score_adj":1000}"#, "first of all processes"),
+            (r#""victim":{"oom_score_adj":985}"#, "98.5 % of the allowed memory on top"),
+            (r#""victim":{"oom_score_adj":-500}"#, "subtracts 50.0 %"),
+            (r#""trigger":{"pid":9,"comm":"asker"},"victim":{"tgid":7}"#, "asker (pid 9) had asked"),
         ] {
             let told = explain(&format!("{{\"type\":\"oom_kill\",{fields}}}")).unwrap();
             assert!(told.contains(wanted), "{fields}: {told}");

@@ -1,7 +1,6 @@
 //! One event in one line, for people at a terminal.
 
-use serde_json::Value;
-
+use crate::events::wire::WireEvent;
 use crate::model::EventKind;
 
 /// Whether a line has colours.
@@ -13,93 +12,72 @@ pub enum Style {
     Coloured,
 }
 
-/// The line without its end. What cannot be read as an event is shown as it came.
+/// The line without its end. Text that is no event is shown as it came.
 #[must_use]
 pub fn line(json: &str, style: Style) -> String {
-    let Ok(event) = serde_json::from_str::<Value>(json) else { return printable(json) };
-    let kind = printable(text(&event, "/type").unwrap_or("?"));
-    let time = printable(text(&event, "/time").map_or("-", to_second));
+    let Some(event) = WireEvent::read(json.as_bytes()) else { return printable(json) };
+    let kind = printable(&event.type_name);
+    let time = printable(event.time.as_deref().map_or("-", to_second));
     let rest = details(&event);
     match style {
         Style::Plain => format!("{time:<20} {kind:<17} {rest}"),
         Style::Coloured => {
-            format!("\x1b[2m{time:<20}\x1b[0m \x1b[{}m{kind:<17}\x1b[0m {rest}", colour(&event, &kind))
+            format!("\x1b[2m{time:<20}\x1b[0m \x1b[{}m{kind:<17}\x1b[0m {rest}", colour(&event))
         }
     }
 }
 
-/// SGR: what needs somebody is red or yellow, what begins green, what ends dim.
-fn colour(event: &Value, kind: &str) -> &'static str {
-    match kind {
+/// SGR codes: red or yellow for what needs attention, green for a begin, dim for an end.
+fn colour(event: &WireEvent<'_>) -> &'static str {
+    match &*event.type_name {
         EventKind::OOM_KILL => "1;31",
         EventKind::LOST => "33",
-        "agent_started" if text(event, "/reason") == Some("crash") => "33",
+        "agent_started" if event.reason.as_deref() == Some("crash") => "33",
         "agent_started" => "36",
         "cgroup_created" | "container_started" => "32",
         _ => "2",
     }
 }
 
-/// What it is about, in words that name themselves.
-#[must_use]
-pub fn details(event: &Value) -> String {
-    let mut words = Vec::new();
-    words.extend(text(event, "/cgroup/path").map(str::to_owned));
-    words.extend(text(event, "/renamed_from").map(|from| format!("(was {from})")));
-    words.extend(victim(event));
-    words.extend(short(event, "container", "/container/id"));
-    words.extend(text(event, "/container/name").map(|name| format!("name={name}")));
-    let pod = text(event, "/container/pod/name").or_else(|| text(event, "/container/pod/uid"));
-    words.extend(pod.map(|pod| format!("pod={pod}")));
-    words.extend(text(event, "/container/pod/namespace").map(|name| format!("namespace={name}")));
-    for (name, at) in [
-        ("version", "/version"),
-        ("reason", "/reason"),
-        ("cgroups", "/cgroups"),
-        ("records", "/records"),
-        ("from_seq", "/from_seq"),
-        ("to_seq", "/to_seq"),
-    ] {
-        words.extend(event.pointer(at).map(|value| format!("{name}={}", bare(value))));
-    }
-    if text(event, "/source") == Some("recovered") {
-        words.push("recovered".to_owned());
-    }
+/// All but time and type: the path, then `name=value` words.
+pub fn details(event: &WireEvent<'_>) -> String {
+    let victim = event.victim.as_deref();
+    let container = event.container.as_ref();
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    let number = |number: Option<u64>| number.map(|number| number.to_string());
+    let anon_bytes = victim.and_then(|victim| victim.anon_rss_bytes);
+    let named = [
+        ("pid", number(victim.and_then(|victim| victim.process_id()).map(u64::from))),
+        ("comm", owned(victim.and_then(|victim| victim.comm.as_deref()))),
+        ("anon", anon_bytes.map(|bytes| format!("{}KiB", bytes / 1024))),
+        ("container", owned(event.container_id().map(short_id))),
+        ("name", owned(container.and_then(|container| container.name.as_deref()))),
+        ("pod", owned(event.pod_name())),
+        ("namespace", owned(event.pod().and_then(|pod| pod.namespace.as_deref()))),
+        ("version", owned(event.version.as_deref())),
+        ("reason", owned(event.reason.as_deref())),
+        ("cgroups", number(event.cgroups)),
+        ("records", number(event.records)),
+        ("from_seq", number(event.from_seq)),
+        ("to_seq", number(event.to_seq)),
+    ];
+    let mut words = Vec::from_iter(owned(event.path()));
+    words.extend(event.renamed_from.as_ref().map(|from| format!("(was {from})")));
+    words.extend(named.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?))));
+    words.extend(event.is_recovered().then(|| "recovered".to_owned()));
     printable(&words.join(" "))
 }
 
-fn victim(event: &Value) -> Option<String> {
-    let victim = event.get("victim")?;
-    let id = victim.get("tgid").or_else(|| victim.get("pid"))?;
-    let mut words = format!("pid={id}");
-    if let Some(comm) = text(victim, "/comm") {
-        words.push_str(&format!(" comm={comm}"));
-    }
-    if let Some(bytes) = victim.get("anon_rss_bytes").and_then(Value::as_u64) {
-        words.push_str(&format!(" anon={}KiB", bytes / 1024));
-    }
-    Some(words)
+/// The first 12 digits of a container's id, as other tools show it.
+pub(super) fn short_id(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
 }
 
-fn text<'a>(value: &'a Value, at: &str) -> Option<&'a str> {
-    value.pointer(at)?.as_str()
-}
-
-fn bare(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// As every tool of this field cuts them.
-fn short(event: &Value, name: &str, at: &str) -> Option<String> {
-    text(event, at).map(|id| format!("{name}={}", id.get(..12).unwrap_or(id)))
-}
-
-/// Nanoseconds are for machines.
 fn to_second(time: &str) -> &str {
     time.split('.').next().unwrap_or(time)
 }
 
-/// Names come from inside containers: none may move the cursor.
+/// Escapes control characters: a name from inside a container must not move the cursor.
 pub(super) fn printable(text: &str) -> String {
     let one = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(one).collect()

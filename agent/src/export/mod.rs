@@ -1,10 +1,9 @@
 //! From a snapshot or events to bytes: pure, without I/O, locks or a clock.
 //!
 //! [`catalog`] declares every metric once; [`prometheus`] writes the metrics of a snapshot as Prometheus text or
-//! OpenMetrics. [`events_json`] and [`status_json`] write what the other endpoints answer.
+//! OpenMetrics. [`status_json`] writes `/status`; [`human`] and [`explain()`] write events for people.
 
 pub mod catalog;
-pub mod events_json;
 mod explain;
 #[cfg(test)]
 mod fixtures;

@@ -2,14 +2,12 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::sync::Arc;
 
 use super::replay::Replay;
 use super::saved::{SavedAgent, Settled, StateDir};
 use super::saver::Saver;
 use crate::config::{Config, options};
 use crate::events::EventLog;
-use crate::export::events_json::write_event;
 use crate::files::{self, HostRoot};
 use crate::kills::totals::KillTotals;
 use crate::model::{Hook, Machine, StartReason};
@@ -65,9 +63,7 @@ pub(crate) fn nothing(config: &Config) -> Begun {
 }
 
 fn open_log(config: &Config, dir: &StateDir, boot_id: &str) -> io::Result<EventLog> {
-    let boot_id: Arc<str> = boot_id.into();
-    let encode = move |out: &mut Vec<u8>, event: &_| write_event(out, &boot_id, event);
-    EventLog::on_disk(config.event_memory_records, options::event_log(config, dir.events()), Box::new(encode))
+    EventLog::on_disk(config.event_memory_records, options::event_log(config, dir.events()), boot_id)
 }
 
 /// What was before.
@@ -118,7 +114,7 @@ impl History {
             saved.cgroups.into_iter().map(KnownCgroup::from).map(|known| (known.path.clone(), known)),
         );
         let from = settled.map_or(saved_seq, |settled| saved_seq.min(settled.seq));
-        let whole = events.replay(from, |json| replay.record(json, saved_seq));
+        let whole = events.replay(from, |record| replay.record(record, saved_seq));
         if !whole {
             tracing::warn!(
                 from_seq = from,

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::history::Accounted;
 use super::saved::Settled;
+use crate::events::wire::WireEvent;
 use crate::kills::totals::{KillTotals, Owner};
-use crate::model::{CgroupKey, CgroupPath, EventKind, HierarchyId};
+use crate::model::{CgroupKey, CgroupPath, HierarchyId};
 use crate::registry::{KnownCgroup, cut_name};
 
 /// The state that the records lead to.
@@ -38,39 +37,36 @@ impl<'a> Replay<'a> {
     }
 
     /// Applies a record; those up to `saved_seq` are in what was saved.
-    pub(crate) fn record(&mut self, json: &[u8], saved_seq: u64) {
-        let Ok(record) = serde_json::from_slice::<Value>(json) else { return };
-        let seq = record.get("seq").and_then(Value::as_u64).unwrap_or_default();
-        let kind = text(&record, "/type").unwrap_or_default();
-        if kind == EventKind::OOM_KILL {
-            let of_this_boot = text(&record, "/boot_id").unwrap_or_default() == self.boot_id;
+    pub(crate) fn record(&mut self, record: &WireEvent<'_>, saved_seq: u64) {
+        let seq = record.seq.unwrap_or_default();
+        if record.is_oom_kill() {
+            let of_this_boot = record.boot_id.as_deref().unwrap_or_default() == self.boot_id;
             if of_this_boot && self.settled_seq.is_none_or(|settled| seq > settled) {
                 self.accounted.told += 1;
-                let tgid = record.pointer("/victim/tgid").and_then(Value::as_u64);
-                self.accounted.tgids.extend(tgid.and_then(|tgid| u32::try_from(tgid).ok()));
+                self.accounted.tgids.extend(record.victim.as_ref().and_then(|victim| victim.tgid));
             }
             if seq > saved_seq {
-                self.totals.count(owner(&record));
-                let path = text(&record, "/cgroup/path").map(CgroupPath::from_text);
+                self.totals.count(owner(record));
+                let path = record.path().map(CgroupPath::from_text);
                 if let Some(known) = path.and_then(|path| self.cgroups.get_mut(&path)) {
                     known.oom_kills += 1;
                 }
             }
         } else if seq > saved_seq {
-            self.lifecycle(kind, &record);
+            self.lifecycle(record);
         }
     }
 
-    fn lifecycle(&mut self, kind: &str, record: &Value) {
-        let Some(path) = text(record, "/cgroup/path").map(CgroupPath::from_text) else { return };
-        let path_cut = record.pointer("/cgroup/path_cut").and_then(Value::as_bool).unwrap_or(false);
+    fn lifecycle(&mut self, record: &WireEvent<'_>) {
+        let Some(path) = record.path().map(CgroupPath::from_text) else { return };
+        let path_cut = record.cgroup.as_ref().is_some_and(|cgroup| cgroup.path_cut);
         // The path of one that was cut is that above.
         let cut_below = |above: &CgroupPath| key(record).map(|key| above.join(cut_name(key).as_bytes()));
         let path = if path_cut { cut_below(&path) } else { Some(path) };
         let Some(path) = path else { return };
-        match kind {
+        match &*record.type_name {
             "cgroup_created" => {
-                let before = text(record, "/renamed_from").map(CgroupPath::from_text);
+                let before = record.renamed_from.as_deref().map(CgroupPath::from_text);
                 let moved = before.and_then(|before| self.cgroups.remove(&before));
                 let known = moved.map_or_else(
                     || KnownCgroup {
@@ -92,7 +88,7 @@ impl<'a> Replay<'a> {
                     self.cgroups.remove(&cut);
                 }
             }
-            "container_started" | "container_exited" => {
+            kind @ ("container_started" | "container_exited") => {
                 if let Some(known) = self.cgroups.get_mut(&path) {
                     known.running = Some(kind == "container_started");
                 }
@@ -102,23 +98,19 @@ impl<'a> Replay<'a> {
     }
 }
 
-fn key(record: &Value) -> Option<CgroupKey> {
-    let hierarchy = record.pointer("/cgroup/hierarchy")?.as_u64()?;
-    let id = record.pointer("/cgroup/id")?.as_u64()?;
-    Some(CgroupKey { hierarchy: HierarchyId(u32::try_from(hierarchy).ok()?), id })
+fn key(record: &WireEvent<'_>) -> Option<CgroupKey> {
+    let cgroup = record.cgroup.as_ref()?;
+    Some(CgroupKey { hierarchy: HierarchyId(cgroup.hierarchy?), id: cgroup.id? })
 }
 
-fn owner(record: &Value) -> Owner {
-    let owned = |at: &str| text(record, at).map(str::to_owned);
+fn owner(record: &WireEvent<'_>) -> Owner {
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    let pod = record.pod();
     Owner {
-        namespace: owned("/container/pod/namespace"),
-        pod: owned("/container/pod/uid"),
-        container: owned("/container/id"),
-        constraint: owned("/constraint"),
-        limit_owner: owned("/limit_owner/kind"),
+        namespace: owned(pod.and_then(|pod| pod.namespace.as_deref())),
+        pod: owned(pod.and_then(|pod| pod.uid.as_deref())),
+        container: owned(record.container_id()),
+        constraint: owned(record.constraint.as_deref()),
+        limit_owner: owned(record.limit_owner.as_ref().and_then(|owner| owner.kind.as_deref())),
     }
-}
-
-fn text<'a>(record: &'a Value, at: &str) -> Option<&'a str> {
-    record.pointer(at)?.as_str()
 }

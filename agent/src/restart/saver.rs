@@ -184,7 +184,7 @@ mod tests {
             max_segments: 4,
             fsync: Fsync::Never,
         };
-        EventLog::on_disk(8, options, Box::new(|_, _| Ok(()))).unwrap()
+        EventLog::on_disk(8, options, "").unwrap()
     }
 
     fn agent() -> SavedAgent {

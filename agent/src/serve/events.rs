@@ -14,8 +14,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::events_query::EventsQuery;
 use super::{BoxFuture, Counters, Limits, Services, Shutdown};
+use crate::events::wire::write_delivery;
 use crate::events::{Delivery, Subscription};
-use crate::export::events_json::write_delivery;
 
 /// Deliveries that are there are put together up to this, so that a burst is few writes.
 const CHUNK_BYTES: usize = 32 * 1024;

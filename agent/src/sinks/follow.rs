@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::{Batch, Cursor, Fault, Outlet, Record, Undelivered};
+use crate::events::wire::write_delivery;
 use crate::events::{Delivery, EventLog, Filter, Start, Subscription};
-use crate::export::events_json::write_delivery;
 use crate::model::{Backoff, SinkState, SinkStatus};
 
 /// A batch takes no further record when it has so many bytes.

@@ -1,34 +1,17 @@
 //! journald, by its native protocol: a datagram of `NAME=value` lines, or `NAME`, a length and bytes where the value has
 //! newlines (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>).
 
+use std::borrow::Cow;
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 
 use rustix::io::Errno;
-use serde_json::Value;
 
 use super::{Fault, Outlet, Record, Undelivered};
+use crate::events::wire::WireEvent;
 use crate::export::human;
 use crate::model::EventKind;
-
-/// Fields of the journal, and where an event has them.
-const FIELDS: [(&str, &str); 14] = [
-    ("CGTAP_SEQ", "/seq"),
-    ("CGTAP_TYPE", "/type"),
-    ("CGTAP_SOURCE", "/source"),
-    ("CGTAP_TIME", "/time"),
-    ("CGTAP_CGROUP", "/cgroup/path"),
-    ("CGTAP_CONTAINER_ID", "/container/id"),
-    ("CGTAP_POD_UID", "/container/pod/uid"),
-    ("CGTAP_POD_NAME", "/container/pod/name"),
-    ("CGTAP_POD_NAMESPACE", "/container/pod/namespace"),
-    ("CGTAP_CONSTRAINT", "/constraint"),
-    ("CGTAP_LIMIT_OWNER", "/limit_owner/path"),
-    ("CGTAP_VICTIM_PID", "/victim/tgid"),
-    ("CGTAP_VICTIM_COMM", "/victim/comm"),
-    ("CGTAP_INCIDENT", "/incident"),
-];
 
 /// The journal's socket.
 pub(super) struct JournaldOutlet {
@@ -75,33 +58,51 @@ impl Outlet for JournaldOutlet {
 
 fn datagram(record: &Record) -> Vec<u8> {
     let text = String::from_utf8_lossy(&record.json);
-    let event: Value = serde_json::from_str(&text).unwrap_or_default();
+    let event = WireEvent::read(&record.json).unwrap_or_default();
     let mut out = Vec::new();
     field(&mut out, "MESSAGE", &message(&event));
     field(&mut out, "PRIORITY", priority(record, &event));
     field(&mut out, "SYSLOG_IDENTIFIER", "cgtap");
-    for (name, at) in FIELDS {
-        match event.pointer(at) {
-            Some(Value::String(value)) => field(&mut out, name, value),
-            Some(value) => field(&mut out, name, &value.to_string()),
-            None => {}
-        }
+    for (name, value) in fields(&event) {
+        value.iter().for_each(|value| field(&mut out, name, value));
     }
     field(&mut out, "CGTAP_JSON", &text);
     out
 }
 
+/// Fields of the journal, with what an event has for them.
+fn fields<'a>(event: &'a WireEvent<'_>) -> [(&'static str, Option<Cow<'a, str>>); 14] {
+    let (pod, victim) = (event.pod(), event.victim.as_deref());
+    let limit_owner = event.limit_owner.as_deref();
+    let text = |text: Option<&'a str>| text.map(Cow::Borrowed);
+    let number = |number: Option<u64>| number.map(|number| number.to_string().into());
+    [
+        ("CGTAP_SEQ", number(event.seq)),
+        ("CGTAP_TYPE", text(Some(&event.type_name))),
+        ("CGTAP_SOURCE", text(event.source.as_deref())),
+        ("CGTAP_TIME", text(event.time.as_deref())),
+        ("CGTAP_CGROUP", text(event.path())),
+        ("CGTAP_CONTAINER_ID", text(event.container_id())),
+        ("CGTAP_POD_UID", text(pod.and_then(|pod| pod.uid.as_deref()))),
+        ("CGTAP_POD_NAME", text(pod.and_then(|pod| pod.name.as_deref()))),
+        ("CGTAP_POD_NAMESPACE", text(pod.and_then(|pod| pod.namespace.as_deref()))),
+        ("CGTAP_CONSTRAINT", text(event.constraint.as_deref())),
+        ("CGTAP_LIMIT_OWNER", text(limit_owner.and_then(|owner| owner.path.as_deref()))),
+        ("CGTAP_VICTIM_PID", number(victim.and_then(|victim| victim.tgid).map(u64::from))),
+        ("CGTAP_VICTIM_COMM", text(victim.and_then(|victim| victim.comm.as_deref()))),
+        ("CGTAP_INCIDENT", number(event.incident)),
+    ]
+}
+
 /// The type and the details; the journal adds the time.
-fn message(event: &Value) -> String {
-    let kind = event.get("type").and_then(Value::as_str).unwrap_or("event");
-    format!("{} {}", kind.replace('_', " "), human::details(event))
+fn message(event: &WireEvent<'_>) -> String {
+    format!("{} {}", event.type_name.replace('_', " "), human::details(event))
 }
 
 /// The levels of syslog: a kill is an error; lost events and a crash are warnings; the rest is information.
-fn priority(record: &Record, event: &Value) -> &'static str {
-    let kind = event.get("type").and_then(Value::as_str).unwrap_or_default();
-    let crashed = event.get("reason").is_some_and(|reason| reason == "crash");
-    match kind {
+fn priority(record: &Record, event: &WireEvent<'_>) -> &'static str {
+    let crashed = event.reason.as_deref() == Some("crash");
+    match &*event.type_name {
         EventKind::OOM_KILL => "3",
         EventKind::LOST => "4",
         _ if record.is_lost || crashed => "4",
@@ -153,7 +154,7 @@ mod tests {
             (r#"{"type":"agent_started","reason":"restart"}"#, "6"),
         ] {
             let record = record(json);
-            assert_eq!(priority(&record, &serde_json::from_str(json).unwrap()), wanted);
+            assert_eq!(priority(&record, &WireEvent::read(json.as_bytes()).unwrap()), wanted);
         }
     }
 
@@ -162,8 +163,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let mut outlet = JournaldOutlet::new(path.clone());
-        let batch: Vec<Record> =
-            (1..=3).map(|seq| Record { seq, ..record(&format!(r#"{{"seq":{seq}}}"#)) }).collect();
+        let batch: Vec<Record> = (1..=3)
+            .map(|seq| Record { seq, ..record(&format!(r#"{{"seq":{seq},"type":"lost"}}"#)) })
+            .collect();
         let refused = outlet.send(&batch).unwrap_err();
         assert!(refused.taken == 0 && refused.why.contains("socket"), "{refused:?}");
         let journal = UnixDatagram::bind(&path).unwrap();

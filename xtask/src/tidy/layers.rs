@@ -27,8 +27,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     // `config` is for the choice of a rung, as long as the ladder takes all settings.
     ("sources",     &["kernel", "files", "parse", "identity", "registry", "telemetry", "config"]),
     ("story",       &["parse", "identity", "registry", "kills", "telemetry"]),
-    // The last four until the caller opens the log and counts the kills.
-    ("restart",     &["durable", "events", "registry", "kills", "telemetry", "config", "export", "files", "run"]),
+    // The last three until the caller opens the log and counts the kills.
+    ("restart",     &["durable", "events", "registry", "kills", "telemetry", "config", "files", "run"]),
     ("snapshot",    &["telemetry"]),
     ("export",      &["snapshot", "events", "names", "telemetry"]),
     ("serve",       &["export", "snapshot", "events", "config", "telemetry"]),

@@ -1,7 +1,7 @@
 //! The log on disk: segments of lines in one directory, oldest first by name.
 //!
-//! One thread writes ([`writer`]), any number of readers read ([`reader`]), and they share nothing but the files: a reader
-//! never comes to what the writer is at, as that is still in memory.
+//! One thread writes ([`writer`]), any number of readers read ([`reader`]), and they share only the files. A reader never
+//! reaches the records that are being written: those are still in memory.
 
 mod reader;
 mod segments;
@@ -11,39 +11,38 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(super) use reader::DiskReader;
-pub(super) use segments::look;
-pub use writer::Encode;
+pub(super) use segments::read_end;
 pub(super) use writer::Writer;
 
-/// When records are forced to the disk. A crash of the agent loses nothing that was served either way; this is about
-/// the machine's power.
+/// When records are synced to the disk. This is for a power failure: a crash of the agent loses no served record either
+/// way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fsync {
     /// Each record before it is served.
     Always,
     /// An OOM kill before it is served, others within a second.
     OomKills,
-    /// When the kernel does.
+    /// When the kernel writes them.
     Never,
 }
 
-/// Where the log lies and how much of it is kept.
+/// Where the log is and how much of it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiskOptions {
-    /// The directory, made when it is not there.
+    /// The directory; it is made if it is missing.
     pub dir: PathBuf,
-    /// All segments together.
+    /// Limit of all segments together.
     pub max_bytes: u64,
-    /// How old the newest record of a segment gets.
+    /// A segment is deleted when its newest record is older.
     pub max_age: Duration,
-    /// How many segments there are at most.
+    /// Limit of the number of segments.
     pub max_segments: u32,
-    /// When records are forced to the disk.
+    /// When records are synced to the disk.
     pub fsync: Fsync,
 }
 
 impl DiskOptions {
-    /// A segment is closed when it is as large.
+    /// A segment of this size is closed.
     pub(super) fn segment_bytes(&self) -> u64 {
         (self.max_bytes / u64::from(self.max_segments.max(1))).max(1)
     }

@@ -1,4 +1,4 @@
-//! Reads the log on disk from a number on, in order.
+//! Reads the log on disk in order, from a given number on.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -8,10 +8,11 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use super::segments::{self, Segment};
-use crate::events::stored::{Head, MAX_LINE_BYTES, Stored, read_line};
+use crate::events::stored::{MAX_LINE_BYTES, Stored, read_line};
+use crate::events::wire::WireEvent;
 use crate::events::{Delivery, Filter};
 
-/// What is read at one call: bounds how long a reader keeps a thread, and what it holds in memory.
+/// Limits of one call: they bound how long a reader keeps its thread, and how much it holds in memory.
 const BYTES_AT_ONCE: u64 = 1 << 20;
 const RECORDS_AT_ONCE: usize = 128;
 
@@ -19,7 +20,7 @@ const RECORDS_AT_ONCE: usize = 128;
 #[derive(Debug)]
 pub(in crate::events) struct DiskReader {
     dir: PathBuf,
-    /// The segment that is read, and its first number.
+    /// The segment that is being read, and its first number.
     open: Option<(u64, BufReader<File>)>,
 }
 
@@ -28,13 +29,13 @@ impl DiskReader {
         Self { dir, open: None }
     }
 
-    /// The oldest number on disk, as its segment's name tells.
+    /// The oldest number on disk, by its segment's name.
     pub(in crate::events) fn first_seq(&self) -> Option<u64> {
         Some(segments::list(&self.dir).ok()?.first()?.first_seq)
     }
 
-    /// From where to read for events since that time: records are in the order in which they were learned, which is not
-    /// quite that of their times, so it begins one segment earlier than names and times say.
+    /// The number from which to read for events since that time. Records are in the order in which the agent learned of
+    /// them, and their times are nearly in that order: so the reading begins one segment earlier than the times say.
     pub(in crate::events) fn seq_before(&self, since: SystemTime) -> Option<u64> {
         let segments = segments::list(&self.dir).ok()?;
         let later = segments.iter().position(|segment| first_time(segment).is_some_and(|time| time >= since));
@@ -42,8 +43,8 @@ impl DiskReader {
         Some(segments.get(at)?.first_seq)
     }
 
-    /// Reads on from `next_seq`, which it moves, and not beyond `until_seq`, which the memory continues. What is missing of
-    /// that, or damaged, is told as lost, in its place. An empty answer with `next_seq <= until_seq` is not the end.
+    /// Reads on from `next_seq`, which it moves, up to `until_seq`: the memory has what follows. Missing and damaged records
+    /// become [`Delivery::Lost`] in their place. An empty answer with `next_seq <= until_seq` is not the end.
     ///
     /// # Errors
     /// A file that is there cannot be read; the position holds.
@@ -55,7 +56,7 @@ impl DiskReader {
     ) -> io::Result<Vec<Delivery>> {
         let mut found = Vec::new();
         match self.fill(&mut found, next_seq, until_seq, filter) {
-            // What was read before the fault is told first; the next call meets it again.
+            // The records before the error are delivered first; the next call meets the error again.
             Err(error) if found.is_empty() => Err(error),
             _ => Ok(found),
         }
@@ -85,20 +86,19 @@ impl DiskReader {
                 }
                 continue;
             }
-            let json = line.strip_suffix(b"\n").and_then(read_line);
-            let Some((json, head)) = json.and_then(|json| Some((json, Head::read(json)?))) else { continue };
-            if head.seq < *next_seq {
+            let Some((seq, record, json)) = read_record(&line) else { continue };
+            if seq < *next_seq {
                 continue;
             }
-            if head.seq > until_seq {
-                // Written meanwhile: the memory has it.
+            if seq > until_seq {
+                // It was written meanwhile: the memory has it.
                 lost(found, next_seq, until_seq.saturating_add(1));
                 break;
             }
-            lost(found, next_seq, head.seq);
-            *next_seq = head.seq.saturating_add(1);
-            if filter.matches_stored(&head) {
-                found.push(Delivery::Stored(Stored { seq: head.seq, json: Bytes::copy_from_slice(json) }));
+            lost(found, next_seq, seq);
+            *next_seq = seq.saturating_add(1);
+            if filter.matches_record(&record) {
+                found.push(Delivery::Stored(Stored { seq, json: Bytes::copy_from_slice(json) }));
             }
         }
         if *next_seq > until_seq {
@@ -107,7 +107,7 @@ impl DiskReader {
         Ok(())
     }
 
-    /// The segment that should have this number, else the first one; `false` when there is none.
+    /// Opens the segment that should have this number, else the first one; `false` when there is none.
     fn open_at(&mut self, seq: u64) -> io::Result<bool> {
         let segments = self.list()?;
         let after = segments.partition_point(|segment| segment.first_seq <= seq);
@@ -120,7 +120,7 @@ impl DiskReader {
         self.open_first(segments.get(after..).unwrap_or_default())
     }
 
-    /// Opens the first that is there: one may be thrown away between the listing and this.
+    /// Opens the first one that exists: the writer may delete one between the listing and this.
     fn open_first(&mut self, segments: &[Segment]) -> io::Result<bool> {
         for segment in segments {
             match File::open(&segment.path) {
@@ -143,7 +143,7 @@ impl DiskReader {
     }
 }
 
-/// Notes what lies between the position and `seq`.
+/// Notes the numbers between the position and `seq` as lost.
 fn lost(found: &mut Vec<Delivery>, next_seq: &mut u64, seq: u64) {
     if *next_seq < seq {
         found.push(Delivery::Lost { from_seq: *next_seq, to_seq: seq - 1 });
@@ -151,10 +151,17 @@ fn lost(found: &mut Vec<Delivery>, next_seq: &mut u64, seq: u64) {
     }
 }
 
-/// The time of a segment's first record that holds.
+/// The time of a segment's first record.
 fn first_time(segment: &Segment) -> Option<SystemTime> {
     let mut file = BufReader::new(File::open(&segment.path).ok()?);
     let mut line = Vec::new();
     file.by_ref().take(MAX_LINE_BYTES as u64).read_until(b'\n', &mut line).ok()?;
-    Some(Head::read(read_line(line.strip_suffix(b"\n")?)?)?.time)
+    read_record(&line)?.1.happened()
+}
+
+/// The record in a line: its number, what it says, and its bytes.
+pub(super) fn read_record(line: &[u8]) -> Option<(u64, WireEvent<'static>, &[u8])> {
+    let json = read_line(line.strip_suffix(b"\n")?)?;
+    let record = WireEvent::read(json)?;
+    Some((record.seq?, record, json))
 }

@@ -1,14 +1,17 @@
-//! The files of the log: their names, what of them holds, which of them go.
+//! The files of the log: their names, which part of them is sound, which of them are deleted.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::super::stored::{Head, read_line};
+use super::reader::read_record;
 use super::{DiskOptions, Fsync};
 
 const SUFFIX: &str = ".log";
+
+/// A start reads no more of the last segment than this. By default a segment is smaller.
+const MAX_TAIL_BYTES: u64 = 16 << 20;
 
 /// A segment: `00000000000000000042.log`, by the number of its first record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +20,7 @@ pub(in crate::events) struct Segment {
     pub(super) path: PathBuf,
 }
 
-/// The segments of a directory, oldest first. Other files are none of ours.
+/// The segments of a directory, oldest first. Other files are ignored.
 ///
 /// # Errors
 /// The directory cannot be listed.
@@ -32,31 +35,31 @@ pub(super) fn list(dir: &Path) -> io::Result<Vec<Segment>> {
     Ok(found)
 }
 
-/// What a start finds.
+/// The end of the log as a start finds it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::events) struct Found {
+pub(in crate::events) struct LogEnd {
     /// The last number that was given, as far as the disk knows.
     pub(in crate::events) last_seq: u64,
-    /// The last segment, and how much of it is whole lines.
+    /// The last segment, and how many bytes of it are whole lines.
     pub(super) last: Option<(Segment, u64)>,
-    /// Behind that.
+    /// Bytes after those: a record that a crash has cut.
     pub(super) torn_bytes: u64,
-    /// Whole lines behind the last good one. Each had a number, which is not given again.
+    /// Whole lines after the last sound one. Each had a number, which is not given again.
     pub(super) damaged: u64,
 }
 
-/// Looks at the end of the log and changes nothing. A directory that is not there is an empty log.
+/// Reads the end of the log and changes nothing. A missing directory is an empty log.
 ///
 /// # Errors
-/// What is there cannot be read.
-pub(in crate::events) fn look(dir: &Path) -> io::Result<Found> {
+/// The directory or the last segment cannot be read.
+pub(in crate::events) fn read_end(dir: &Path) -> io::Result<LogEnd> {
     let segments = match list(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LogEnd::default()),
         listed => listed?,
     };
-    let Some(last) = segments.last() else { return Ok(Found::default()) };
+    let Some(last) = segments.last() else { return Ok(LogEnd::default()) };
     let mut bytes = Vec::new();
-    // What a bug or a foreign hand made larger is not read into memory as a whole.
+    // A file that is too large, by a bug or a foreign hand, is not read into memory as a whole.
     let mut file = File::open(&last.path)?;
     let size = file.metadata()?.len();
     file.seek(SeekFrom::Start(size.saturating_sub(MAX_TAIL_BYTES)))?;
@@ -65,17 +68,16 @@ pub(in crate::events) fn look(dir: &Path) -> io::Result<Found> {
     let whole = bytes.get(..end).unwrap_or_default();
     let torn_bytes = (bytes.len() - end) as u64;
     let mut damaged = 0;
-    let lines = whole.split(|&byte| byte == b'\n').rev().skip(1);
     let mut last_seq = None;
-    for line in lines {
-        last_seq = read_line(line).and_then(Head::read).map(|head| head.seq);
+    for line in whole.split_inclusive(|&byte| byte == b'\n').rev() {
+        last_seq = read_record(line).map(|(seq, ..)| seq);
         if last_seq.is_some() {
             break;
         }
         damaged += 1;
     }
     let before = last_seq.unwrap_or_else(|| last.first_seq.saturating_sub(1));
-    Ok(Found {
+    Ok(LogEnd {
         last_seq: before.saturating_add(damaged),
         last: Some((last.clone(), size - torn_bytes)),
         torn_bytes,
@@ -83,10 +85,7 @@ pub(in crate::events) fn look(dir: &Path) -> io::Result<Found> {
     })
 }
 
-/// The largest segment is a few megabytes unless the settings say otherwise; its end is enough.
-const MAX_TAIL_BYTES: u64 = 16 << 20;
-
-/// The files as their one writer has them.
+/// The files, as their one writer knows them.
 #[derive(Debug)]
 pub(super) struct Segments {
     options: DiskOptions,
@@ -113,13 +112,13 @@ struct Open {
 }
 
 impl Segments {
-    /// Opens the directory, makes it when it is not there, and cuts what a crash has left of a record.
+    /// Opens the directory, makes it if it is missing, and removes a record that a crash has cut.
     ///
     /// # Errors
     /// The directory or the last segment cannot be written.
-    pub(super) fn open(options: &DiskOptions) -> io::Result<(Self, Found)> {
+    pub(super) fn open(options: &DiskOptions) -> io::Result<(Self, LogEnd)> {
         fs::create_dir_all(&options.dir)?;
-        let found = look(&options.dir)?;
+        let found = read_end(&options.dir)?;
         let mut segments = Self { options: options.clone(), closed: Vec::new(), open: None };
         for segment in list(&options.dir)? {
             let metadata = fs::metadata(&segment.path)?;
@@ -138,24 +137,19 @@ impl Segments {
         Ok((segments, found))
     }
 
-    /// Writes whole lines, of which the first has that number.
+    /// Writes whole lines; `first_seq` is the number of the first.
     ///
     /// # Errors
-    /// Not all was written, or the file is no longer in its directory; then none of it counts.
+    /// The disk did not take all of them, or the file is no longer in its directory; then none of them counts.
     pub(super) fn append(&mut self, first_seq: u64, lines: &[u8], now: SystemTime) -> io::Result<()> {
         self.roll_if_due(lines.len() as u64, now)?;
         if self.open.is_none() {
             self.open = Some(begin(&self.options, first_seq, now)?);
         }
+        self.check()?;
         let Some(open) = &mut self.open else { return Ok(()) };
-        if is_deleted(&open.file)? {
-            return Err(io::Error::new(
-                io::ErrorKind::NotFound,
-                format!("{} was deleted", open.segment.path.display()),
-            ));
-        }
         if let Err(error) = open.file.write_all(lines) {
-            // A part of a record is no record. Where it stays, readers pass over it.
+            // Readers skip a part of a record that stays here.
             let _ = open.file.set_len(open.bytes);
             return Err(error);
         }
@@ -165,10 +159,10 @@ impl Segments {
         Ok(())
     }
 
-    /// Forces what was written to the disk.
+    /// Syncs the written records.
     ///
     /// # Errors
-    /// The disk refuses; what was written since the last time may be lost with the machine.
+    /// The disk refuses; a power failure may lose what was written since the last time.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         let Some(open) = self.open.as_mut().filter(|open| !open.is_synced) else { return Ok(()) };
         open.file.sync_data()?;
@@ -176,10 +170,10 @@ impl Segments {
         Ok(())
     }
 
-    /// Whether the open file is still in its directory.
+    /// Checks that the open file is still in its directory.
     ///
     /// # Errors
-    /// When it is not.
+    /// It is not.
     pub(super) fn check(&self) -> io::Result<()> {
         match &self.open {
             Some(open) if is_deleted(&open.file)? => Err(io::Error::new(
@@ -190,7 +184,7 @@ impl Segments {
         }
     }
 
-    /// Takes away what is too much or too old; never what is being written.
+    /// Deletes the oldest segments while there are too many, or too old ones; never the open one.
     pub(super) fn prune(&mut self, now: SystemTime) {
         while let Some(oldest) = self.closed.first() {
             let age = now.duration_since(oldest.ended).unwrap_or_default();
@@ -202,7 +196,7 @@ impl Segments {
             if let Err(error) = fs::remove_file(&oldest.segment.path)
                 && error.kind() != io::ErrorKind::NotFound
             {
-                tracing::warn!(path = %oldest.segment.path.display(), %error, "an old part of the event log stays");
+                tracing::warn!(path = %oldest.segment.path.display(), %error, "cannot delete an old segment of the event log");
             }
             self.closed.remove(0);
         }
@@ -222,7 +216,7 @@ impl Segments {
         oldest.or_else(|| Some(self.open.as_ref()?.segment.first_seq))
     }
 
-    /// A segment ends when it is full, or when it would keep old records past their time.
+    /// Closes a segment that is full, or that would keep old records past their time.
     fn roll_if_due(&mut self, more_bytes: u64, now: SystemTime) -> io::Result<()> {
         let Some(open) = &self.open else { return Ok(()) };
         let age = now.duration_since(open.began).unwrap_or(Duration::ZERO);
@@ -240,13 +234,13 @@ impl Segments {
     }
 }
 
-/// A new segment; one of the same name has no record that was ever served.
+/// Begins a segment. A file of the same name has no record that was ever served.
 fn begin(options: &DiskOptions, first_seq: u64, now: SystemTime) -> io::Result<Open> {
     let path = options.dir.join(format!("{first_seq:020}{SUFFIX}"));
     let file = OpenOptions::new().append(true).create(true).open(&path)?;
     file.set_len(0)?;
     if options.fsync != Fsync::Never {
-        // So that the name outlives the machine's power too.
+        // The name of the file must survive a power failure too.
         File::open(&options.dir)?.sync_all()?;
     }
     Ok(Open { segment: Segment { first_seq, path }, file, bytes: 0, began: now, is_synced: true })

@@ -1,32 +1,30 @@
-//! The one thread that writes the log: it follows the ring in memory as a subscriber does, so that there is no second queue,
-//! and tells it how far it has come.
+//! The one thread that writes the log. It follows the ring in memory as a subscriber does, so there is no second queue, and
+//! reports to the ring how far it is.
 
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::segments::{Found, Segments};
+use super::segments::{LogEnd, Segments};
 use super::{DiskOptions, Fsync};
 use crate::events::log::Shared;
 use crate::events::stored::write_line;
+use crate::events::wire::WireEvent;
 use crate::model::{DiskHealth, Event, EventKind};
 
-/// Records that are written at once, and how much of their text.
+/// Limits of one write.
 const RECORDS_AT_ONCE: usize = 256;
 const BYTES_AT_ONCE: usize = 256 << 10;
-/// How long a record that is not forced to the disk may stay where the machine's power keeps it.
+/// A record that is not synced at once is synced after this time.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// Between tries while the disk fails.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Appends one event as JSON without a newline.
-pub type Encode = Box<dyn Fn(&mut Vec<u8>, &Event) -> serde_json::Result<()> + Send>;
-
-/// What the thread has.
+/// The state of the thread.
 pub(in crate::events) struct Writer {
     shared: Arc<Shared>,
     options: DiskOptions,
-    encode: Encode,
+    boot_id: Arc<str>,
     /// `None` while the disk fails.
     segments: Option<Segments>,
     retry_at: Instant,
@@ -39,14 +37,14 @@ impl Writer {
     pub(in crate::events) fn new(
         shared: Arc<Shared>,
         options: DiskOptions,
-        encode: Encode,
+        boot_id: Arc<str>,
         written: u64,
     ) -> Self {
         let retry_at = Instant::now();
-        Self { shared, options, encode, segments: None, retry_at, written, unsynced_since: None }
+        Self { shared, options, boot_id, segments: None, retry_at, written, unsynced_since: None }
     }
 
-    /// Until the log is closed and all is written, or cannot be.
+    /// Runs until the log is closed, and then writes the rest if the disk takes it.
     pub(in crate::events) fn run(mut self) {
         loop {
             let ends = self.shared.wait_for_more(self.written, self.pause());
@@ -54,7 +52,7 @@ impl Writer {
                 self.open();
             }
             let done = self.write_all();
-            if let Err(error) = done.and_then(|()| self.settle(ends)) {
+            if let Err(error) = done.and_then(|()| self.sync_if_due(ends)) {
                 self.fail(&error);
             }
             if ends {
@@ -63,7 +61,7 @@ impl Writer {
         }
     }
 
-    /// How long nothing has to be done when no record comes.
+    /// How long the thread may sleep if no record comes.
     fn pause(&self) -> Duration {
         let until = match (&self.segments, self.unsynced_since) {
             (None, _) => self.retry_at,
@@ -76,7 +74,7 @@ impl Writer {
     fn open(&mut self) {
         match Segments::open(&self.options).and_then(|(segments, found)| self.fits(segments, found)) {
             Ok((mut segments, found)) => {
-                // Somebody took the files away: what the memory still has is written again.
+                // The files were deleted: the records that are still in memory are written again.
                 if found.last_seq < self.written {
                     let from = found.last_seq.max(self.shared.first_seq().saturating_sub(1));
                     self.count_unsaved(from.saturating_sub(self.written));
@@ -95,7 +93,7 @@ impl Writer {
                 if found.torn_bytes > 0 {
                     tracing::warn!(
                         bytes = found.torn_bytes,
-                        "a record that a crash had cut was taken from the event log"
+                        "a crash had cut the last record of the event log; it was removed"
                     );
                 }
                 self.segments = Some(segments);
@@ -105,9 +103,9 @@ impl Writer {
         }
     }
 
-    /// A log that could not be read when the agent began may have numbers that this agent has given again meanwhile. Both in
-    /// one log would be wrong: the next start goes on with it.
-    fn fits(&self, segments: Segments, found: Found) -> io::Result<(Segments, Found)> {
+    /// A log that could not be read at the start may have numbers that this agent has given to other events since. It must
+    /// not get both: the agent leaves it to the next start.
+    fn fits(&self, segments: Segments, found: LogEnd) -> io::Result<(Segments, LogEnd)> {
         let given = self.shared.last_seq();
         if found.last_seq <= given {
             return Ok((segments, found));
@@ -116,7 +114,7 @@ impl Writer {
         Err(io::Error::new(io::ErrorKind::AlreadyExists, why))
     }
 
-    /// Everything that the ring has and the disk has not.
+    /// Writes all records of the ring that the disk does not have.
     fn write_all(&mut self) -> io::Result<()> {
         while self.segments.is_some() {
             let (first_seq, events) = self.shared.copy_from(self.written.saturating_add(1), RECORDS_AT_ONCE);
@@ -135,7 +133,7 @@ impl Writer {
         let (mut lines, mut json, mut last_seq, mut has_kill) = (Vec::new(), Vec::new(), self.written, false);
         for event in events {
             json.clear();
-            (self.encode)(&mut json, event)?;
+            serde_json::to_writer(&mut json, &WireEvent::from_event(event, &self.boot_id))?;
             write_line(&mut lines, &json);
             last_seq = event.seq;
             has_kill |= matches!(event.kind, EventKind::OomKill(_));
@@ -158,8 +156,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Forces to the disk what has waited long enough.
-    fn settle(&mut self, ends: bool) -> io::Result<()> {
+    /// Syncs records that have waited long enough, and all at the end.
+    fn sync_if_due(&mut self, ends: bool) -> io::Result<()> {
         let Some(segments) = &mut self.segments else { return Ok(()) };
         segments.check()?;
         let due = self.unsynced_since.is_some_and(|since| since.elapsed() >= SYNC_EVERY);
@@ -172,7 +170,7 @@ impl Writer {
         Ok(())
     }
 
-    /// The memory serves alone until the disk does again.
+    /// Serves records from memory alone until the disk works again.
     fn fail(&mut self, error: &io::Error) {
         self.segments = None;
         self.unsynced_since = None;
@@ -183,7 +181,7 @@ impl Writer {
             if health.failing.is_none() {
                 tracing::error!(
                     why = text,
-                    "events are not written to disk; they are served from memory alone"
+                    "events cannot be written to disk; they are served from memory alone"
                 );
             }
             health.failing = Some(text);

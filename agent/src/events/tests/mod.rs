@@ -1,5 +1,6 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::wire::WireEvent;
 use super::*;
 use crate::model::{CgroupPath, CgroupRef, Event, EventKind, EventNames, Identity, PodNames, Source};
 
@@ -180,6 +181,14 @@ async fn a_waiting_reader_wakes_and_may_be_cancelled() {
     assert_eq!(seqs(&[task.await.unwrap()]), [1]);
 }
 
+/// In memory and, as a record, on disk: both must agree.
+fn matches(filter: &Filter, event: &Event) -> bool {
+    let json = serde_json::to_vec(&WireEvent::from_event(event, "")).unwrap();
+    let from_disk = filter.matches_record(&WireEvent::read(&json).unwrap());
+    assert_eq!(filter.matches(event), from_disk, "{filter:?}");
+    from_disk
+}
+
 fn event(draft: EventDraft) -> Event {
     let EventDraft { time, source, cgroup, identity, names, kind } = draft;
     Event { seq: 1, time, source, cgroup, identity, names, kind }
@@ -220,7 +229,7 @@ fn filters_let_through_what_they_say() {
         (true, Filter { since: time(10), ..filter() }),
         (false, Filter { since: time(11), ..filter() }),
     ] {
-        assert_eq!(filter.matches(&oom), wanted, "{filter:?}");
+        assert_eq!(matches(&filter, &oom), wanted, "{filter:?}");
     }
 }
 
@@ -230,9 +239,9 @@ fn a_loss_in_the_kernel_concerns_every_subscriber() {
     let types = Some(["oom_kill".to_owned()].into());
     let filter =
         Filter { types, cgroup: Some(CgroupPath::from("/a")), pod: Some("u".into()), ..Filter::default() };
-    assert!(filter.matches(&lost));
+    assert!(matches(&filter, &lost));
     let since = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1));
-    assert!(!Filter { since, ..Filter::default() }.matches(&lost));
+    assert!(!matches(&Filter { since, ..Filter::default() }, &lost));
 }
 
 #[test]
@@ -241,6 +250,6 @@ fn a_cgroup_renamed_away_is_news_where_it_was() {
         event(at("/new/x", EventKind::CgroupCreated { renamed_from: Some(CgroupPath::from("/old/x")) }));
     for (wanted, prefix) in [(true, "/old"), (true, "/new"), (false, "/other")] {
         let filter = Filter { cgroup: Some(CgroupPath::from(prefix)), ..Filter::default() };
-        assert_eq!(filter.matches(&moved), wanted, "{prefix}");
+        assert_eq!(matches(&filter, &moved), wanted, "{prefix}");
     }
 }

@@ -22,8 +22,7 @@ fn open(dir: &std::path::Path) -> EventLog {
         max_segments: 4,
         fsync: Fsync::Never,
     };
-    let encode = |out: &mut Vec<u8>, event: &_| write_event(out, BOOT, event);
-    EventLog::on_disk(8, options, Box::new(encode)).unwrap()
+    EventLog::on_disk(8, options, BOOT).unwrap()
 }
 
 impl Node {

@@ -3,9 +3,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
 use crate::model::{
-    CgroupKey, CgroupPath, Constraint, ContainerTitle, Decision, ExitSample, HierarchyId, LastSample, Limit,
-    LimitOwner, OomReport, OwnerKind, PodNames, QosClass, Role, Runtime, Source, StartReason, Trigger,
-    Victim,
+    CgroupKey, CgroupPath, CgroupRef, Constraint, ContainerTitle, Decision, Event, EventNames, ExitSample,
+    HierarchyId, Identity, LastSample, Limit, LimitOwner, OomReport, OwnerKind, PodNames, QosClass, Role,
+    Runtime, StartReason, Trigger, Victim,
 };
 
 fn event(kind: EventKind) -> Event {
@@ -21,15 +21,13 @@ fn event(kind: EventKind) -> Event {
 }
 
 fn text(event: &Event) -> String {
-    let mut out = Vec::new();
-    write_event(&mut out, "b-1", event).unwrap();
-    String::from_utf8(out).unwrap()
+    serde_json::to_string(&WireEvent::from_event(event, "b-1")).unwrap()
 }
 
 const HEAD: &str = r#"{"seq":7,"time":"1970-01-01T00:00:01.000000002Z","boot_id":"b-1","type":"#;
 
 #[test]
-fn what_is_not_known_is_absent() {
+fn an_unknown_value_is_absent() {
     assert_eq!(
         text(&event(EventKind::CgroupRemoved)),
         format!(r#"{HEAD}"cgroup_removed","source":"tp_btf"}}"#)
@@ -39,9 +37,8 @@ fn what_is_not_known_is_absent() {
         ..event(EventKind::ContainerExited { last_sample: None })
     };
     assert_eq!(text(&nothing_known), format!(r#"{HEAD}"container_exited","source":"tp_btf"}}"#));
-    let mut out = Vec::new();
-    write_event(&mut out, "", &event(EventKind::CgroupRemoved)).unwrap();
-    assert!(!String::from_utf8(out).unwrap().contains("boot_id"));
+    let removed = event(EventKind::CgroupRemoved);
+    assert_eq!(WireEvent::from_event(&removed, "").boot_id, None);
 }
 
 fn decision() -> Decision {
@@ -169,7 +166,7 @@ fn a_cut_path_says_so() {
 }
 
 #[test]
-fn a_clients_loss_has_no_number() {
+fn a_loss_on_the_way_to_a_client_has_no_number() {
     let mut out = Vec::new();
     write_delivery(&mut out, "b-1", &Delivery::Lost { from_seq: 3, to_seq: 9 }).unwrap();
     assert_eq!(out, br#"{"type":"lost","from_seq":3,"to_seq":9}"#);
@@ -187,14 +184,13 @@ fn hostile_names_stay_inside_their_string() {
     let kind = killed(Victim { pid: Some(1), comm, ..Victim::default() });
     let line = text(&Event { cgroup: Some(cgroup), ..event(kind) });
     assert!(!line.contains(['\n', '\r', '\0']), "{line}");
-    let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let value: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(value["cgroup"]["path"], *path.to_text());
     assert_eq!(value["victim"]["comm"], "\n\0\\xc3");
 }
 
-/// What was known when the event was numbered, beside what its path tells.
 #[test]
-fn names_are_those_that_were_known() {
+fn names_are_beside_what_the_path_says() {
     let identity = Identity {
         role: Role::Container,
         container_id: Some("c1".into()),
@@ -209,4 +205,48 @@ fn names_are_those_that_were_known() {
     let wanted =
         r#""container":{"id":"c1","name":"web","pod":{"name":"web-1","namespace":"shop","uid":"u1"}}}"#;
     assert!(text(&event).ends_with(wanted), "{}", text(&event));
+}
+
+/// Written by the version before these types: each type of event, full and bare.
+const RECORDS: &str = include_str!("records.ndjson");
+
+#[test]
+fn a_record_of_an_older_version_comes_back_byte_for_byte() {
+    for line in RECORDS.lines() {
+        let record = WireEvent::read(line.as_bytes()).unwrap();
+        assert_eq!(serde_json::to_string(&record).unwrap(), line);
+        assert!(record.rest.is_empty(), "{line}");
+    }
+    let has = |name| RECORDS.lines().any(|line| line.contains(&format!(r#""type":"{name}""#)));
+    assert!(EventKind::TYPE_NAMES.into_iter().all(has));
+}
+
+/// Each object with a field more, and values that are easily changed on the way.
+#[test]
+fn a_field_that_is_not_known_is_kept() {
+    let more = r#""later":{"n":18446744073709551615,"f":0.1,"i":-7,"t":"\u001b\"","l":[null,true]}"#;
+    let later: Value = serde_json::from_str(&format!("{{{more}}}")).unwrap();
+    for line in RECORDS.lines() {
+        let line = line.replace("{}", "{~}").replace("{\"", "{~,\"").replace('~', more);
+        let record = WireEvent::read(line.as_bytes()).unwrap();
+        let written = serde_json::to_string(&record).unwrap();
+        let (read, again): (Value, Value) =
+            (serde_json::from_str(&line).unwrap(), serde_json::from_str(&written).unwrap());
+        assert_eq!(read, again, "{line}");
+        assert_eq!(record.rest["later"], later["later"]);
+    }
+}
+
+/// A later version may use a name that is known here for something else.
+#[test]
+fn a_record_of_an_unknown_type_is_kept() {
+    let line = r#"{"seq":8,"time":"2026-11-24T06:12:44Z","type":"throttled","source":"psi","cgroup":{"path":"/a"},"last_sample":[1,2],"victim":"none","container":7}"#;
+    let record = WireEvent::read(line.as_bytes()).unwrap();
+    assert_eq!((record.seq, &*record.type_name, record.path()), (Some(8), "throttled", Some("/a")));
+    assert!(record.happened().is_some());
+    let written: Value = serde_json::to_value(&record).unwrap();
+    assert_eq!(written, serde_json::from_str::<Value>(line).unwrap());
+    for text in ["", "[1]", "{}", r#"{"type":7}"#, "no json"] {
+        assert_eq!(WireEvent::read(text.as_bytes()), None, "{text}");
+    }
 }
