@@ -103,14 +103,35 @@ fn key(record: &WireEvent<'_>) -> Option<CgroupKey> {
     Some(CgroupKey { hierarchy: HierarchyId(cgroup.hierarchy?), id: cgroup.id? })
 }
 
+/// The same labels as [`Owner::of`] gives the kill when it happens.
 fn owner(record: &WireEvent<'_>) -> Owner {
     let owned = |text: Option<&str>| text.map(str::to_owned);
     let pod = record.pod();
     Owner {
         namespace: owned(pod.and_then(|pod| pod.namespace.as_deref())),
-        pod: owned(pod.and_then(|pod| pod.uid.as_deref())),
-        container: owned(record.container_id()),
+        pod: owned(record.pod_name()),
+        container: owned(record.container_name()),
         constraint: owned(record.constraint.as_deref()),
         limit_owner: owned(record.limit_owner.as_ref().and_then(|owner| owner.kind.as_deref())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kill_is_counted_by_names_where_they_are_known() {
+        let mut replay = Replay::new("b", None);
+        for container in [
+            r#"{"id":"c1","name":"web","pod":{"name":"web-1","namespace":"shop","uid":"u1"}}"#,
+            r#"{"id":"c1","pod":{"uid":"u1"}}"#,
+        ] {
+            let json = format!(r#"{{"seq":1,"type":"oom_kill","container":{container}}}"#);
+            replay.record(&WireEvent::read(json.as_bytes()).unwrap(), 0);
+        }
+        let owners: Vec<_> = replay.totals.iter().map(|(owner, _)| (&owner.pod, &owner.container)).collect();
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(owners, [(&some("u1"), &some("c1")), (&some("web-1"), &some("web"))]);
     }
 }
