@@ -18,7 +18,7 @@ use crate::http::{Answer, Lines, get};
 pub const BINARY: &str = "CGTAP_TEST_BINARY";
 
 /// Readiness on a busy machine; the agent's own figure is far below.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_secs(120);
 
 /// The agent's binary, built once per test run in the profile of the tests.
 ///

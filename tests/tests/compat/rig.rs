@@ -13,6 +13,7 @@ use cgtap_tests::cgroup::{TestCgroup, remove_tree};
 use cgtap_tests::exposition::Exposition;
 use cgtap_tests::hierarchies::{Hierarchies, enable_controllers};
 use cgtap_tests::http;
+use cgtap_tests::log::QUIET;
 
 use crate::support;
 
@@ -22,7 +23,6 @@ pub const ALL_METRICS: &[&str] = &["-disable_metrics="];
 const SETS: &str = "advtcp,app,cadvisor_version,cgroup_detail,cpu,cpuLoad,cpu_topology,cpuset,disk,diskIO,hugetlb,memory,\
                     memory_detail,memory_events,memory_numa,network,oom_event,percpu,perf_event,pressure,process,\
                     referenced_memory,resctrl,sched,tcp,udp";
-const START_WITHIN: Duration = Duration::from_secs(30);
 
 /// An agent that serves all it can, with the time of each reading.
 pub fn agent_with_all_sets() -> Agent {
@@ -258,13 +258,13 @@ impl Cadvisor {
     /// It does not.
     pub fn wait_for(&self, id: &str) -> Result<()> {
         let (begun, wanted) = (Instant::now(), format!("container_memory_usage_bytes{{id=\"{id}\"}}"));
-        while begun.elapsed() < START_WITHIN {
+        while begun.elapsed() < QUIET {
             if self.text().is_ok_and(|text| text.contains(&wanted)) {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(200));
         }
         let log = std::fs::read_to_string(self.log.path())?;
-        bail!("cAdvisor did not show {id} within {START_WITHIN:?}\n{log}")
+        bail!("cAdvisor did not show {id} within {QUIET:?}\n{log}")
     }
 }

@@ -10,6 +10,7 @@ use cgtap_tests::agent::Agent;
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::exposition::Exposition;
 use cgtap_tests::host::{memory_cgroups, mounts, program, skip_unless};
+use cgtap_tests::log::QUIET;
 
 use crate::containers::{container, enter};
 
@@ -56,7 +57,7 @@ fn the_nodes_file_systems_are_what_statfs_says() {
     let agent = Agent::start(&FLAGS).unwrap();
     for (at, device) in &disks {
         let labels = [("id", "/"), ("device", device.as_str())];
-        let deadline = Instant::now() + SOON;
+        let deadline = Instant::now() + QUIET;
         loop {
             let before = statvfs(at);
             let metrics = agent.metrics().unwrap();
@@ -223,7 +224,7 @@ fn du(path: &Path, seen: &mut std::collections::HashSet<(u64, u64)>) -> u64 {
 
 /// Asks until the agent tells the same as `du`.
 fn until_equal(agent: &Agent, cgroup: &str, id: &str, overlay: &Overlay) -> Exposition {
-    let deadline = Instant::now() + SOON;
+    let deadline = Instant::now() + QUIET;
     loop {
         let wanted = overlay.du(id);
         let metrics = agent.metrics().unwrap();

@@ -14,7 +14,7 @@ use crate::image::{IMAGE, Parent, runtime, stop, write_image};
 use crate::inside::{add_eth0, process_of, wait_for_network, write_and_wait_for_usage};
 
 /// A busy machine takes some seconds to start one.
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const READY_WITHIN: Duration = Duration::from_secs(120);
 /// The promise: that long after its start a container has its names.
 const NAMED_WITHIN: Duration = Duration::from_secs(2);
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use cgtap_tests::agent::Agent;
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{memory_cgroups, skip_unless};
-use cgtap_tests::log::wait_for;
+use cgtap_tests::log::{QUIET, wait_for};
 use serde_json::Value;
 
 /// Far above what the agent takes with the limits of its answers, far below what these runtimes send.
@@ -95,12 +95,12 @@ fn hostile_runtimes_harm_themselves_alone() {
     let (mut rounds, mut most_kib) = (0, 0);
     let failing = |agent: &Agent| sources(agent).iter().filter(|source| source["state"] == "failing").count();
     // Until each of them has failed once, and for a while on.
-    wait_for("the sources to fail", Duration::from_secs(60), || {
+    wait_for("the sources to fail", QUIET, || {
         let id = format!("{rounds:064x}");
         let dir = parent.memory_dir().unwrap().join(&id);
         std::fs::create_dir(&dir).unwrap();
         let path = format!("{}/{id}", parent.path());
-        wait_for("the container on the page", Duration::from_secs(10), || {
+        wait_for("the container on the page", QUIET, || {
             agent.metrics().unwrap().one("container_last_seen", &[("id", &path)]).unwrap().is_some()
         });
         std::fs::remove_dir(&dir).unwrap();
@@ -111,7 +111,7 @@ fn hostile_runtimes_harm_themselves_alone() {
     let removed = |event: &Value| event["type"] == "cgroup_removed";
     let mut left = rounds;
     let events = stream
-        .until(Duration::from_secs(10), |event| {
+        .until(QUIET, |event| {
             left -= u32::from(removed(event));
             left == 0
         })

@@ -19,7 +19,7 @@ use crate::image::{IMAGE, stop, write_image};
 pub use messages::*;
 
 /// A busy machine takes some seconds to start it.
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const READY_WITHIN: Duration = Duration::from_secs(120);
 
 /// It is stopped by its id, and its pods are removed before.
 pub struct Containerd {
