@@ -44,7 +44,7 @@ pub(crate) fn run(pods: u32, scrapes: u32) -> Result<()> {
         bail!("the benchmark {why}");
     }
     let cadvisor = debian::cadvisor()?;
-    let cgtap = run_command::build_release()?;
+    let cgtap = run_command::build(run_command::RELEASE)?;
     exec::run(exec::cargo().args(["build", "--quiet", "--package", "cgtap-tests", "--bin", "cgtap-load"]))?;
     let tree = Tree::make(pods).context("cannot make the tree")?;
     println!("{} cgroups in {pods} pods, {scrapes} scrapes, {}", pods * 2, table::this_host()?);

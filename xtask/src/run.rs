@@ -10,13 +10,17 @@ use cgtap_tests::host;
 use crate::exec;
 
 const ADDRESS: &str = "127.0.0.1:8080";
+/// The profile that builds in the shortest time.
+const QUICK: &str = "quick";
+/// What is installed and measured.
+pub(crate) const RELEASE: &str = "release";
 
 /// Builds and starts the agent; returns only when that fails.
 ///
 /// # Errors
 /// The agent does not build or does not start.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let binary = build_release()?;
+    let binary = build(QUICK)?;
     let listen = listen_of(args);
     let mut agent = Command::new(&binary);
     agent.arg("serve");
@@ -34,15 +38,15 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     Err(agent.exec()).with_context(|| format!("cannot start {}", binary.display()))
 }
 
-/// The release binary of the agent.
+/// The agent's binary in a profile of the root `Cargo.toml`.
 ///
 /// # Errors
 /// It does not build.
-pub(crate) fn build_release() -> Result<PathBuf> {
-    exec::run(exec::cargo().args(["build", "--release", "--package", "cgtap"]))?;
+pub(crate) fn build(profile: &str) -> Result<PathBuf> {
+    exec::run(exec::cargo().args(["build", "--profile", profile, "--package", "cgtap"]))?;
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| exec::root().join("target"), PathBuf::from);
-    Ok(exec::root().join(target).join("release/cgtap"))
+    Ok(exec::root().join(target).join(profile).join("cgtap"))
 }
 
 /// The address that the arguments ask for, in either form of a flag.
@@ -62,7 +66,7 @@ fn look_at(listen: &str) -> String {
     format!(
         "metrics   {curl}{base}/metrics\n\
          events    {curl}-N '{base}/events?follow=1'\n\
-         the same  target/release/cgtap events --follow --url {url}\n\
+         the same  target/quick/cgtap events --follow --url {url}\n\
          status    {curl}{base}/status\n"
     )
 }
