@@ -90,6 +90,25 @@ pub(crate) fn cache() -> Result<PathBuf> {
     Ok(dir)
 }
 
+/// A program of the registry in the cache folder, built there once: cargo alone decides what is in it.
+///
+/// # Errors
+/// It does not build.
+pub(crate) fn installed(name: &str, version: &str, also: impl FnOnce(&mut Command)) -> Result<PathBuf> {
+    let home = cache()?.join(format!("{name}-{version}"));
+    let program = home.join("bin").join(name);
+    if !program.exists() {
+        eprintln!("building {name} {version} into {} (some minutes, once)", home.display());
+        let mut cargo = cargo();
+        // Away from the workspace: its lock file and settings are none of the program's.
+        cargo.current_dir(cache()?).args(["install", name, "--locked", "--version", version, "--root"]);
+        cargo.arg(&home).env_remove("RUSTFLAGS");
+        also(&mut cargo);
+        run(&mut cargo)?;
+    }
+    Ok(program)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,9 +11,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
+use vm::Machines;
+
 mod apt;
 mod bench;
 mod debian;
+mod deny;
 mod ebpf;
 mod exec;
 mod lines;
@@ -42,9 +45,13 @@ enum Command {
     },
     /// Everything that must pass: format, lints, tidy, the BPF object, all tests. CI runs this.
     Test {
-        /// Leave out the last step, the live tests on other kernels (`cargo xtask vm`), which takes the longest.
+        /// Leave out the live tests on other kernels, in virtual machines.
         #[arg(long)]
         no_machines: bool,
+        /// Run them in all machines instead of the three that differ most, compare docs/kernels.md with what they said, and
+        /// check the dependencies.
+        #[arg(long, conflicts_with = "no_machines")]
+        all_machines: bool,
     },
     /// Compare the agent with cAdvisor on the same tree of cgroups. Root.
     Bench {
@@ -95,7 +102,9 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Ebpf { check } => ebpf::run(check),
         Command::Run { args } => run::run(&args),
-        Command::Test { no_machines } => test::run(!no_machines),
+        Command::Test { no_machines: true, .. } => test::run(Machines::None),
+        Command::Test { all_machines: true, .. } => test::run(Machines::All),
+        Command::Test { .. } => test::run(Machines::Few),
         Command::Bench { pods, scrapes } => bench::run(pods, scrapes),
         Command::Soak { only } => soak::run(only.as_deref()),
         Command::Vm { names, only, write } => vm::run(&names, only.as_deref(), write),

@@ -1,12 +1,13 @@
 //! `cargo xtask test`: everything that must pass, in one command. CI runs this and nothing else.
 //!
 //! A step that fails does not stop the others. A test that cannot run on this host says why, is counted as skipped and
-//! named again at the end. The last line is `N passed, N failed, N skipped`.
+//! named again at the end. The report has the time of each step; its last line is `N passed, N failed, N skipped`.
 
 use anyhow::Result;
 
 use crate::apt::{self, Need};
-use crate::{ebpf, exec, tidy, vm};
+use crate::vm::Machines;
+use crate::{deny, ebpf, exec, tidy, vm};
 
 mod cargo_test;
 pub(crate) mod tally;
@@ -29,27 +30,29 @@ const PROGRAMS: [Need; 13] = [
     Need { file: "/usr/lib/python3/dist-packages/yaml", packages: &["python3-yaml"] },
 ];
 
-/// Runs every step, the live tests on other kernels only with `machines`.
+/// Runs every step, and the live tests on other kernels in these machines. With all of them it is the long form, which
+/// also checks the dependencies.
 ///
 /// # Errors
 /// A step or a test failed.
-pub(crate) fn run(machines: bool) -> Result<()> {
+pub(crate) fn run(machines: Machines) -> Result<()> {
     let mut tally = Tally::default();
-    if let Err(why) = apt::ensure("the tests", &PROGRAMS) {
-        // The tests that need them skip and say so; the others still tell something.
-        eprintln!("{why:#}");
-    }
+    tally.timed("packages", |_| {
+        if let Err(why) = apt::ensure("the tests", &PROGRAMS) {
+            // The tests that need them skip and say so; the others still show something.
+            eprintln!("{why:#}");
+        }
+    });
     tally.step("format", || exec::run(exec::cargo().args(["fmt", "--all", "--check"])));
     tally.step("lints", lints);
     tally.step("tidy", tidy::run);
+    if machines == Machines::All {
+        deny(&mut tally);
+    }
     bpf(&mut tally);
     fuzz(&mut tally);
     cargo_test::run(&mut tally);
-    if machines {
-        vm::test(&mut tally);
-    } else {
-        tally.skip("virtual machines", "--no-machines");
-    }
+    vm::test(machines, &mut tally);
     println!("\n{}", tally.report());
     if tally.failed() > 0 {
         // The report is the message, and its last line stays the last line.
@@ -63,13 +66,21 @@ fn lints() -> Result<()> {
     exec::run(exec::cargo().args(clippy))
 }
 
+/// What may enter the build, where the tool for it can be had.
+fn deny(tally: &mut Tally) {
+    match tally.timed("cargo-deny", |_| deny::tool()) {
+        Ok(tool) => tally.step("dependencies", || deny::check(&tool)),
+        Err(why) => tally.skip("dependencies", &format!("{why:#}")),
+    }
+}
+
 /// The BPF programs, where their tool chain is.
 fn bpf(tally: &mut Tally) {
     let manifest = exec::root().join("ebpf/Cargo.toml");
     tally.step("format of ebpf/", || {
         exec::run(exec::cargo().args(["fmt", "--check", "--manifest-path"]).arg(&manifest))
     });
-    match ebpf::toolchain::Toolchain::ensure() {
+    match tally.timed("BPF tool chain", |_| ebpf::toolchain::Toolchain::ensure()) {
         Ok(_) => tally.step("BPF object", || ebpf::run(true)),
         Err(why) => tally.skip("BPF object", &format!("{why:#}")),
     }

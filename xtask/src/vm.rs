@@ -83,18 +83,34 @@ pub(crate) fn run(names: &[String], only: Option<&str>, write: bool) -> Result<(
     Ok(())
 }
 
-/// All machines as a part of the test command: where they cannot run each is a skipped line.
-pub(crate) fn test(tally: &mut Tally) {
+/// Which machines the test command boots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Machines {
+    /// None.
+    None,
+    /// The three that differ most.
+    Few,
+    /// All: then the table in the documentation is compared.
+    All,
+}
+
+/// Machines as a part of the test command: where they cannot run each is a skipped line.
+pub(crate) fn test(which: Machines, tally: &mut Tally) {
+    let chosen = match which {
+        Machines::None => return tally.skip("virtual machines", "--no-machines"),
+        Machines::Few => machines::few(),
+        Machines::All => machines::all(),
+    };
     println!("\n== virtual machines");
-    let Ok(chosen) = machines::choose(&[]) else { return };
     if let Err(why) = ensure_programs() {
         for machine in chosen {
             tally.skip(machine.name, &format!("{why:#}"));
         }
         return;
     }
-    match machines(&chosen, None, tally) {
-        Ok(table) => tally_table(table.as_ref(), false, tally),
+    match tally.timed("virtual machines", |tally| machines(&chosen, None, tally)) {
+        Ok(table) if which == Machines::All => tally_table(table.as_ref(), false, tally),
+        Ok(_) => {}
         Err(error) => tally.step("virtual machines", || Err(error)),
     }
 }
@@ -198,19 +214,21 @@ fn report(machine: &Machine, outcome: Result<Outcome>, seconds: u64, tally: &mut
             );
             print!("{}", console.failures);
             let unnamed = failed.saturating_sub(u64::try_from(console.failed.len()).unwrap_or(0));
-            let failed = console.failed.into_iter().map(|test| format!("{name}: {test}")).collect();
+            for test in &console.failed {
+                tally.fail(&format!("{name}: {test}"), &format!("cargo xtask vm --only {test} {name}"));
+            }
             let skips: Vec<String> =
                 console.skips.into_iter().map(|note| format!("skipped: {name}: {note}")).collect();
             let said = passed.saturating_add(u64::try_from(skips.len()).unwrap_or(0));
-            tally.add(said, failed, unnamed, skips);
+            tally.add(said, unnamed, skips);
         }
         Ok(Outcome { console, bad_end: Some(why) }) => {
             println!("{name:<16} FAILED: {why}   {seconds} s\n{}", console.tail);
-            tally.add(0, vec![format!("{name}: {why}")], 0, Vec::new());
+            tally.fail(&format!("{name}: {why}"), &format!("cargo xtask vm {name}"));
         }
         Err(error) => {
             println!("{name:<16} FAILED: {error:#}");
-            tally.add(0, vec![format!("{name}: {error:#}")], 0, Vec::new());
+            tally.fail(&format!("{name}: {error:#}"), &format!("cargo xtask vm {name}"));
         }
     }
 }

@@ -73,22 +73,11 @@ fn check_compiler(version: &str) -> Result<()> {
     )
 }
 
-/// The linker in the cache folder, built there once: cargo alone decides what is in it.
 fn linker() -> Result<PathBuf> {
-    let home = exec::cache()?.join(format!("bpf-linker-{LINKER_VERSION}"));
-    let linker = home.join("bin/bpf-linker");
-    if linker.exists() {
-        return Ok(linker);
-    }
-    eprintln!("building bpf-linker {LINKER_VERSION} into {} (some minutes, once)", home.display());
-    let mut cargo = exec::cargo();
-    // Away from the workspace: its lock file and settings are none of the linker's.
-    cargo.current_dir(exec::cache()?);
-    cargo.args(["install", "bpf-linker", "--locked", "--version", LINKER_VERSION]);
-    cargo.args(["--no-default-features", "--features", "llvm-22", "--root"]).arg(&home);
-    cargo.env("LLVM_PREFIX", LLVM).env_remove("RUSTFLAGS");
-    exec::run(&mut cargo).context("cannot build bpf-linker")?;
-    Ok(linker)
+    let built = exec::installed("bpf-linker", LINKER_VERSION, |cargo| {
+        cargo.args(["--no-default-features", "--features", "llvm-22"]).env("LLVM_PREFIX", LLVM);
+    });
+    built.context("cannot build bpf-linker")
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! `cargo test` with its output shown as it comes and counted.
+//! `cargo test`, one program after the other, with its output shown as it comes and counted.
 
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
@@ -10,33 +11,70 @@ use cgtap_tests::host::{CADVISOR, CADVISOR_WHY, SKIP_LOG};
 use super::tally::Tally;
 use crate::{debian, exec};
 
-/// Builds all, then runs every test of the workspace.
+/// Builds all at once, then runs every test of the workspace.
 pub(super) fn run(tally: &mut Tally) {
     tally.step("build", || {
-        exec::run(exec::cargo().args(["build", "--quiet", "--workspace", "--bins", "--locked"]))
+        exec::run(exec::cargo().args(["build", "--quiet", "--workspace", "--all-targets", "--locked"]))
     });
-    println!("\n== tests");
-    match tests() {
-        Ok((counts, good, mut skips)) => {
-            let passed = counts.passed + u64::try_from(counts.ignored.len()).unwrap_or(0);
-            let unnamed = counts.failed.saturating_sub(u64::try_from(counts.names.len()).unwrap_or(0));
-            let silent = !good && counts.failed == 0;
-            skips.extend(counts.ignored);
-            tally.add(passed, counts.names, unnamed, skips);
-            if silent {
-                tally.step("tests", || anyhow::bail!("cargo test failed without a failed test: see above"));
-            }
+    let cadvisor = tally.timed("cAdvisor", |_| debian::cadvisor());
+    let programs = match programs() {
+        Ok(programs) => programs,
+        Err(error) => return tally.step("tests", || Err(error)),
+    };
+    for (name, selection) in programs {
+        println!("\n== {name}");
+        let ran = tally.timed(&name, |_| tests(&selection, &cadvisor));
+        match ran {
+            Ok(ran) => add(tally, &name, &selection, ran),
+            Err(error) => tally.step(&name, || Err(error)),
         }
-        Err(error) => tally.step("tests", || Err(error)),
     }
 }
 
-fn tests() -> Result<(Counts, bool, Vec<String>)> {
+/// Names, and what cargo calls them: the tests beside the code, then each program of the package of tests.
+fn programs() -> Result<Vec<(String, Vec<String>)>> {
+    let mut programs = vec![("unit tests".to_owned(), vec!["--lib".to_owned(), "--bins".to_owned()])];
+    let folder = exec::root().join("tests/tests");
+    let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
+    let folders = entries.flatten().filter(|entry| entry.path().join("main.rs").exists());
+    let mut names: Vec<String> =
+        folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    programs
+        .extend(names.into_iter().map(|name| (format!("tests: {name}"), vec!["--test".to_owned(), name])));
+    programs.push(("tests in the documentation".to_owned(), vec!["--doc".to_owned()]));
+    Ok(programs)
+}
+
+/// What a program of tests did.
+struct Ran {
+    counts: Counts,
+    good: bool,
+    skips: Vec<String>,
+}
+
+fn add(tally: &mut Tally, name: &str, selection: &[String], ran: Ran) {
+    let Ran { counts, good, mut skips } = ran;
+    let repeat = format!("cargo test --workspace {}", selection.join(" "));
+    let passed = counts.passed + u64::try_from(counts.ignored.len()).unwrap_or(0);
+    let unnamed = counts.failed.saturating_sub(u64::try_from(counts.names.len()).unwrap_or(0));
+    skips.extend(counts.ignored);
+    tally.add(passed, unnamed, skips);
+    for test in &counts.names {
+        tally.fail(test, &format!("{repeat} -- --exact {test}"));
+    }
+    if !good && counts.failed == 0 {
+        tally.fail(&format!("{name}: ended badly without a failed test, see above"), &repeat);
+    }
+}
+
+fn tests(selection: &[String], cadvisor: &Result<PathBuf>) -> Result<Ran> {
     let log = exec::cache()?.join(format!("skips-{}", std::process::id()));
     let mut command = exec::cargo();
-    command.args(["test", "--workspace", "--no-fail-fast", "--locked"]);
+    // The whole workspace, also for one program: with other features cargo would build the crates below anew.
+    command.args(["test", "--workspace", "--no-fail-fast", "--locked"]).args(selection);
     command.env(SKIP_LOG, &log).env("RUST_BACKTRACE", "0").stdout(Stdio::piped());
-    match debian::cadvisor() {
+    match cadvisor {
         Ok(path) => command.env(CADVISOR, path),
         // The test that compares with it says that it was not there.
         Err(why) => command.env(CADVISOR, "").env(CADVISOR_WHY, format!("{why:#}").replace('\n', " ")),
@@ -52,5 +90,5 @@ fn tests() -> Result<(Counts, bool, Vec<String>)> {
     // No file: nothing was skipped.
     let skips = std::fs::read_to_string(&log).unwrap_or_default().lines().map(str::to_owned).collect();
     let _ = std::fs::remove_file(&log);
-    Ok((counts, good, skips))
+    Ok(Ran { counts, good, skips })
 }

@@ -31,6 +31,19 @@ const ALL: [Machine; 8] = [
     Machine { arguments: "lockdown=confidentiality", ..machine("7-v2-lockdown", "sid", "v2") },
 ];
 
+/// The three that differ most: the oldest kernel, the newest, and no memory of the kernel's for BPF.
+const FEW: [&str; 3] = ["5.10-v1", "6.12-v2", "7-v2-lockdown"];
+
+/// All machines.
+pub(super) fn all() -> Vec<&'static Machine> {
+    ALL.iter().collect()
+}
+
+/// Those of every run of the test command.
+pub(super) fn few() -> Vec<&'static Machine> {
+    ALL.iter().filter(|machine| FEW.contains(&machine.name)).collect()
+}
+
 /// Those with one of these names, or with names that begin so: `6.1` means three, and not 6.12. All for no names.
 ///
 /// # Errors
@@ -63,6 +76,7 @@ mod tests {
         assert_eq!(chosen(&["6.1"]), ["6.1-v1", "6.1-hybrid", "6.1-v2"]);
         assert_eq!(chosen(&["7-v2-lockdown", "5.10-v1"]), ["5.10-v1", "7-v2-lockdown"]);
         assert_eq!(chosen(&[]).len(), ALL.len());
+        assert_eq!(few().len(), FEW.len());
     }
 
     #[test]
