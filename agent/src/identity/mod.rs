@@ -9,5 +9,5 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-pub use names::{Answer, Names, RegisteredContainer, Wanted, Wishes};
+pub use names::{KeptLabels, Names, NamesAnswer, OpenWants, RegisteredContainer};
 pub use path::identify;

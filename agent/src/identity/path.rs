@@ -13,7 +13,7 @@ pub fn identify(path: &CgroupPath) -> Identity {
     if path.is_root() {
         return Identity { role: Role::Root, ..Identity::default() };
     }
-    let mut walk = Walk::default();
+    let mut walk = PathWalk::default();
     for component in path.components() {
         walk.enter(component);
     }
@@ -22,7 +22,7 @@ pub fn identify(path: &CgroupPath) -> Identity {
 
 /// What is known on the way down.
 #[derive(Default)]
-struct Walk<'a> {
+struct PathWalk<'a> {
     parent: &'a [u8],
     role: Role,
     container_id: Option<&'a [u8]>,
@@ -34,7 +34,7 @@ struct Walk<'a> {
     in_kubepods: bool,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> PathWalk<'a> {
     fn enter(&mut self, component: &'a [u8]) {
         let shape = shape(component, self.parent, self.in_kubepods && self.pod_uid.is_none());
         if is_unit_name(component) {

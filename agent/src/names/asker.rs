@@ -12,7 +12,7 @@ use super::endpoint::RuntimeEndpoint;
 use super::error::AskError;
 use super::round::{Answers, ask_all};
 use super::{docker, logs};
-use crate::identity::{Names, Wanted, Wishes};
+use crate::identity::{KeptLabels, Names, OpenWants};
 use crate::model::{Backoff, NamesSource, Runtime};
 
 /// A runtime knows a container within milliseconds of its cgroup.
@@ -106,7 +106,7 @@ impl Asker {
             wanted.ids.reverse();
         }
         let (began, mut answers) = (Instant::now(), Answers::default());
-        let asked = timeout(ROUND_LIMIT, self.ask(&wanted, table.wishes(), &mut answers)).await;
+        let asked = timeout(ROUND_LIMIT, self.ask(&wanted, table.kept_labels(), &mut answers)).await;
         if let Err(why) = asked.map_err(AskError::from).flatten() {
             answers.fail(why);
         }
@@ -118,17 +118,22 @@ impl Asker {
         Some(Round { took: began.elapsed(), is_cut })
     }
 
-    async fn ask(&mut self, wanted: &Wanted, wishes: &Wishes, answers: &mut Answers) -> Result<(), AskError> {
+    async fn ask(
+        &mut self,
+        wanted: &OpenWants,
+        kept_labels: &KeptLabels,
+        answers: &mut Answers,
+    ) -> Result<(), AskError> {
         let path = self.endpoint.existing().ok_or(AskError::Absent)?;
         match self.endpoint.source {
             NamesSource::Logs => logs::ask(path, wanted, answers),
             NamesSource::Cri => {
-                let mut connection = CriConnection::open(path, self.runtime, wishes).await?;
+                let mut connection = CriConnection::open(path, self.runtime, kept_labels).await?;
                 self.runtime = Some(connection.runtime);
                 ask_all(&mut connection, &wanted.ids, answers).await
             }
             source @ (NamesSource::Docker | NamesSource::Podman) => {
-                let mut connection = DockerConnection { socket: path, source, wishes };
+                let mut connection = DockerConnection { socket: path, source, kept_labels };
                 ask_all(&mut connection, &wanted.ids, answers).await?;
                 self.runtime = Some(docker::runtime(source));
                 Ok(())

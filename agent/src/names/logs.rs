@@ -12,14 +12,14 @@ use std::sync::Arc;
 use super::error::AskError;
 use super::round::Answers;
 use crate::files::entry_names;
-use crate::identity::{Answer, Wanted};
+use crate::identity::{NamesAnswer, OpenWants};
 use crate::model::{ContainerNames, ContainerTitle, NamesSource, PodNames};
 
 /// Far more than a kubelet keeps.
 const MAX_ENTRIES: usize = 100_000;
 
 /// Finds wanted containers and pods among the names of log files.
-pub(super) fn ask(dir: &Path, wanted: &Wanted, answers: &mut Answers) -> Result<(), AskError> {
+pub(super) fn ask(dir: &Path, wanted: &OpenWants, answers: &mut Answers) -> Result<(), AskError> {
     let pods = entry_names(&dir.join("pods"), MAX_ENTRIES)?;
     let uids: HashSet<&str> = wanted.pods.iter().map(String::as_str).collect();
     let pods = pods.iter().filter_map(|name| pod(name)).filter(|(uid, _)| uids.contains(uid.as_str()));
@@ -47,7 +47,7 @@ fn pod(name: &str) -> Option<(String, PodNames)> {
 }
 
 /// The names of a file in `containers`.
-fn container(name: &str) -> Option<Answer> {
+fn container(name: &str) -> Option<NamesAnswer> {
     let [pod, namespace, rest] = three_parts(name.strip_suffix(".log")?)?;
     let (container, id) = rest.rsplit_once('-')?;
     if container.is_empty() || id.len() != 64 {
@@ -60,7 +60,7 @@ fn container(name: &str) -> Option<Answer> {
         pod: Some(Arc::new(pod)),
         ..ContainerNames::nothing(NamesSource::Logs, None)
     };
-    Some(Answer { id: id.to_owned(), names, is_final: false })
+    Some(NamesAnswer { id: id.to_owned(), names, is_final: false })
 }
 
 #[cfg(any(test, feature = "fuzzing"))]
@@ -71,7 +71,7 @@ pub(super) fn fuzz(name: &str) -> (bool, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::{Names, Wishes};
+    use crate::identity::{KeptLabels, Names};
 
     #[test]
     fn names_of_log_files_are_split() {
@@ -110,7 +110,7 @@ mod tests {
         for name in ["pods/shop_web-1_u-1", "pods/shop_web-2_u-2", &file] {
             std::fs::create_dir_all(dir.path().join(name)).unwrap();
         }
-        let names = Names::new(Wishes::default());
+        let names = Names::new(KeptLabels::default());
         names.want(ID, Some("u-1"));
         let wanted = names.wanted(NamesSource::Logs);
         let mut answers = Answers::default();

@@ -43,8 +43,8 @@ pub fn start(table: &Arc<Names>, endpoints: Vec<RuntimeEndpoint>) {
 #[cfg(any(test, feature = "fuzzing"))]
 pub fn fuzz(input: &[u8]) {
     use std::hint::black_box;
-    let wishes = crate::identity::Wishes { env_prefixes: vec![String::new()], ..Default::default() };
-    let _ = black_box(docker::fuzz(input, &wishes));
-    black_box(cri::fuzz(input, &wishes));
+    let kept_labels = crate::identity::KeptLabels { env_prefixes: vec![String::new()], ..Default::default() };
+    let _ = black_box(docker::fuzz(input, &kept_labels));
+    black_box(cri::fuzz(input, &kept_labels));
     black_box(logs::fuzz(&String::from_utf8_lossy(input)));
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::error::AskError;
-use crate::identity::Answer;
+use crate::identity::NamesAnswer;
 use crate::model::PodNames;
 
 /// A round that took longer asks no more and delivers its answers. The next round begins with newer containers.
@@ -29,7 +29,7 @@ pub(super) trait RuntimeConnection {
 /// The answers of one round.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    pub(super) containers: Vec<Answer>,
+    pub(super) containers: Vec<NamesAnswer>,
     pub(super) pods: Vec<(String, PodNames)>,
     /// Questions that failed.
     pub(super) errors: u64,

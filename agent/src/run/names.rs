@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::state::State;
 use crate::config::{Config, RuntimeSocket};
 use crate::files::HostRoot;
-use crate::identity::{Names, Wishes};
+use crate::identity::{KeptLabels, Names};
 use crate::model::{MetricSet, MetricSets, NamesSource};
 use crate::names::{self, RuntimeEndpoint};
 use crate::serve::Shutdown;
 
 /// An empty table with the labels and variables of the settings.
 pub(super) fn table(config: &Config) -> Arc<Names> {
-    Arc::new(Names::new(Wishes {
+    Arc::new(Names::new(KeptLabels {
         all_labels: config.names.all_labels,
         labels: config.names.labels.iter().map(|label| label.trim().to_owned()).collect(),
         env_prefixes: config.names.env_prefixes.iter().map(|prefix| prefix.trim().to_owned()).collect(),

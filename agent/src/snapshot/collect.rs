@@ -324,7 +324,7 @@ mod tests {
     use super::*;
     use crate::files::fixture::Fixture;
     use crate::files::{ReadSets, hierarchies, walk};
-    use crate::identity::Wishes;
+    use crate::identity::KeptLabels;
     use crate::model::{CpuStats, Hierarchy};
     use crate::registry::Walked;
 
@@ -351,7 +351,7 @@ mod tests {
         let snapshot = Collector::new(
             host,
             Arc::new(Mutex::new(registry)),
-            Arc::new(Names::new(Wishes::default())),
+            Arc::new(Names::new(KeptLabels::default())),
             reader,
             CollectOptions::default(),
         )

@@ -88,7 +88,7 @@ async fn keep(snapshot: Arc<NodeSnapshot>, interval: Duration) {
 mod tests {
     use super::*;
     use crate::files::{CgroupReader, HostRoot, ReadSets};
-    use crate::identity::{Names, Wishes};
+    use crate::identity::{KeptLabels, Names};
     use crate::registry::Registry;
     use crate::snapshot::CollectOptions;
 
@@ -96,7 +96,7 @@ mod tests {
         let host = HostRoot::new(std::path::Path::new("/nowhere"));
         let reader = CgroupReader::new(host.clone(), Arc::new([]), ReadSets::ALL, 0);
         let registry = Arc::new(Mutex::new(Registry::new(0)));
-        let names = Arc::new(Names::new(Wishes::default()));
+        let names = Arc::new(Names::new(KeptLabels::default()));
         let options = CollectOptions::default();
         Snapshots::new(Collector::new(host, registry, names, reader, options), min_interval)
     }

@@ -12,7 +12,7 @@ const MAX_NAME_BYTES: usize = 2 << 10;
 
 /// Which labels and variables are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wishes {
+pub struct KeptLabels {
     pub all_labels: bool,
     /// Labels that are kept without `all_labels`.
     pub labels: BTreeSet<String>,
@@ -20,16 +20,16 @@ pub struct Wishes {
     pub env_prefixes: Vec<String>,
 }
 
-impl Default for Wishes {
+impl Default for KeptLabels {
     fn default() -> Self {
         Self { all_labels: true, labels: BTreeSet::new(), env_prefixes: Vec::new() }
     }
 }
 
-impl Wishes {
+impl KeptLabels {
     /// Whether any variable is kept.
     #[must_use]
-    pub fn wants_envs(&self) -> bool {
+    pub fn keeps_envs(&self) -> bool {
         !self.env_prefixes.is_empty()
     }
 
@@ -40,10 +40,10 @@ impl Wishes {
     }
 }
 
-/// Removes labels and variables that are not wished for or do not fit. Returns how many did not fit.
-pub(super) fn apply(names: &mut ContainerNames, wishes: &Wishes) -> u64 {
-    if !wishes.all_labels {
-        names.labels.retain(|key, _| wishes.labels.contains(key));
+/// Removes labels and variables that are not chosen or do not fit. Returns how many did not fit.
+pub(super) fn apply(names: &mut ContainerNames, kept_labels: &KeptLabels) -> u64 {
+    if !kept_labels.all_labels {
+        names.labels.retain(|key, _| kept_labels.labels.contains(key));
     }
     names.labels.retain(|key, value| !key.is_empty() && !value.is_empty());
     names.envs.retain(|key, value| !key.is_empty() && !value.is_empty());

@@ -19,7 +19,7 @@ use crate::model::{
     ContainerNames, EventNames, Health, Identity, NamesSource, NamesSourceStatus, NamesStatus, PodNames, Role,
 };
 
-pub use limits::Wishes;
+pub use limits::KeptLabels;
 
 /// Containers with names, and as many that wait for names: four times what a large node runs.
 const MAX_CONTAINERS: usize = 20_000;
@@ -32,7 +32,7 @@ const MAX_PER_ROUND: usize = 4_096;
 #[derive(Debug)]
 pub struct Names {
     table: RwLock<Table>,
-    wishes: Wishes,
+    kept_labels: KeptLabels,
     /// The number of the newest want. A change wakes the threads that ask.
     wanted: watch::Sender<u64>,
     dropped_labels: AtomicU64,
@@ -69,7 +69,7 @@ pub struct RegisteredContainer {
 
 /// The open wants at one moment.
 #[derive(Debug, Default)]
-pub struct Wanted {
+pub struct OpenWants {
     /// The number of the newest.
     pub number: u64,
     /// The ids of the containers, the newest first.
@@ -80,7 +80,7 @@ pub struct Wanted {
 
 /// What a runtime answered about one container.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct NamesAnswer {
     /// The container's full id.
     pub id: String,
     /// Its names, before labels are filtered.
@@ -92,10 +92,10 @@ pub struct Answer {
 impl Names {
     /// An empty table that keeps these labels and variables.
     #[must_use]
-    pub fn new(wishes: Wishes) -> Self {
+    pub fn new(kept_labels: KeptLabels) -> Self {
         Self {
             table: RwLock::default(),
-            wishes,
+            kept_labels,
             wanted: watch::Sender::new(0),
             dropped_labels: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -202,8 +202,8 @@ impl Names {
     }
 
     /// Which labels and variables are kept.
-    pub fn wishes(&self) -> &Wishes {
-        &self.wishes
+    pub fn kept_labels(&self) -> &KeptLabels {
+        &self.kept_labels
     }
 
     /// Whether there are open wants for a source of that kind.
@@ -212,9 +212,9 @@ impl Names {
     }
 
     /// The open wants for a source of that kind, the newest first, as many as a round can bear.
-    pub fn wanted(&self, source: NamesSource) -> Wanted {
+    pub fn wanted(&self, source: NamesSource) -> OpenWants {
         self.read(|table| {
-            let mut wanted = Wanted { number: *self.wanted.borrow(), ..Wanted::default() };
+            let mut wanted = OpenWants { number: *self.wanted.borrow(), ..OpenWants::default() };
             let mut open: Vec<(&String, &Want)> = table.open(source).collect();
             open.sort_unstable_by_key(|(_, want)| Reverse(want.number));
             open.truncate(MAX_PER_ROUND);
@@ -239,9 +239,9 @@ impl Names {
     }
 
     /// Takes the answers of a source; `number` is that of the newest want when the questions began.
-    pub fn put(&self, number: u64, answers: Vec<Answer>) {
-        for Answer { id, mut names, is_final } in answers {
-            let dropped = limits::apply(&mut names, &self.wishes);
+    pub fn put(&self, number: u64, answers: Vec<NamesAnswer>) {
+        for NamesAnswer { id, mut names, is_final } in answers {
+            let dropped = limits::apply(&mut names, &self.kept_labels);
             self.dropped_labels.fetch_add(dropped, Ordering::Relaxed);
             if !self.write(|table| table.put(number, id, names, is_final)) {
                 self.refused.fetch_add(1, Ordering::Relaxed);

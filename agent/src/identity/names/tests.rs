@@ -25,12 +25,12 @@ fn names(source: NamesSource) -> ContainerNames {
     }
 }
 
-fn answer(id: &str, source: NamesSource, is_final: bool) -> Answer {
-    Answer { id: id.to_owned(), names: names(source), is_final }
+fn answer(id: &str, source: NamesSource, is_final: bool) -> NamesAnswer {
+    NamesAnswer { id: id.to_owned(), names: names(source), is_final }
 }
 
 fn table() -> Names {
-    Names::new(Wishes::default())
+    Names::new(KeptLabels::default())
 }
 
 fn container_of(names: &Names, id: &str) -> Option<String> {
@@ -110,7 +110,7 @@ fn wants_and_names_are_bounded() {
 
 #[test]
 fn a_huge_label_displaces_no_other() {
-    let table = Names::new(Wishes { env_prefixes: vec![String::new()], ..Wishes::default() });
+    let table = Names::new(KeptLabels { env_prefixes: vec![String::new()], ..KeptLabels::default() });
     table.want("a", None);
     let mut answer = answer("a", NamesSource::Cri, true);
     answer.names.labels = BTreeMap::from([
@@ -131,15 +131,15 @@ fn a_huge_label_displaces_no_other() {
 }
 
 #[test]
-fn labels_are_kept_only_if_wished_for() {
-    let wishes = Wishes {
+fn only_chosen_labels_are_kept() {
+    let kept_labels = KeptLabels {
         all_labels: false,
         labels: ["team".to_owned()].into(),
         env_prefixes: vec!["APP_".to_owned()],
     };
-    assert_eq!(wishes.env("APP_X=a=b"), Some(("APP_X", "a=b")));
-    assert!(wishes.env("OTHER=1").is_none() && wishes.env("APP_X").is_none());
-    let table = Names::new(wishes);
+    assert_eq!(kept_labels.env("APP_X=a=b"), Some(("APP_X", "a=b")));
+    assert!(kept_labels.env("OTHER=1").is_none() && kept_labels.env("APP_X").is_none());
+    let table = Names::new(kept_labels);
     table.want("a", None);
     let mut answer = answer("a", NamesSource::Cri, true);
     answer.names.labels = ["team", "teams"].map(|key| (key.to_owned(), "v".to_owned())).into();

@@ -46,11 +46,11 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Wishes;
+    use crate::identity::KeptLabels;
 
     #[test]
     fn unit_files_are_read_once_and_forgotten_with_the_unit() {
-        let names = Names::new(Wishes::default());
+        let names = Names::new(KeptLabels::default());
         let units = |list: &[&str]| list.iter().map(|unit| (*unit).to_owned()).collect::<Vec<_>>();
         assert_eq!(names.unknown_units(units(&["a.service", "b.service"])), ["a.service", "b.service"]);
         names.put_units(vec![("a.service".to_owned(), Some("A".to_owned())), ("b.service".to_owned(), None)]);

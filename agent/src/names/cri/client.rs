@@ -20,14 +20,14 @@ use super::super::{DEADLINE, MAX_BYTES};
 pub(super) struct Client {
     grpc: tonic::client::Grpc<Channel>,
     /// The tasks that move its bytes. They end with the client, even if the runtime still sends.
-    tasks: Tasks,
+    tasks: ClientTasks,
 }
 
 /// An executor that keeps the tasks it spawns.
 #[derive(Clone, Default)]
-struct Tasks(Arc<Mutex<JoinSet<()>>>);
+struct ClientTasks(Arc<Mutex<JoinSet<()>>>);
 
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for ClientTasks {
     fn execute(&self, task: F) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
     }
@@ -54,7 +54,7 @@ impl Client {
             }
         });
         // The host name is sent in a header that runtimes ignore.
-        let tasks = Tasks::default();
+        let tasks = ClientTasks::default();
         let endpoint = Endpoint::from_static("http://localhost").executor(tasks.clone());
         let channel = timeout(DEADLINE, endpoint.connect_with_connector(connector)).await??;
         let grpc = tonic::client::Grpc::new(channel).max_decoding_message_size(MAX_BYTES);

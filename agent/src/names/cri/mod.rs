@@ -11,7 +11,7 @@ use std::path::Path;
 
 use super::error::AskError;
 use super::round::{Answers, RuntimeConnection};
-use crate::identity::Wishes;
+use crate::identity::KeptLabels;
 use crate::model::Runtime;
 use client::Client;
 use messages::{
@@ -28,11 +28,11 @@ const SANDBOX_STATUS: &str = "/runtime.v1.RuntimeService/PodSandboxStatus";
 pub(super) struct CriConnection<'a> {
     client: Client,
     pub(super) runtime: Runtime,
-    wishes: &'a Wishes,
+    kept_labels: &'a KeptLabels,
 }
 
 /// What a list has: containers and sandboxes have cgroups.
-pub(super) enum Listed {
+pub(super) enum CriListed {
     Container(Container),
     Sandbox(PodSandbox),
 }
@@ -42,7 +42,7 @@ impl<'a> CriConnection<'a> {
     pub(super) async fn open(
         socket: &Path,
         runtime: Option<Runtime>,
-        wishes: &'a Wishes,
+        kept_labels: &'a KeptLabels,
     ) -> Result<Self, AskError> {
         let mut client = Client::connect(socket).await?;
         let runtime = match runtime {
@@ -53,37 +53,37 @@ impl<'a> CriConnection<'a> {
                 view::runtime(&version.runtime_name)
             }
         };
-        Ok(Self { client, runtime, wishes })
+        Ok(Self { client, runtime, kept_labels })
     }
 }
 
 impl RuntimeConnection for CriConnection<'_> {
-    type Listed = Listed;
+    type Listed = CriListed;
 
-    async fn list(&mut self, id: Option<&str>) -> Result<HashMap<String, Listed>, AskError> {
+    async fn list(&mut self, id: Option<&str>) -> Result<HashMap<String, CriListed>, AskError> {
         // The filter also matches ids that only begin so: the map is asked for the whole id.
         let request = || ListRequest { filter: id.map(|id| Filter { id: id.to_owned() }) };
         let list: ListContainersResponse = self.client.call(LIST_CONTAINERS, request()).await?;
-        let containers = list.containers.into_iter().map(|one| (one.id.clone(), Listed::Container(one)));
-        let mut listed: HashMap<String, Listed> = containers.collect();
+        let containers = list.containers.into_iter().map(|one| (one.id.clone(), CriListed::Container(one)));
+        let mut listed: HashMap<String, CriListed> = containers.collect();
         if id.is_none() || listed.is_empty() {
             let list: ListPodSandboxResponse = self.client.call(LIST_SANDBOXES, request()).await?;
-            listed.extend(list.items.into_iter().map(|one| (one.id.clone(), Listed::Sandbox(one))));
+            listed.extend(list.items.into_iter().map(|one| (one.id.clone(), CriListed::Sandbox(one))));
         }
         Ok(listed)
     }
 
     /// Asks when a container was started and for its variables, or for a sandbox's image. If only this fails, the list
     /// alone is the answer.
-    async fn ask(&mut self, id: &str, listed: Listed, answers: &mut Answers) -> Result<(), AskError> {
+    async fn ask(&mut self, id: &str, listed: CriListed, answers: &mut Answers) -> Result<(), AskError> {
         let request = |verbose| StatusRequest { id: id.to_owned(), verbose };
         let answer = match listed {
-            Listed::Container(container) => {
-                let asked = self.client.call(CONTAINER_STATUS, request(self.wishes.wants_envs())).await;
+            CriListed::Container(container) => {
+                let asked = self.client.call(CONTAINER_STATUS, request(self.kept_labels.keeps_envs())).await;
                 let status: ContainerStatusResponse = answers.tolerate(asked)?.unwrap_or_default();
-                view::container(container, &status, self.runtime, self.wishes)
+                view::container(container, &status, self.runtime, self.kept_labels)
             }
-            Listed::Sandbox(sandbox) => {
+            CriListed::Sandbox(sandbox) => {
                 let asked = self.client.call(SANDBOX_STATUS, request(true)).await;
                 let status: PodSandboxStatusResponse = answers.tolerate(asked)?.unwrap_or_default();
                 view::sandbox(sandbox, &status, self.runtime)
@@ -96,13 +96,13 @@ impl RuntimeConnection for CriConnection<'_> {
 
 /// Reads the bytes as every message, and as the text in a verbose one.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(super) fn fuzz(input: &[u8], wishes: &Wishes) -> bool {
+pub(super) fn fuzz(input: &[u8], kept_labels: &KeptLabels) -> bool {
     use prost::Message;
     let mut status = ContainerStatusResponse::decode(input).unwrap_or_default();
     status.info.insert("info".to_owned(), String::from_utf8_lossy(input).into_owned());
     let listed = ListContainersResponse::decode(input).unwrap_or_default();
     for container in listed.containers.into_iter().chain([Container::default()]) {
-        view::container(container, &status, Runtime::Containerd, wishes);
+        view::container(container, &status, Runtime::Containerd, kept_labels);
     }
     let info = PodSandboxStatusResponse { info: status.info };
     for sandbox in ListPodSandboxResponse::decode(input).unwrap_or_default().items {

@@ -20,7 +20,7 @@ use super::messages::{
     PodSandboxMetadata,
 };
 use super::*;
-use crate::identity::{Names, Wishes};
+use crate::identity::{KeptLabels, Names};
 use crate::model::NamesSource;
 use crate::names::{RuntimeEndpoint, start};
 
@@ -150,7 +150,8 @@ fn sandbox(number: u32) -> PodSandbox {
 
 /// A table whose only source is that socket.
 fn names_from(socket: &Path) -> Arc<Names> {
-    let names = Arc::new(Names::new(Wishes { env_prefixes: vec!["APP_".to_owned()], ..Wishes::default() }));
+    let names =
+        Arc::new(Names::new(KeptLabels { env_prefixes: vec!["APP_".to_owned()], ..KeptLabels::default() }));
     start(&names, vec![RuntimeEndpoint::new(NamesSource::Cri, socket)]);
     names
 }
@@ -286,7 +287,7 @@ async fn a_runtime_that_hangs_babbles_or_floods_harms_no_other() {
         let listener = UnixListener::bind(folder.path().join(kind)).unwrap();
         tasks.push(Server(tokio::spawn(misbehave(listener, kind))));
     }
-    let names = Arc::new(Names::new(Wishes::default()));
+    let names = Arc::new(Names::new(KeptLabels::default()));
     let endpoints = bad.iter().chain(&["good"]);
     let endpoints = endpoints.map(|kind| RuntimeEndpoint::new(NamesSource::Cri, folder.path().join(kind)));
     start(&names, endpoints.collect());

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::super::kubernetes::{self, known};
 use super::messages::{Container, ContainerStatusResponse, ImageSpec, PodSandbox, PodSandboxStatusResponse};
-use crate::identity::{Answer, Wishes};
+use crate::identity::{KeptLabels, NamesAnswer};
 use crate::model::{ContainerNames, ContainerTitle, NamesSource, PodNames, Runtime};
 
 /// The part of a verbose status that containerd and CRI-O share.
@@ -43,8 +43,8 @@ pub(super) fn container(
     container: Container,
     status: &ContainerStatusResponse,
     runtime: Runtime,
-    wishes: &Wishes,
-) -> Answer {
+    kept_labels: &KeptLabels,
+) -> NamesAnswer {
     let Container { id, metadata, image, image_ref, created_at, mut labels, annotations } = container;
     let metadata = metadata.unwrap_or_default();
     let count = annotations.get(kubernetes::RESTARTS).and_then(|count| count.parse().ok());
@@ -60,7 +60,7 @@ pub(super) fn container(
         title: Arc::new(title),
         pod: kubernetes::pod(&labels),
         labels,
-        envs: envs(&status.info, wishes),
+        envs: envs(&status.info, kept_labels),
         started,
         created: moment(created_at),
         restart_count: Some(restart_count),
@@ -68,10 +68,14 @@ pub(super) fn container(
     };
     // Docker's own API knows more of its containers.
     let is_final = started.is_some() && runtime != Runtime::Docker;
-    Answer { id, names, is_final }
+    NamesAnswer { id, names, is_final }
 }
 
-pub(super) fn sandbox(sandbox: PodSandbox, status: &PodSandboxStatusResponse, runtime: Runtime) -> Answer {
+pub(super) fn sandbox(
+    sandbox: PodSandbox,
+    status: &PodSandboxStatusResponse,
+    runtime: Runtime,
+) -> NamesAnswer {
     let PodSandbox { id, metadata, created_at, labels } = sandbox;
     let metadata = metadata.unwrap_or_default();
     let pod = PodNames {
@@ -90,7 +94,7 @@ pub(super) fn sandbox(sandbox: PodSandbox, status: &PodSandboxStatusResponse, ru
         is_sandbox: true,
         ..ContainerNames::nothing(NamesSource::Cri, Some(runtime))
     };
-    Answer { id, names, is_final: runtime != Runtime::Docker }
+    NamesAnswer { id, names, is_final: runtime != Runtime::Docker }
 }
 
 /// The image's name, from the runtime or from the pod. A digest is the last choice: a kubelet asks by digests.
@@ -107,14 +111,14 @@ fn info(texts: &BTreeMap<String, String>) -> Info {
     texts.get("info").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
-fn envs(texts: &BTreeMap<String, String>, wishes: &Wishes) -> BTreeMap<String, String> {
-    if !wishes.wants_envs() {
+fn envs(texts: &BTreeMap<String, String>, kept_labels: &KeptLabels) -> BTreeMap<String, String> {
+    if !kept_labels.keeps_envs() {
         return BTreeMap::new();
     }
     let process = info(texts).runtime_spec.and_then(|spec| spec.process);
     let all = process.map(|process| process.env).unwrap_or_default();
     all.iter()
-        .filter_map(|text| wishes.env(text))
+        .filter_map(|text| kept_labels.env(text))
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect()
 }

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Deserialize;
 
 use super::super::kubernetes::{self, known};
-use crate::identity::{Answer, Wishes};
+use crate::identity::{KeptLabels, NamesAnswer};
 use crate::model::{ContainerNames, ContainerTitle, Health, NamesSource, rfc3339};
 
 #[derive(Deserialize)]
@@ -18,28 +18,28 @@ struct Inspect {
     created: Option<String>,
     #[serde(default)]
     restart_count: u32,
-    state: Option<State>,
-    config: Option<Config>,
+    state: Option<InspectState>,
+    config: Option<InspectConfig>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct State {
+struct InspectState {
     #[serde(default)]
     running: bool,
     started_at: Option<String>,
-    health: Option<HealthState>,
+    health: Option<InspectHealth>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct HealthState {
+struct InspectHealth {
     status: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Config {
+struct InspectConfig {
     image: Option<String>,
     labels: Option<BTreeMap<String, String>>,
     env: Option<Vec<String>>,
@@ -49,10 +49,10 @@ pub(super) fn answer(
     id: &str,
     body: &[u8],
     source: NamesSource,
-    wishes: &Wishes,
-) -> serde_json::Result<Answer> {
+    kept_labels: &KeptLabels,
+) -> serde_json::Result<NamesAnswer> {
     let Inspect { name, created, restart_count, state, config } = serde_json::from_slice(body)?;
-    let Config { image, labels, env } = config.unwrap_or_default();
+    let InspectConfig { image, labels, env } = config.unwrap_or_default();
     let mut labels = labels.unwrap_or_default();
     let title = ContainerTitle {
         name: known(name.trim_start_matches('/')),
@@ -64,7 +64,7 @@ pub(super) fn answer(
     kubernetes::add_restart_label(&mut labels, restart_count);
     // cAdvisor writes these keys in lower case for Docker only.
     let all = env.unwrap_or_default();
-    let envs = all.iter().filter_map(|text| wishes.env(text));
+    let envs = all.iter().filter_map(|text| kept_labels.env(text));
     let envs = envs.map(|(key, value)| (key.to_lowercase(), value.to_owned())).collect();
     let is_running = state.as_ref().is_some_and(|state| state.running);
     let started =
@@ -81,10 +81,10 @@ pub(super) fn answer(
         health: Some(health(state.as_ref())),
         ..ContainerNames::nothing(source, Some(super::runtime(source)))
     };
-    Ok(Answer { id: id.to_owned(), names, is_final: started.is_some() })
+    Ok(NamesAnswer { id: id.to_owned(), names, is_final: started.is_some() })
 }
 
-fn health(state: Option<&State>) -> Health {
+fn health(state: Option<&InspectState>) -> Health {
     let status = state.and_then(|state| state.health.as_ref()?.status.as_deref());
     match status {
         Some("healthy") => Health::Healthy,

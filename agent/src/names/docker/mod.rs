@@ -17,19 +17,19 @@ use tokio::time::timeout;
 use super::error::AskError;
 use super::round::{Answers, RuntimeConnection};
 use super::{DEADLINE, MAX_BYTES, http};
-use crate::identity::Wishes;
+use crate::identity::KeptLabels;
 use crate::model::{NamesSource, Runtime};
 
 /// Each question has a connection of its own: what is left of an answer that is too large is never read.
 pub(super) struct DockerConnection<'a> {
     pub(super) socket: &'a Path,
     pub(super) source: NamesSource,
-    pub(super) wishes: &'a Wishes,
+    pub(super) kept_labels: &'a KeptLabels,
 }
 
 /// The one field that is needed of a list.
 #[derive(Deserialize)]
-struct Listed {
+struct ListedId {
     #[serde(rename = "Id")]
     id: String,
 }
@@ -47,13 +47,13 @@ impl RuntimeConnection for DockerConnection<'_> {
             return Ok([(id.to_owned(), ())].into());
         }
         let body = self.get("/containers/json?all=1").await?.unwrap_or_default();
-        let listed: Vec<Listed> = serde_json::from_slice(&body)?;
+        let listed: Vec<ListedId> = serde_json::from_slice(&body)?;
         Ok(listed.into_iter().map(|one| (one.id, ())).collect())
     }
 
     async fn ask(&mut self, id: &str, (): (), answers: &mut Answers) -> Result<(), AskError> {
         if let Some(body) = self.get(&format!("/containers/{id}/json")).await? {
-            answers.containers.push(inspect::answer(id, &body, self.source, self.wishes)?);
+            answers.containers.push(inspect::answer(id, &body, self.source, self.kept_labels)?);
         }
         Ok(())
     }
@@ -81,8 +81,8 @@ impl DockerConnection<'_> {
 }
 
 #[cfg(any(test, feature = "fuzzing"))]
-pub(super) fn fuzz(body: &[u8], wishes: &Wishes) -> bool {
-    let listed: serde_json::Result<Vec<Listed>> = serde_json::from_slice(body);
-    let answer = inspect::answer("x", body, NamesSource::Docker, wishes);
+pub(super) fn fuzz(body: &[u8], kept_labels: &KeptLabels) -> bool {
+    let listed: serde_json::Result<Vec<ListedId>> = serde_json::from_slice(body);
+    let answer = inspect::answer("x", body, NamesSource::Docker, kept_labels);
     listed.is_ok() || answer.is_ok()
 }

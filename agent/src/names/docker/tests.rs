@@ -15,12 +15,12 @@ const INSPECT: &str = r#"{"Id":"x","Name":"/shop_web_1","Created":"2026-01-02T03
     "State":{"Running":true,"StartedAt":"2026-01-02T03:04:06Z","Health":{"Status":"healthy"},"Pid":7},
     "Config":{"Image":"web:1","Labels":{"team":"shop"},"Env":["APP_Key=v","PATH=/bin"]},"Mounts":[]}"#;
 
-fn wishes() -> Wishes {
-    Wishes { env_prefixes: vec!["APP_".to_owned()], ..Wishes::default() }
+fn kept_labels() -> KeptLabels {
+    KeptLabels { env_prefixes: vec!["APP_".to_owned()], ..KeptLabels::default() }
 }
 
-fn answer(body: &str) -> serde_json::Result<crate::identity::Answer> {
-    inspect::answer("x", body.as_bytes(), NamesSource::Docker, &wishes())
+fn answer(body: &str) -> serde_json::Result<crate::identity::NamesAnswer> {
+    inspect::answer("x", body.as_bytes(), NamesSource::Docker, &kept_labels())
 }
 
 #[test]
@@ -77,8 +77,8 @@ fn serve(socket: &Path, of: fn(&str) -> (u16, Vec<u8>)) {
 }
 
 async fn ask(socket: &Path, ids: &[&str]) -> (Answers, Result<(), AskError>) {
-    let (ids, wishes) = (ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>(), wishes());
-    let mut connection = DockerConnection { socket, source: NamesSource::Podman, wishes: &wishes };
+    let (ids, kept_labels) = (ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>(), kept_labels());
+    let mut connection = DockerConnection { socket, source: NamesSource::Podman, kept_labels: &kept_labels };
     let mut answers = Answers::default();
     let result = ask_all(&mut connection, &ids, &mut answers).await;
     (answers, result)
@@ -147,7 +147,7 @@ async fn health_is_followed() {
         let health = if asked == 0 { "starting" } else { "healthy" };
         (200, INSPECT.replace("healthy", health).into())
     });
-    let names = Arc::new(Names::new(wishes()));
+    let names = Arc::new(Names::new(kept_labels()));
     start(
         &names,
         vec![RuntimeEndpoint { source: NamesSource::Docker, paths: vec!["/nowhere".into(), socket] }],
