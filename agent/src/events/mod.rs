@@ -16,7 +16,7 @@ mod stored;
 mod subscription;
 pub mod wire;
 
-pub use disk::{DiskOptions, Fsync};
+pub use disk::DiskOptions;
 pub use filter::Filter;
 pub use filter_text::BadFilter;
 pub use log::{EventDraft, EventLog};

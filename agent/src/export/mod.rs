@@ -13,4 +13,3 @@ pub mod prometheus;
 pub mod status_json;
 
 pub use explain::explain;
-pub use labels::{LabelSet, SampleLabel};

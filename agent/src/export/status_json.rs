@@ -5,7 +5,7 @@ use serde::Serialize;
 mod names;
 
 use crate::model::rfc3339;
-use crate::model::{DiskHealth, HookStatus, Ladder, Offer, OfferState, SinkState, SinkStatus, Status};
+use crate::model::{DiskHealth, HookStatus, Offer, OfferState, SinkState, SinkStatus, Status};
 use names::NamesJson;
 
 #[derive(Serialize)]
@@ -198,21 +198,17 @@ fn oom_source(status: &Status) -> &'static str {
 }
 
 fn offer(offer: &Offer) -> OfferJson<'_> {
-    let ladder = match offer.ladder {
-        Ladder::Lifecycle => "lifecycle",
-        Ladder::Oom => "oom",
-    };
     let (state, why) = match &offer.state {
         OfferState::Serves => ("serves", None),
         OfferState::Offered => ("offered", None),
         OfferState::Refused(why) => ("refused", Some(why.as_str())),
     };
-    OfferJson { ladder, rung: offer.source.as_str(), state, why }
+    OfferJson { ladder: offer.ladder.as_str(), rung: offer.source.as_str(), state, why }
 }
 
 fn hook(status: &HookStatus) -> HookJson<'_> {
     HookJson {
-        hook: status.hook.tracepoint(),
+        hook: status.hook.as_str(),
         group: status.hook.group(),
         rung: status.rung.map(|rung| rung.as_str()),
         refused: &status.refused,
@@ -241,7 +237,7 @@ pub fn check_table(status: &Status) -> String {
     rows.push(("cgroup events".into(), status.lifecycle_source.as_str().into()));
     rows.push(("OOM kills".into(), oom_source(status).into()));
     for hook in &status.hooks {
-        let name = format!("{}:{}", hook.hook.group(), hook.hook.tracepoint());
+        let name = format!("{}:{}", hook.hook.group(), hook.hook.as_str());
         rows.push((name, hook.rung.map_or("not attached", |rung| rung.as_str()).into()));
         rows.extend(hook.refused.iter().map(|why| (String::new(), format!("refused: {why}"))));
     }
@@ -263,7 +259,7 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-    use crate::model::{CgroupMode, Hook, HookCounters, NamesStatus, Source};
+    use crate::model::{CgroupMode, Hook, HookCounters, Ladder, NamesStatus, Source};
 
     fn status() -> Status {
         let hook = |hook, rung, refused| HookStatus {

@@ -62,7 +62,7 @@ fn attach(
     hook: Hook,
     attempt: Attempt,
 ) -> Result<Vec<Held>, KernelError> {
-    let name = hook.tracepoint();
+    let name = hook.as_str();
     let btf = || btf.as_ref().map_err(|error| KernelError::Bpf(error.to_string()));
     match attempt {
         Attempt::TpBtf => {
@@ -120,7 +120,7 @@ where
 pub(super) fn pin(pins: &Pins, held: Vec<(Hook, Source, Held)>) -> Vec<Held> {
     let event = held.iter().find(|(_, _, held)| matches!(held, Held::Event(_) | Held::Probe(_)));
     if let Some((hook, source, _)) = event {
-        let (hook, rung) = (hook.tracepoint(), source.as_str());
+        let (hook, rung) = (hook.as_str(), source.as_str());
         tracing::error!(hook, rung, "nothing is pinned: this form of program cannot be");
         pins.give_up();
         return held.into_iter().map(|(_, _, held)| held).collect();

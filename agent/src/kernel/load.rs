@@ -12,11 +12,11 @@ use super::counters::CounterReader;
 use super::error::bpf;
 use super::exits::{self, ExitFeed};
 use super::pin::{self, PinError, Pins};
-use super::plan::{Attempt, HookPlan, Plan, Wishes};
+use super::plan::{Attempt, HookPlan, Plan};
 use super::probe::VMLINUX;
 use super::ring::{LifecycleRing, OomRing};
 use super::{KernelError, heap, program_log, self_check};
-use crate::model::{CgroupKey, Hook, HookCounters, HookStatus, Source};
+use crate::model::{CgroupKey, Hook, HookCounters, HookStatus, RungChoices, Source};
 
 /// The object that `cargo xtask ebpf` builds; the test command proves that it is what the source builds to.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../ebpf/prebuilt/cgtap.bpf.o");
@@ -93,9 +93,8 @@ pub fn adopt(pins: Pins) -> Result<Attached, KernelError> {
 ///
 /// # Errors
 /// It cannot be used: see [`Pins::open`].
-pub fn pins(place: &Path, wishes: Wishes, replace: bool) -> Result<Pins, PinError> {
-    // A debug build has programs that speak.
-    let attached = format!("{wishes:?} {}", cfg!(debug_assertions));
+pub fn pins(place: &Path, wishes: RungChoices, replace: bool) -> Result<Pins, PinError> {
+    let attached = pin::attached(wishes, cfg!(debug_assertions));
     Pins::open(place, &attached, OBJECT, replace)
 }
 

@@ -55,7 +55,7 @@ pub use heap::{give_back, limit_heaps};
 pub use load::{Attached, Guard, RingSizes, adopt, load, pins};
 pub use perf_counters::{CountedIn, CounterGroup, GroupReading};
 pub use pin::{PinError, Pins};
-pub use plan::{Wish, Wishes, plan};
+pub use plan::plan;
 pub use priority::{go_first, go_last};
 pub use probe::{Facts, probe};
 pub use quota::project_usage;

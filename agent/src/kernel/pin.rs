@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use super::KernelError;
 use super::error::bpf;
 use crate::durable;
-use crate::model::{Hook, Source};
+use crate::model::{Hook, RungChoice, RungChoices, Source};
 
 /// `BPF_FS_MAGIC` (`include/uapi/linux/magic.h`).
 const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
@@ -151,7 +151,7 @@ impl Pins {
     ) -> Result<Vec<PinnedLink>, KernelError> {
         let mut pinned = Vec::new();
         for (number, (hook, source, link)) in links.into_iter().enumerate() {
-            let name = format!("link-{}-{}-{number}", hook.tracepoint(), source.as_str());
+            let name = format!("link-{}-{}-{number}", hook.as_str(), source.as_str());
             pinned.push(link.pin(self.dir.join(name)).map_err(bpf)?);
         }
         let whole = self.dir.join(WHOLE);
@@ -184,9 +184,29 @@ fn told(path: &Path, source: io::Error) -> KernelError {
 fn link_of(name: &str) -> Option<(Hook, Source)> {
     let mut parts = name.strip_prefix("link-")?.split('-');
     let (hook, rung) = (parts.next()?, parts.next()?);
-    let hook = Hook::ALL.into_iter().find(|known| known.tracepoint() == hook)?;
+    let hook = Hook::from_name(hook)?;
     let rungs = [Source::Fentry, Source::Kprobe, Source::TpBtf, Source::Tracepoint];
-    Some((hook, rungs.into_iter().find(|known| known.as_str() == rung)?))
+    Some((hook, Source::from_name(rung).filter(|known| rungs.contains(known))?))
+}
+
+/// The settings that decide what is attached, as they stand in a key. Never changed: with another text an agent does not
+/// adopt what one before has pinned. Programs of a debug build write log lines, so they are others.
+pub(super) fn attached(rungs: RungChoices, is_debug: bool) -> String {
+    let rung = |choice| match choice {
+        RungChoice::Auto => "Auto".to_owned(),
+        RungChoice::Only(source) => format!("Only({})", camel_case(source.as_str())),
+        RungChoice::None => "None".to_owned(),
+    };
+    format!("Wishes {{ lifecycle: {}, oom: {} }} {is_debug}", rung(rungs.lifecycle), rung(rungs.oom))
+}
+
+/// `TpBtf` of `tp_btf`.
+fn camel_case(name: &str) -> String {
+    let capital = |word: &str| {
+        let mut chars = word.chars();
+        chars.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(chars).collect::<String>()
+    };
+    name.split('_').map(capital).collect()
 }
 
 fn key(attached: &str, object: &[u8]) -> String {
@@ -234,6 +254,44 @@ mod tests {
         ] {
             assert_eq!(link_of(name), wanted, "{name}");
         }
+    }
+
+    /// Agents that run now have pins with these texts in their keys.
+    #[test]
+    fn the_text_in_a_key_stays_as_it_is() {
+        use RungChoice::{Auto, None, Only};
+        for (lifecycle, oom, is_debug, wanted) in [
+            (Auto, Auto, false, "Wishes { lifecycle: Auto, oom: Auto } false"),
+            (None, None, true, "Wishes { lifecycle: None, oom: None } true"),
+            (
+                Only(Source::TpBtf),
+                Only(Source::Fentry),
+                false,
+                "Wishes { lifecycle: Only(TpBtf), oom: Only(Fentry) } false",
+            ),
+            (
+                Only(Source::Tracepoint),
+                Only(Source::Kprobe),
+                false,
+                "Wishes { lifecycle: Only(Tracepoint), oom: Only(Kprobe) } false",
+            ),
+            (
+                Only(Source::Inotify),
+                Only(Source::MemoryEvents),
+                false,
+                "Wishes { lifecycle: Only(Inotify), oom: Only(MemoryEvents) } false",
+            ),
+            (
+                Auto,
+                Only(Source::OomControl),
+                false,
+                "Wishes { lifecycle: Auto, oom: Only(OomControl) } false",
+            ),
+            (Auto, Only(Source::Kmsg), false, "Wishes { lifecycle: Auto, oom: Only(Kmsg) } false"),
+        ] {
+            assert_eq!(attached(RungChoices { lifecycle, oom }, is_debug), wanted);
+        }
+        assert_eq!(key("Wishes { lifecycle: Auto, oom: Auto } false", b"object"), "4cdde181066c5b78");
     }
 
     #[test]

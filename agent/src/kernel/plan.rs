@@ -3,27 +3,7 @@
 use cgtap_abi::{ABSENT, Layout, StructLayout};
 
 use super::probe::Facts;
-use crate::model::{Hook, Source};
-
-/// Which rung a setting asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// The best that works.
-    Auto,
-    /// This one or none.
-    Only(Source),
-    /// No BPF.
-    None,
-}
-
-/// Settings of the two ladders.
-#[derive(Clone, Copy, Debug)]
-pub struct Wishes {
-    /// `--lifecycle-source`.
-    pub lifecycle: Wish,
-    /// `--oom-source`.
-    pub oom: Wish,
-}
+use crate::model::{Hook, RungChoice, RungChoices, Source};
 
 /// What shall be tried.
 #[derive(Clone, Debug)]
@@ -69,15 +49,15 @@ impl Attempt {
 
 /// Decides, per hook, which forms to try in which order.
 #[must_use]
-pub fn plan(facts: &Facts, wishes: Wishes) -> Plan {
+pub fn plan(facts: &Facts, wishes: RungChoices) -> Plan {
     let mut structs = facts.btf.as_ref().map_or(StructLayout::UNKNOWN, |btf| btf.layout);
     structs.may_probe = u32::from(facts.may_probe.is_ok());
     let hooks = Hook::ALL.iter().map(|hook| plan_hook(facts, wishes, *hook)).collect();
-    let needs_decisions = matches!(wishes.oom, Wish::Only(Source::Fentry | Source::Kprobe));
+    let needs_decisions = matches!(wishes.oom, RungChoice::Only(Source::Fentry | Source::Kprobe));
     Plan { layout: Layout { trace: facts.trace, structs }, hooks, needs_decisions }
 }
 
-fn plan_hook(facts: &Facts, wishes: Wishes, hook: Hook) -> HookPlan {
+fn plan_hook(facts: &Facts, wishes: RungChoices, hook: Hook) -> HookPlan {
     let wish = wish_for(hook, wishes);
     let mut plan = HookPlan { hook, attempts: Vec::new(), refused: Vec::new() };
     let mut offers = Vec::new();
@@ -101,9 +81,9 @@ fn plan_hook(facts: &Facts, wishes: Wishes, hook: Hook) -> HookPlan {
     }
     for (source, offer) in offers {
         let wanted = match wish {
-            Wish::Auto => true,
-            Wish::Only(only) => only == source,
-            Wish::None => false,
+            RungChoice::Auto => true,
+            RungChoice::Only(only) => only == source,
+            RungChoice::None => false,
         };
         match offer {
             _ if !wanted => plan.refused.push(format!("{}: not wanted by the settings", source.as_str())),
@@ -116,11 +96,13 @@ fn plan_hook(facts: &Facts, wishes: Wishes, hook: Hook) -> HookPlan {
 
 /// The rungs with decisions want the marks in whichever form there is. Exits are no rung: where cgroups are told by typed
 /// programs, they are told by whichever typed program comes first.
-fn wish_for(hook: Hook, wishes: Wishes) -> Wish {
+fn wish_for(hook: Hook, wishes: RungChoices) -> RungChoice {
     match (hook, wishes.oom) {
-        (Hook::MarkVictim, Wish::Only(Source::Fentry | Source::Kprobe)) => Wish::Auto,
+        (Hook::MarkVictim, RungChoice::Only(Source::Fentry | Source::Kprobe)) => RungChoice::Auto,
         (Hook::MarkVictim | Hook::OomKillProcess, wish) => wish,
-        (Hook::SchedProcessExit, _) if wishes.lifecycle == Wish::Only(Source::TpBtf) => Wish::Auto,
+        (Hook::SchedProcessExit, _) if wishes.lifecycle == RungChoice::Only(Source::TpBtf) => {
+            RungChoice::Auto
+        }
         _ => wishes.lifecycle,
     }
 }
@@ -129,7 +111,7 @@ fn wish_for(hook: Hook, wishes: Wishes) -> Wish {
 fn entry(facts: &Facts, hook: Hook) -> Result<(), String> {
     let btf = facts.btf.as_ref().map_err(Clone::clone)?;
     if !btf.hooks.contains(&hook) {
-        return Err(format!("BTF has no function {}", hook.tracepoint()));
+        return Err(format!("BTF has no function {}", hook.as_str()));
     }
     decisions_need(&btf.layout)
 }
@@ -159,7 +141,7 @@ fn lacks_none(needed: &[(u32, &str)]) -> Result<(), String> {
 fn typed(facts: &Facts, hook: Hook) -> Result<(), String> {
     let btf = facts.btf.as_ref().map_err(Clone::clone)?;
     if !btf.hooks.contains(&hook) {
-        return Err(format!("BTF has no btf_trace_{}", hook.tracepoint()));
+        return Err(format!("BTF has no btf_trace_{}", hook.as_str()));
     }
     typed_needs(hook, &btf.layout)
 }

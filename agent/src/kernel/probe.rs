@@ -112,28 +112,28 @@ pub(crate) fn read_btf(data: Vec<u8>) -> Result<BtfFacts, KernelError> {
     let mut hooks = Vec::new();
     for hook in Hook::ALL {
         let known = if hook.is_tracepoint() {
-            btf.tracepoint_arguments(hook.tracepoint())?.is_some()
+            btf.tracepoint_arguments(hook.as_str())?.is_some()
         } else {
-            btf.has_function(hook.tracepoint())?
+            btf.has_function(hook.as_str())?
         };
         if known {
             hooks.push(hook);
         }
     }
     // The tracepoint was given its second argument when it was moved up.
-    let exit = btf.tracepoint_arguments(Hook::SchedProcessExit.tracepoint())?;
+    let exit = btf.tracepoint_arguments(Hook::SchedProcessExit.as_str())?;
     let exit_is_late = exit.is_some_and(|arguments| arguments.len() == 1) && btf.has_function(EXIT_ENTRY)?;
     Ok(BtfFacts { layout: offsets::structs(&btf)?, hooks, exit_is_late })
 }
 
 fn tracepoint(tracefs: &Tracefs, hook: Hook, layout: &mut TraceLayout) -> Result<u64, KernelError> {
-    let format = Format::parse(hook.tracepoint(), &tracefs.format(hook.group(), hook.tracepoint())?)?;
+    let format = Format::parse(hook.as_str(), &tracefs.format(hook.group(), hook.as_str())?)?;
     match hook {
         Hook::MarkVictim => offsets::add_victim_format(layout, &format)?,
         Hook::CgroupNotifyPopulated => offsets::add_populated_format(layout, &format)?,
         _ => offsets::add_cgroup_format(layout, &format)?,
     }
-    tracefs.id(hook.group(), hook.tracepoint())
+    tracefs.id(hook.group(), hook.as_str())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::CgroupPath;
+use super::{CgroupPath, named};
 
 /// A hierarchy's number as in `/proc/self/cgroup` and in the kernel's cgroup tracepoints; 0 is cgroup v2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,26 +38,16 @@ pub enum CgroupVersion {
     V2,
 }
 
-/// What a host mounts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CgroupMode {
-    /// v1 hierarchies alone.
-    V1,
-    /// The unified hierarchy alone.
-    V2,
-    /// v1 hierarchies with controllers, and v2 beside them.
-    Hybrid,
-}
-
-impl CgroupMode {
-    /// `v1`, `v2` or `hybrid`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::V1 => "v1",
-            Self::V2 => "v2",
-            Self::Hybrid => "hybrid",
-        }
+named! {
+    /// What a host mounts.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum CgroupMode {
+        /// v1 hierarchies alone.
+        V1 = "v1",
+        /// The unified hierarchy alone.
+        V2 = "v2",
+        /// v1 hierarchies with controllers, and v2 beside them.
+        Hybrid = "hybrid",
     }
 }
 

@@ -3,53 +3,55 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{CgroupKey, CgroupPath, CgroupStats, EventNames, Identity, IoDeviceStats, OomReport};
+use super::{CgroupKey, CgroupPath, CgroupStats, EventNames, Identity, IoDeviceStats, OomReport, named};
 
-/// Where a fact came from: the rungs of both ladders, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Source {
-    /// BPF programs at the entry of `oom_kill_process`, which know the decision, and on `mark_victim`.
-    Fentry,
-    /// The same, with a kprobe at the entry.
-    Kprobe,
-    /// A BPF program on a BTF-typed tracepoint.
-    TpBtf,
-    /// A BPF program on a classic tracepoint.
-    Tracepoint,
-    /// `memory.events` of v2, watched by inotify.
-    MemoryEvents,
-    /// `memory.oom_control` of v1, watched by eventfd.
-    OomControl,
-    /// The kernel log, `/dev/kmsg`.
-    Kmsg,
-    /// The directories of the cgroup file systems, watched by inotify.
-    Inotify,
-    /// A look at the cgroup file systems.
-    Walk,
-    /// What the kernel still knew of the time when no agent ran.
-    Recovered,
-    /// The agent itself.
-    Agent,
+named! {
+    /// Where a fact came from: the rungs of both ladders, best first.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Source {
+        /// BPF programs at the entry of `oom_kill_process`, which know the decision, and on `mark_victim`.
+        Fentry = "fentry",
+        /// The same, with a kprobe at the entry.
+        Kprobe = "kprobe",
+        /// A BPF program on a BTF-typed tracepoint.
+        TpBtf = "tp_btf",
+        /// A BPF program on a classic tracepoint.
+        Tracepoint = "tracepoint",
+        /// `memory.events` of v2, watched by inotify.
+        MemoryEvents = "memory_events",
+        /// `memory.oom_control` of v1, watched by eventfd.
+        OomControl = "oom_control",
+        /// The kernel log, `/dev/kmsg`.
+        Kmsg = "kmsg",
+        /// The directories of the cgroup file systems, watched by inotify.
+        Inotify = "inotify",
+        /// A look at the cgroup file systems.
+        Walk = "walk",
+        /// What the kernel still knew of the time when no agent ran.
+        Recovered = "recovered",
+        /// The agent itself.
+        Agent = "agent",
+    }
 }
 
-impl Source {
-    /// The name in events, metrics and settings.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Fentry => "fentry",
-            Self::Kprobe => "kprobe",
-            Self::TpBtf => "tp_btf",
-            Self::Tracepoint => "tracepoint",
-            Self::MemoryEvents => "memory_events",
-            Self::OomControl => "oom_control",
-            Self::Kmsg => "kmsg",
-            Self::Inotify => "inotify",
-            Self::Walk => "walk",
-            Self::Recovered => "recovered",
-            Self::Agent => "agent",
-        }
-    }
+/// Which rung a setting asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RungChoice {
+    /// The best that this host allows.
+    Auto,
+    /// This rung or none.
+    Only(Source),
+    /// No BPF program.
+    None,
+}
+
+/// Which rungs the settings ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct RungChoices {
+    /// `--lifecycle-source`.
+    pub lifecycle: RungChoice,
+    /// `--oom-source`.
+    pub oom: RungChoice,
 }
 
 /// A kernel event about a cgroup's directory.
@@ -95,6 +97,19 @@ pub struct CgroupRef {
     pub key: Option<CgroupKey>,
     /// Whether the path was cut at the kernel's limit.
     pub path_cut: bool,
+}
+
+named! {
+    /// Which events are forced to the disk before they are served.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum EventSync {
+        /// Each.
+        All = "all",
+        /// OOM kills.
+        OomKill = "oom_kill",
+        /// None; the kernel writes them when it does.
+        None = "none",
+    }
 }
 
 /// One record of the event log.
@@ -151,29 +166,18 @@ pub enum EventKind {
     },
 }
 
-/// Why an agent begins, as the state of the one before it tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartReason {
-    /// There was none.
-    FirstStart,
-    /// It was told to end, and did.
-    Restart,
-    /// It did not end in order.
-    Crash,
-    /// The machine started anew meanwhile.
-    Reboot,
-}
-
-impl StartReason {
-    /// The name in events.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::FirstStart => "first_start",
-            Self::Restart => "restart",
-            Self::Crash => "crash",
-            Self::Reboot => "reboot",
-        }
+named! {
+    /// Why an agent begins, as the state of the one before it tells.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum StartReason {
+        /// There was none.
+        FirstStart = "first_start",
+        /// It was told to end, and did.
+        Restart = "restart",
+        /// It did not end in order.
+        Crash = "crash",
+        /// The machine started anew meanwhile.
+        Reboot = "reboot",
     }
 }
 

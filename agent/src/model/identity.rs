@@ -1,51 +1,32 @@
 //! Whose cgroup it is, as far as its path tells.
 
-/// The program that made a container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Runtime {
-    /// Docker Engine.
-    Docker,
-    /// containerd, by CRI, `ctr` or nerdctl.
-    Containerd,
-    /// CRI-O.
-    CriO,
-    /// Podman (libpod).
-    Podman,
-}
+use super::named;
 
-impl Runtime {
-    /// The name used in labels and events.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Docker => "docker",
-            Self::Containerd => "containerd",
-            Self::CriO => "cri-o",
-            Self::Podman => "podman",
-        }
+named! {
+    /// The program that made a container.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Runtime {
+        /// Docker Engine.
+        Docker = "docker",
+        /// containerd, by CRI, `ctr` or nerdctl.
+        Containerd = "containerd",
+        /// CRI-O.
+        CriO = "cri-o",
+        /// Podman (libpod).
+        Podman = "podman",
     }
 }
 
-/// A pod's quality-of-service class, as Kubernetes names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum QosClass {
-    /// Requests equal limits.
-    Guaranteed,
-    /// Some requests.
-    Burstable,
-    /// No requests.
-    BestEffort,
-}
-
-impl QosClass {
-    /// `Guaranteed`, `Burstable` or `BestEffort`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Guaranteed => "Guaranteed",
-            Self::Burstable => "Burstable",
-            Self::BestEffort => "BestEffort",
-        }
+named! {
+    /// A pod's quality-of-service class, as Kubernetes names it.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum QosClass {
+        /// Requests equal limits.
+        Guaranteed = "Guaranteed",
+        /// Some requests.
+        Burstable = "Burstable",
+        /// No requests.
+        BestEffort = "BestEffort",
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::Runtime;
+use super::{Runtime, named};
 
 /// A pod as people know it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,29 +36,18 @@ impl ContainerTitle {
     }
 }
 
-/// What told of a container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum NamesSource {
-    /// The names of its log files.
-    Logs,
-    /// The container runtime interface of Kubernetes.
-    Cri,
-    /// The API of Podman.
-    Podman,
-    /// The API of Docker.
-    Docker,
-}
-
-impl NamesSource {
-    /// The name in settings, metrics and `/status`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Logs => "logs",
-            Self::Cri => "cri",
-            Self::Podman => "podman",
-            Self::Docker => "docker",
-        }
+named! {
+    /// What told of a container.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum NamesSource {
+        /// The names of its log files.
+        Logs = "logs",
+        /// The container runtime interface of Kubernetes.
+        Cri = "cri",
+        /// The API of Podman.
+        Podman = "podman",
+        /// The API of Docker.
+        Docker = "docker",
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{CgroupKey, CgroupPath, Limit, Source};
+use super::{CgroupKey, CgroupPath, Limit, Source, named};
 
 /// A kernel OOM kill of one process, as a rung tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,29 +51,18 @@ pub struct Victim {
     pub pgtables_bytes: Option<u64>,
 }
 
-/// Which allocations a kernel OOM decision is about (`enum oom_constraint`, `include/linux/oom.h`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Constraint {
-    /// `CONSTRAINT_NONE`: the whole machine is out of memory.
-    None,
-    /// `CONSTRAINT_CPUSET`: the memory nodes of a cpuset.
-    Cpuset,
-    /// `CONSTRAINT_MEMORY_POLICY`: the memory nodes of a policy.
-    MemoryPolicy,
-    /// `CONSTRAINT_MEMCG`: the limit of a memory cgroup.
-    Memcg,
-}
-
-impl Constraint {
-    /// The name in events.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Cpuset => "cpuset",
-            Self::MemoryPolicy => "memory_policy",
-            Self::Memcg => "memcg",
-        }
+named! {
+    /// Which allocations a kernel OOM decision is about (`enum oom_constraint`, `include/linux/oom.h`).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Constraint {
+        /// `CONSTRAINT_NONE`: the whole machine is out of memory.
+        None = "none",
+        /// `CONSTRAINT_CPUSET`: the memory nodes of a cpuset.
+        Cpuset = "cpuset",
+        /// `CONSTRAINT_MEMORY_POLICY`: the memory nodes of a policy.
+        MemoryPolicy = "memory_policy",
+        /// `CONSTRAINT_MEMCG`: the limit of a memory cgroup.
+        Memcg = "memcg",
     }
 }
 
@@ -92,32 +81,20 @@ pub struct Decision {
     pub group_kill: Option<bool>,
 }
 
-/// What the cgroup whose limit was met is on a container host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum OwnerKind {
-    /// A container, or a cgroup inside one.
-    Container,
-    /// A pod: all its containers share the limit.
-    Pod,
-    /// A class of pods.
-    Qos,
-    /// Any other cgroup: a slice, a service.
-    Slice,
-    /// The whole machine.
-    Node,
-}
-
-impl OwnerKind {
-    /// The name in events.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Container => "container",
-            Self::Pod => "pod",
-            Self::Qos => "qos",
-            Self::Slice => "slice",
-            Self::Node => "node",
-        }
+named! {
+    /// What the cgroup whose limit was met is on a container host.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum OwnerKind {
+        /// A container, or a cgroup inside one.
+        Container = "container",
+        /// A pod: all its containers share the limit.
+        Pod = "pod",
+        /// A class of pods.
+        Qos = "qos",
+        /// Any other cgroup: a slice, a service.
+        Slice = "slice",
+        /// The whole machine.
+        Node = "node",
     }
 }
 

@@ -2,165 +2,70 @@
 
 use std::fmt;
 
-/// A group of metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum MetricSet {
-    /// Metrics that containers serve themselves.
-    App,
-    /// TCP statistics of `/proc/<pid>/net/netstat` and `snmp`.
-    AdvancedTcp,
-    /// `cadvisor_version_info`, for dashboards that ask for it. Ours.
-    CadvisorVersion,
-    /// What v2 tells of a cgroup besides the other sets: cgroups below it, niced time, interrupts, discards. Ours.
-    CgroupDetail,
-    /// Processor time.
-    Cpu,
-    /// Load averages.
-    CpuLoad,
-    /// The host's processor topology.
-    CpuTopology,
-    /// `cpuset.memory_migrate`.
-    Cpuset,
-    /// File system sizes.
-    Disk,
-    /// Transfers by block device.
-    DiskIo,
-    /// Huge pages.
-    Hugetlb,
-    /// Memory and swap.
-    Memory,
-    /// Further lines of `memory.stat`, and the peak of swap. Ours.
-    MemoryDetail,
-    /// How often memory and swap limits were met, of all below and of the cgroup alone (v2). Ours.
-    MemoryEvents,
-    /// Memory by NUMA node.
-    MemoryNuma,
-    /// Network interfaces.
-    Network,
-    /// OOM kills.
-    OomEvent,
-    /// Processor time by CPU instead of one total (cgroup v1 only).
-    PerCpu,
-    /// Hardware performance counters.
-    PerfEvent,
-    /// Stall times (cgroup v2 only).
-    Pressure,
-    /// Tasks and their limits.
-    Process,
-    /// Pages referenced in an interval.
-    ReferencedMemory,
-    /// Cache and memory bandwidth monitoring.
-    Resctrl,
-    /// Run queue times.
-    Sched,
-    /// TCP connections by state.
-    Tcp,
-    /// UDP sockets.
-    Udp,
-    /// Descriptions of systemd units. Ours.
-    UnitInfo,
+use super::named;
+
+named! {
+    /// A group of metrics.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum MetricSet {
+        /// TCP statistics of `/proc/<pid>/net/netstat` and `snmp`.
+        AdvancedTcp = "advtcp",
+        /// Metrics that containers serve themselves.
+        App = "app",
+        /// `cadvisor_version_info`, for dashboards that ask for it. Ours.
+        CadvisorVersion = "cadvisor_version",
+        /// What v2 tells of a cgroup besides the other sets: cgroups below it, niced time, interrupts, discards. Ours.
+        CgroupDetail = "cgroup_detail",
+        /// Processor time.
+        Cpu = "cpu",
+        /// Load averages.
+        CpuLoad = "cpuLoad",
+        /// The host's processor topology.
+        CpuTopology = "cpu_topology",
+        /// `cpuset.memory_migrate`.
+        Cpuset = "cpuset",
+        /// File system sizes.
+        Disk = "disk",
+        /// Transfers by block device.
+        DiskIo = "diskIO",
+        /// Huge pages.
+        Hugetlb = "hugetlb",
+        /// Memory and swap.
+        Memory = "memory",
+        /// Further lines of `memory.stat`, and the peak of swap. Ours.
+        MemoryDetail = "memory_detail",
+        /// How often memory and swap limits were met, of all below and of the cgroup alone (v2). Ours.
+        MemoryEvents = "memory_events",
+        /// Memory by NUMA node.
+        MemoryNuma = "memory_numa",
+        /// Network interfaces.
+        Network = "network",
+        /// OOM kills.
+        OomEvent = "oom_event",
+        /// Processor time by CPU instead of one total (cgroup v1 only).
+        PerCpu = "percpu",
+        /// Hardware performance counters.
+        PerfEvent = "perf_event",
+        /// Stall times (cgroup v2 only).
+        Pressure = "pressure",
+        /// Tasks and their limits.
+        Process = "process",
+        /// Pages referenced in an interval.
+        ReferencedMemory = "referenced_memory",
+        /// Cache and memory bandwidth monitoring.
+        Resctrl = "resctrl",
+        /// Run queue times.
+        Sched = "sched",
+        /// TCP connections by state.
+        Tcp = "tcp",
+        /// UDP sockets.
+        Udp = "udp",
+        /// Descriptions of systemd units. Ours.
+        UnitInfo = "unit_info",
+    }
 }
 
 impl MetricSet {
-    /// All sets, in the order of their names.
-    pub const ALL: [Self; 27] = [
-        Self::AdvancedTcp,
-        Self::App,
-        Self::CadvisorVersion,
-        Self::CgroupDetail,
-        Self::Cpu,
-        Self::CpuLoad,
-        Self::CpuTopology,
-        Self::Cpuset,
-        Self::Disk,
-        Self::DiskIo,
-        Self::Hugetlb,
-        Self::Memory,
-        Self::MemoryDetail,
-        Self::MemoryEvents,
-        Self::MemoryNuma,
-        Self::Network,
-        Self::OomEvent,
-        Self::PerCpu,
-        Self::PerfEvent,
-        Self::Pressure,
-        Self::Process,
-        Self::ReferencedMemory,
-        Self::Resctrl,
-        Self::Sched,
-        Self::Tcp,
-        Self::Udp,
-        Self::UnitInfo,
-    ];
-
-    /// cAdvisor's name, or ours.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AdvancedTcp => "advtcp",
-            Self::App => "app",
-            Self::CadvisorVersion => "cadvisor_version",
-            Self::CgroupDetail => "cgroup_detail",
-            Self::Cpu => "cpu",
-            Self::CpuLoad => "cpuLoad",
-            Self::CpuTopology => "cpu_topology",
-            Self::Cpuset => "cpuset",
-            Self::Disk => "disk",
-            Self::DiskIo => "diskIO",
-            Self::Hugetlb => "hugetlb",
-            Self::Memory => "memory",
-            Self::MemoryDetail => "memory_detail",
-            Self::MemoryEvents => "memory_events",
-            Self::MemoryNuma => "memory_numa",
-            Self::Network => "network",
-            Self::OomEvent => "oom_event",
-            Self::PerCpu => "percpu",
-            Self::PerfEvent => "perf_event",
-            Self::Pressure => "pressure",
-            Self::Process => "process",
-            Self::ReferencedMemory => "referenced_memory",
-            Self::Resctrl => "resctrl",
-            Self::Sched => "sched",
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-            Self::UnitInfo => "unit_info",
-        }
-    }
-
-    /// Whether this agent has any metric of the set; the other names are accepted so that cAdvisor's flags work.
-    #[cfg(test)]
-    pub const fn is_served(self) -> bool {
-        matches!(
-            self,
-            Self::AdvancedTcp
-                | Self::CadvisorVersion
-                | Self::CgroupDetail
-                | Self::Cpu
-                | Self::CpuLoad
-                | Self::CpuTopology
-                | Self::Cpuset
-                | Self::Disk
-                | Self::DiskIo
-                | Self::Hugetlb
-                | Self::Memory
-                | Self::MemoryDetail
-                | Self::MemoryEvents
-                | Self::MemoryNuma
-                | Self::Network
-                | Self::OomEvent
-                | Self::PerCpu
-                | Self::PerfEvent
-                | Self::Pressure
-                | Self::Process
-                | Self::ReferencedMemory
-                | Self::Resctrl
-                | Self::Sched
-                | Self::Tcp
-                | Self::Udp
-                | Self::UnitInfo
-        )
-    }
-
     /// Whether cAdvisor has no set of that name.
     #[cfg(test)]
     pub const fn is_ours(self) -> bool {
@@ -193,11 +98,6 @@ impl MetricSet {
         )
     }
 
-    fn from_name(name: &str) -> Result<Self, MetricSetsError> {
-        let known = Self::ALL.into_iter().find(|set| set.as_str() == name);
-        known.ok_or_else(|| MetricSetsError::Unknown { name: name.to_owned() })
-    }
-
     const fn bit(self) -> u32 {
         1 << (self as u32)
     }
@@ -217,7 +117,7 @@ pub struct MetricSets(u32);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MetricSetsError {
     /// A name that is no set.
-    #[error("unknown metric set {name:?}: wanted one of {}", allowed())]
+    #[error("unknown metric set {name:?}: wanted one of {}", MetricSet::NAMES.join(", "))]
     Unknown {
         /// The name as given.
         name: String,
@@ -228,10 +128,6 @@ pub enum MetricSetsError {
         /// The set.
         set: MetricSet,
     },
-}
-
-fn allowed() -> String {
-    MetricSet::ALL.map(MetricSet::as_str).join(", ")
 }
 
 impl MetricSets {
@@ -286,7 +182,10 @@ impl MetricSets {
 
 fn parse_list(list: &str) -> Result<MetricSets, MetricSetsError> {
     let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
-    names.map(MetricSet::from_name).try_fold(MetricSets::none(), |sets, set| Ok(sets.with(set?)))
+    let set = |name: &str| {
+        MetricSet::from_name(name).ok_or_else(|| MetricSetsError::Unknown { name: name.to_owned() })
+    };
+    names.map(set).try_fold(MetricSets::none(), |sets, set| Ok(sets.with(set?)))
 }
 
 impl Default for MetricSets {

@@ -2,57 +2,34 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{CgroupMode, NamesStatus, Source};
+use super::{CgroupMode, NamesStatus, Source, named};
 
-/// A hook of the kernel that the agent wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Hook {
-    /// `cgroup:cgroup_mkdir`.
-    CgroupMkdir,
-    /// `cgroup:cgroup_rmdir`.
-    CgroupRmdir,
-    /// `cgroup:cgroup_rename`.
-    CgroupRename,
-    /// `cgroup:cgroup_notify_populated`.
-    CgroupNotifyPopulated,
-    /// `oom:mark_victim`.
-    MarkVictim,
-    /// The entry of the function `oom_kill_process`, no tracepoint.
-    OomKillProcess,
-    /// `sched:sched_process_exit`: it tells a moment earlier that a cgroup will be empty.
-    SchedProcessExit,
+named! {
+    /// A hook of the kernel that the agent wants.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum Hook {
+        /// `cgroup:cgroup_mkdir`.
+        CgroupMkdir = "cgroup_mkdir",
+        /// `cgroup:cgroup_rmdir`.
+        CgroupRmdir = "cgroup_rmdir",
+        /// `cgroup:cgroup_rename`.
+        CgroupRename = "cgroup_rename",
+        /// `cgroup:cgroup_notify_populated`.
+        CgroupNotifyPopulated = "cgroup_notify_populated",
+        /// `oom:mark_victim`.
+        MarkVictim = "mark_victim",
+        /// The entry of the function `oom_kill_process`, no tracepoint.
+        OomKillProcess = "oom_kill_process",
+        /// `sched:sched_process_exit`: it tells a moment earlier that a cgroup will be empty.
+        SchedProcessExit = "sched_process_exit",
+    }
 }
 
 impl Hook {
-    /// All hooks, in the order of their counters in BPF.
-    pub const ALL: [Self; 7] = [
-        Self::CgroupMkdir,
-        Self::CgroupRmdir,
-        Self::CgroupRename,
-        Self::CgroupNotifyPopulated,
-        Self::MarkVictim,
-        Self::OomKillProcess,
-        Self::SchedProcessExit,
-    ];
-
     /// Whether it is a tracepoint; the other is the entry of a function.
     #[must_use]
     pub fn is_tracepoint(self) -> bool {
         self != Self::OomKillProcess
-    }
-
-    /// The tracepoint's or function's name.
-    #[must_use]
-    pub fn tracepoint(self) -> &'static str {
-        match self {
-            Self::CgroupMkdir => "cgroup_mkdir",
-            Self::CgroupRmdir => "cgroup_rmdir",
-            Self::CgroupRename => "cgroup_rename",
-            Self::CgroupNotifyPopulated => "cgroup_notify_populated",
-            Self::MarkVictim => "mark_victim",
-            Self::OomKillProcess => "oom_kill_process",
-            Self::SchedProcessExit => "sched_process_exit",
-        }
     }
 
     /// The tracepoint's group, or `function`.
@@ -91,13 +68,15 @@ pub struct HookCounters {
     pub dropped: u64,
 }
 
-/// One of the two things that rungs are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ladder {
-    /// Cgroups made and removed.
-    Lifecycle,
-    /// OOM kills.
-    Oom,
+named! {
+    /// One of the two things that rungs are for.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Ladder {
+        /// Cgroups made and removed.
+        Lifecycle = "lifecycle",
+        /// OOM kills.
+        Oom = "oom",
+    }
 }
 
 /// Whether a rung serves.

@@ -173,7 +173,8 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::events::{DiskOptions, EventDraft, Fsync};
+    use crate::events::{DiskOptions, EventDraft};
+    use crate::model::EventSync;
     use crate::model::{EventKind, EventNames, Source};
 
     fn log(dir: &StateDir) -> EventLog {
@@ -182,7 +183,7 @@ mod tests {
             max_bytes: 1 << 20,
             max_age: Duration::from_secs(3600),
             max_segments: 4,
-            fsync: Fsync::Never,
+            fsync: EventSync::None,
         };
         EventLog::on_disk(8, options, "").unwrap()
     }

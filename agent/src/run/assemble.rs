@@ -89,7 +89,7 @@ impl RunError {
 /// When it cannot start.
 pub async fn run(config: Config) -> Result<(), RunError> {
     let began = Instant::now();
-    let options = options::exposition(&config)?;
+    let options = options::exposition(&config);
     let reads = options::collect(&config, options.sets)?;
     let shutdown = serve::shutdown_on_signals()?;
     let listeners = serve::bind(&config.listen).await?;
@@ -153,7 +153,7 @@ async fn failure(core: &mut JoinHandle<()>, shutdown: &Shutdown) -> RunError {
 /// # Errors
 /// When a setting is not allowed or there are no cgroups.
 pub async fn check(config: Config) -> Result<Status, RunError> {
-    let options = options::exposition(&config)?;
+    let options = options::exposition(&config);
     options::collect(&config, options.sets)?;
     let (state, parts) = attach(&config, history::nothing(&config), Instant::now())?;
     let mut walks = Walks::new(state.hierarchies.clone(), config.walk_interval);

@@ -132,7 +132,7 @@ struct Programs {
 }
 
 fn programs(config: &Config, host: &HostRoot, hierarchies: &[Hierarchy]) -> Result<Programs, RunError> {
-    let wishes = options::wishes(config);
+    let wishes = options::rungs(config);
     let place = config.pin.as_ref();
     let pins = place.map(|place| kernel::pins(place, wishes, config.pin_replace)).transpose()?;
     let adopts = pins.as_ref().is_some_and(Pins::is_whole);

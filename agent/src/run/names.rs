@@ -14,14 +14,14 @@ use crate::serve::Shutdown;
 /// An empty table with the labels and variables of the settings.
 pub(super) fn table(config: &Config) -> Arc<Names> {
     Arc::new(Names::new(KeptLabels {
-        all_labels: config.names.all_labels,
-        labels: config.names.labels.iter().map(|label| label.trim().to_owned()).collect(),
-        env_prefixes: config.names.env_prefixes.iter().map(|prefix| prefix.trim().to_owned()).collect(),
+        all_labels: config.store_container_labels,
+        labels: config.container_label_allow.iter().cloned().collect(),
+        env_prefixes: config.container_env_allow.clone(),
     }))
 }
 
 fn endpoints(config: &Config) -> Vec<RuntimeEndpoint> {
-    let Some(sockets) = &config.names.runtime_sockets else {
+    let Some(sockets) = &config.runtime_sockets else {
         return RuntimeEndpoint::usual(&config.host_root);
     };
     let given = sockets.iter().filter_map(|socket| match socket {

@@ -224,7 +224,7 @@ impl OwnMetrics {
         let outcomes =
             [("seen", counters.seen), ("submitted", counters.submitted), ("dropped", counters.dropped)];
         for (outcome, value) in outcomes {
-            raise(&self.kernel_records.with_label_values(&[hook.tracepoint(), outcome]), value);
+            raise(&self.kernel_records.with_label_values(&[hook.as_str(), outcome]), value);
         }
     }
 
@@ -311,7 +311,7 @@ fn constant_info(make: &Maker, state: &State) -> prometheus::Result<()> {
     )?;
     for status in &state.hooks {
         let rung = status.rung.map_or("none", |rung| rung.as_str());
-        hooks.with_label_values(&[status.hook.tracepoint(), rung]).set(i64::from(status.rung.is_some()));
+        hooks.with_label_values(&[status.hook.as_str(), rung]).set(i64::from(status.rung.is_some()));
     }
     make.keep(hooks)?;
     Ok(())

@@ -10,21 +10,11 @@ mod writer;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::model::EventSync;
+
 pub(super) use reader::DiskReader;
 pub(super) use segments::read_end;
 pub(super) use writer::Writer;
-
-/// When records are synced to the disk. This is for a power failure: a crash of the agent loses no served record either
-/// way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fsync {
-    /// Each record before it is served.
-    Always,
-    /// An OOM kill before it is served, others within a second.
-    OomKills,
-    /// When the kernel writes them.
-    Never,
-}
 
 /// Where the log is and how much of it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +27,9 @@ pub struct DiskOptions {
     pub max_age: Duration,
     /// Limit of the number of segments.
     pub max_segments: u32,
-    /// When records are synced to the disk.
-    pub fsync: Fsync,
+    /// Which records are synced to the disk before they are served. This is for a power failure: a crash of the agent
+    /// loses no served record either way.
+    pub fsync: EventSync,
 }
 
 impl DiskOptions {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::reader::read_record;
-use super::{DiskOptions, Fsync};
+use super::{DiskOptions, EventSync};
 
 const SUFFIX: &str = ".log";
 
@@ -224,7 +224,7 @@ impl Segments {
         if !full && age <= self.options.max_age / 8 {
             return Ok(());
         }
-        if self.options.fsync != Fsync::Never {
+        if self.options.fsync != EventSync::None {
             self.sync()?;
         }
         if let Some(Open { segment, bytes, .. }) = self.open.take() {
@@ -239,7 +239,7 @@ fn begin(options: &DiskOptions, first_seq: u64, now: SystemTime) -> io::Result<O
     let path = options.dir.join(format!("{first_seq:020}{SUFFIX}"));
     let file = OpenOptions::new().append(true).create(true).open(&path)?;
     file.set_len(0)?;
-    if options.fsync != Fsync::Never {
+    if options.fsync != EventSync::None {
         // The name of the file must survive a power failure too.
         File::open(&options.dir)?.sync_all()?;
     }

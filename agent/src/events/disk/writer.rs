@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::segments::{LogEnd, Segments};
-use super::{DiskOptions, Fsync};
+use super::{DiskOptions, EventSync};
 use crate::events::log::Shared;
 use crate::events::stored::write_line;
 use crate::events::wire::WireEvent;
@@ -143,12 +143,12 @@ impl Writer {
         }
         segments.append(self.written.saturating_add(1), &lines, SystemTime::now())?;
         match self.options.fsync {
-            Fsync::Always => segments.sync()?,
-            Fsync::OomKills if has_kill => segments.sync()?,
-            Fsync::OomKills => {
+            EventSync::All => segments.sync()?,
+            EventSync::OomKill if has_kill => segments.sync()?,
+            EventSync::OomKill => {
                 self.unsynced_since.get_or_insert_with(Instant::now);
             }
-            Fsync::Never => {}
+            EventSync::None => {}
         }
         self.written = last_seq;
         self.note();
@@ -161,7 +161,7 @@ impl Writer {
         let Some(segments) = &mut self.segments else { return Ok(()) };
         segments.check()?;
         let due = self.unsynced_since.is_some_and(|since| since.elapsed() >= SYNC_EVERY);
-        if due || (ends && self.options.fsync != Fsync::Never) {
+        if due || (ends && self.options.fsync != EventSync::None) {
             segments.sync()?;
             self.unsynced_since = None;
             segments.prune(SystemTime::now());

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::events::stored::{Stored, write_line};
+use crate::model::EventSync;
 
 mod faults;
 
@@ -15,7 +16,7 @@ fn options(dir: &Path) -> DiskOptions {
         max_bytes: 1 << 20,
         max_age: Duration::from_secs(3600),
         max_segments: 8,
-        fsync: Fsync::OomKills,
+        fsync: EventSync::OomKill,
     }
 }
 

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::View;
 use super::text::escape_label;
-use crate::export::{LabelSet, SampleLabel};
-use crate::model::Machine;
+use crate::model::{LabelSet, Machine, SampleLabel};
 use crate::snapshot::CgroupSample;
 
 /// One piece of text per cgroup (`id="/a",unit="b"`), all in one buffer.

@@ -18,9 +18,8 @@ use prometheus::proto::MetricFamily;
 use self::blocks::Blocks;
 use self::limit::LeftOut;
 use self::text::{Header, Lines, Output};
-use super::LabelSet;
 use super::catalog::{self, Kind, Metric, Scope, Value, Values};
-use crate::model::MetricSets;
+use crate::model::{LabelSet, MetricSets};
 use crate::snapshot::{CgroupSample, NodeSnapshot};
 
 pub use negotiate::negotiate;

@@ -4,7 +4,7 @@ use super::*;
 use crate::kernel::probe::BtfFacts;
 use cgtap_abi::TraceLayout;
 
-const AUTO: Wishes = Wishes { lifecycle: Wish::Auto, oom: Wish::Auto };
+const AUTO: RungChoices = RungChoices { lifecycle: RungChoice::Auto, oom: RungChoice::Auto };
 
 /// Those with two forms.
 fn tracepoints() -> impl Iterator<Item = Hook> {
@@ -39,13 +39,13 @@ fn everything() -> Facts {
     }
 }
 
-fn sources(facts: &Facts, wishes: Wishes, hook: Hook) -> Vec<Source> {
+fn sources(facts: &Facts, wishes: RungChoices, hook: Hook) -> Vec<Source> {
     let plan = plan(facts, wishes);
     let hook = plan.hooks.iter().find(|plan| plan.hook == hook).unwrap();
     hook.attempts.iter().map(|attempt| attempt.source()).collect()
 }
 
-fn refused(facts: &Facts, wishes: Wishes, hook: Hook) -> Vec<String> {
+fn refused(facts: &Facts, wishes: RungChoices, hook: Hook) -> Vec<String> {
     plan(facts, wishes).hooks.into_iter().find(|plan| plan.hook == hook).unwrap().refused
 }
 
@@ -63,12 +63,13 @@ fn an_exit_is_told_before_its_memory_is_given_up_where_the_tracepoint_comes_afte
     let mut facts = everything();
     assert_eq!(sources(&facts, AUTO, Hook::SchedProcessExit), [Source::TpBtf]);
     facts.btf.as_mut().unwrap().exit_is_late = true;
-    for lifecycle in [Wish::Auto, Wish::Only(Source::TpBtf)] {
-        let wishes = Wishes { lifecycle, ..AUTO };
+    for lifecycle in [RungChoice::Auto, RungChoice::Only(Source::TpBtf)] {
+        let wishes = RungChoices { lifecycle, ..AUTO };
         assert_eq!(sources(&facts, wishes, Hook::SchedProcessExit), [Source::Fentry, Source::TpBtf]);
     }
-    for lifecycle in [Wish::None, Wish::Only(Source::Tracepoint), Wish::Only(Source::Walk)] {
-        assert_eq!(sources(&facts, Wishes { lifecycle, ..AUTO }, Hook::SchedProcessExit), []);
+    for lifecycle in [RungChoice::None, RungChoice::Only(Source::Tracepoint), RungChoice::Only(Source::Walk)]
+    {
+        assert_eq!(sources(&facts, RungChoices { lifecycle, ..AUTO }, Hook::SchedProcessExit), []);
     }
 }
 
@@ -105,7 +106,7 @@ fn without_tracefs_only_the_typed_form_is_left() {
 
 #[test]
 fn settings_force_a_form_for_each_ladder() {
-    let wishes = Wishes { lifecycle: Wish::Only(Source::Tracepoint), oom: Wish::None };
+    let wishes = RungChoices { lifecycle: RungChoice::Only(Source::Tracepoint), oom: RungChoice::None };
     assert_eq!(sources(&everything(), wishes, Hook::CgroupMkdir), [Source::Tracepoint]);
     assert_eq!(sources(&everything(), wishes, Hook::MarkVictim), []);
     assert_eq!(refused(&everything(), wishes, Hook::MarkVictim).len(), 2);
@@ -125,7 +126,7 @@ fn without_helpers_typed_loads_are_left() {
 #[test]
 fn a_rung_with_decisions_takes_the_marks_in_any_form() {
     for (rung, needs) in [(Source::Fentry, true), (Source::Kprobe, true), (Source::TpBtf, false)] {
-        let wishes = Wishes { lifecycle: Wish::None, oom: Wish::Only(rung) };
+        let wishes = RungChoices { lifecycle: RungChoice::None, oom: RungChoice::Only(rung) };
         assert_eq!(plan(&everything(), wishes).needs_decisions, needs);
         let (entry, marks) =
             if needs { (vec![rung], vec![Source::TpBtf, Source::Tracepoint]) } else { (vec![], vec![rung]) };

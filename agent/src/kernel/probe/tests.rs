@@ -4,8 +4,8 @@ use tempfile::NamedTempFile;
 
 use super::*;
 use crate::kernel::btf;
-use crate::kernel::plan::{Wish, Wishes, plan};
-use crate::model::Source;
+use crate::kernel::plan::plan;
+use crate::model::{RungChoice, RungChoices, Source};
 
 /// Facts of a kernel with classic tracepoints and this BTF.
 fn facts(btf: &Path) -> Facts {
@@ -21,7 +21,7 @@ fn facts(btf: &Path) -> Facts {
 /// The classic forms are planned, and the one refusal of each hook is that line.
 fn assert_next_rung(facts: &Facts, why: &str) {
     assert!(!facts.has_btf());
-    let planned = plan(facts, Wishes { lifecycle: Wish::Auto, oom: Wish::Auto });
+    let planned = plan(facts, RungChoices { lifecycle: RungChoice::Auto, oom: RungChoice::Auto });
     for hook in planned.hooks {
         let sources: Vec<Source> = hook.attempts.iter().map(|attempt| attempt.source()).collect();
         if hook.hook.is_tracepoint() {
@@ -66,7 +66,7 @@ fn truncated_and_corrupt_btf() {
 fn sound_btf_without_our_types_refuses_by_name() {
     let facts = facts(file(&btf::sample()).path());
     assert!(facts.has_btf());
-    let planned = plan(&facts, Wishes { lifecycle: Wish::Auto, oom: Wish::Auto });
+    let planned = plan(&facts, RungChoices { lifecycle: RungChoice::Auto, oom: RungChoice::Auto });
     let mkdir = planned.hooks.iter().find(|plan| plan.hook == Hook::CgroupMkdir).unwrap();
     assert_eq!(mkdir.refused, ["tp_btf: BTF has no btf_trace_cgroup_mkdir"]);
     assert_eq!(mkdir.attempts.len(), 1);

@@ -1,7 +1,8 @@
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::events::{DiskOptions, EventDraft, Fsync};
+use crate::events::{DiskOptions, EventDraft};
+use crate::model::EventSync;
 use crate::model::{
     CgroupKey, CgroupPath, CgroupRef, Constraint, EventKind, EventNames, HierarchyId, OomReport, Source,
 };
@@ -20,7 +21,7 @@ fn open(dir: &std::path::Path) -> EventLog {
         max_bytes: 1 << 20,
         max_age: Duration::from_secs(3600),
         max_segments: 4,
-        fsync: Fsync::Never,
+        fsync: EventSync::None,
     };
     EventLog::on_disk(8, options, BOOT).unwrap()
 }

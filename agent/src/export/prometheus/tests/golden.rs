@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 
 use super::{all_sets, odd_names, tombstone, v1_host, v2_host, vanished};
-use crate::export::LabelSet;
 use crate::export::prometheus::{ExpositionOptions, Format, exposition};
+use crate::model::LabelSet;
 use crate::model::MetricSets;
 use crate::snapshot::NodeSnapshot;
 

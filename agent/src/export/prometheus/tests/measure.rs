@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use super::busy_node;
-use crate::export::LabelSet;
 use crate::export::prometheus::{ExpositionOptions, Format, exposition, exposition_in_chunks};
+use crate::model::LabelSet;
 
 /// A measurement and no proof, so it runs only when asked for:
 /// `cargo test --release -p cgtap --lib measure_encoding -- --ignored --nocapture`

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use super::text;
-use crate::export::LabelSet;
 use crate::export::fixtures::{CONTAINER, POD, container, moment, names, sample, snapshot};
 use crate::export::prometheus::{ExpositionOptions, View};
-use crate::model::{CgroupStats, ContainerNames, ContainerTitle, Health, Identity, Role, Runtime};
+use crate::model::{CgroupStats, ContainerNames, ContainerTitle, Health, Identity, LabelSet, Role, Runtime};
 use crate::snapshot::CgroupSample;
 
 fn pod_identity() -> Identity {
