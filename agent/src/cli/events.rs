@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::SystemTime;
 
+use anyhow::Context;
 use bytes::Bytes;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ColorChoice};
@@ -11,7 +12,7 @@ use hyper::body::Body;
 
 use super::client::{self, ClientError};
 use super::url::{AgentUrl, encode};
-use super::{Failure, single_thread};
+use super::{NO_OUTPUT, single_thread};
 use crate::export::explain;
 use crate::export::human::{self, Style};
 use crate::model::{EventKind, rfc3339};
@@ -114,7 +115,7 @@ impl EventsArgs {
     }
 }
 
-pub(super) fn run(args: &EventsArgs) -> Result<(), Failure> {
+pub(super) fn run(args: &EventsArgs) -> anyhow::Result<()> {
     // https://no-color.org
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let show = args.show(io::stdout().is_terminal(), no_color);
@@ -122,22 +123,13 @@ pub(super) fn run(args: &EventsArgs) -> Result<(), Failure> {
         let body = client::get(&args.url, &args.path_and_query()).await?;
         let lines = copy(body, show, &mut io::stdout()).await?;
         let enough = !args.follow || args.limit.is_some_and(|limit| lines >= limit);
-        if enough { Ok(()) } else { Err(Failure::running("the agent ended the stream")) }
+        anyhow::ensure!(enough, "the agent ended the stream");
+        Ok(())
     })
 }
 
-/// A request that the agent does not understand is the caller's mistake.
-impl From<ClientError> for Failure {
-    fn from(err: ClientError) -> Self {
-        match &err {
-            ClientError::Refused { status, .. } if status.as_u16() == 400 => Self::usage(err.to_string()),
-            _ => Self::running(err.to_string()),
-        }
-    }
-}
-
 /// Prints each line when it is whole; answers how many. A reader that went away ends it as if all were printed.
-async fn copy<B>(mut body: B, show: Show, out: &mut impl Write) -> Result<u64, Failure>
+async fn copy<B>(mut body: B, show: Show, out: &mut impl Write) -> anyhow::Result<u64>
 where
     B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
 {
@@ -148,7 +140,7 @@ where
         let whole = pending.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let rest = pending.split_off(whole);
         if rest.len() > LINE_BYTES {
-            return Err(Failure::running(format!("the agent sends a line of more than {LINE_BYTES} bytes")));
+            anyhow::bail!("the agent sends a line of more than {LINE_BYTES} bytes");
         }
         let shown = std::mem::replace(&mut pending, rest);
         lines += u64::try_from(shown.iter().filter(|&&byte| byte == b'\n').count()).unwrap_or(u64::MAX);
@@ -161,7 +153,7 @@ where
         };
         match out.write_all(&shown).and_then(|()| out.flush()) {
             Err(err) if err.kind() == ErrorKind::BrokenPipe => return Ok(u64::MAX),
-            Err(err) => return Err(Failure::running(format!("cannot write to standard output: {err}"))),
+            Err(err) => return Err(err).context(NO_OUTPUT),
             Ok(()) => {}
         }
     }

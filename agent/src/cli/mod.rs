@@ -1,9 +1,10 @@
-//! The command line: `cgtap serve`, `cgtap check`, `cgtap events`.
+//! The command line: `cgtap serve`, `cgtap check`, `cgtap events`, `cgtap config`.
 //!
 //! Status 0 is success, 1 a failure while running, 2 a mistake in flags, environment or file, or an address that is
 //! taken. Messages go to standard error; standard output holds what was asked for and nothing else.
 
 mod client;
+mod config;
 mod events;
 mod logging;
 mod url;
@@ -12,15 +13,21 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 
-use crate::config::{Config, Flags};
+use self::client::ClientError;
+use crate::config::{Config, ConfigError, Flags};
 use crate::export::status_json::{check_table, status_json};
 use crate::kernel;
 use crate::run::{self, RunError};
 
-/// Blocking work (a walk, a compression) that still runs at the end is not waited for longer.
+/// How long the end waits for blocking work (a walk, a compression) that still runs.
 const END_WAIT: Duration = Duration::from_millis(300);
+
+const NO_RUNTIME: &str = "cannot start the runtime";
+const NO_OUTPUT: &str = "cannot write to standard output";
 
 /// eBPF events and counters of every cgroup on this node, over HTTP
 #[derive(Debug, Parser)]
@@ -38,6 +45,9 @@ enum Command {
     Check(CheckArgs),
     /// Print the events of a running agent
     Events(events::EventsArgs),
+    /// Show and check the settings
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
 }
 
 #[derive(Debug, Args)]
@@ -49,41 +59,25 @@ struct CheckArgs {
     flags: Flags,
 }
 
-/// How a command failed: the text for standard error and the status.
-#[derive(Debug)]
-struct Failure {
-    text: String,
-    code: u8,
+/// The status of a command that failed: 2 for a mistake of the caller.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if let Some(error) = error.downcast_ref::<RunError>() {
+        return error.exit_code();
+    }
+    let is_refused =
+        |error: &ClientError| matches!(error, ClientError::Refused { status, .. } if status.as_u16() == 400);
+    let is_mistake = error.is::<ConfigError>() || error.downcast_ref().is_some_and(is_refused);
+    if is_mistake { 2 } else { 1 }
 }
 
-impl Failure {
-    fn running(text: impl Into<String>) -> Self {
-        Self { text: text.into(), code: 1 }
-    }
-
-    fn usage(text: impl Into<String>) -> Self {
-        Self { text: text.into(), code: 2 }
-    }
-}
-
-impl From<RunError> for Failure {
-    fn from(err: RunError) -> Self {
-        Self { code: err.exit_code(), text: with_causes(&err) }
-    }
-}
-
-/// The error and what caused it, in one line.
-fn with_causes(err: &dyn std::error::Error) -> String {
-    let mut text = err.to_string();
-    let mut cause = err.source();
-    while let Some(err) = cause {
-        let inner = err.to_string();
-        // Many of our messages already end with their cause.
-        if !text.contains(&inner) {
-            text.push_str(": ");
-            text.push_str(&inner);
+/// The error and what caused it, in one line. Many of our messages already end with their cause.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            let colon = if text.is_empty() { "" } else { ": " };
+            text = format!("{text}{colon}{cause}");
         }
-        cause = err.source();
     }
     text
 }
@@ -95,71 +89,56 @@ pub fn main() -> ExitCode {
         Command::Serve(flags) => serve(flags),
         Command::Check(args) => check(args),
         Command::Events(args) => events::run(&args),
+        Command::Config(command) => command.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure { text, code }) => {
-            // Nobody is left to tell when standard error is gone.
-            let _told = writeln!(io::stderr(), "cgtap: {text}").is_ok();
-            ExitCode::from(code)
+        Err(error) => {
+            // There is nowhere left to write to when standard error is gone.
+            let _ = writeln!(io::stderr(), "cgtap: {}", with_causes(&error));
+            ExitCode::from(exit_code(&error))
         }
     }
 }
 
-fn load(flags: Flags) -> Result<Config, Failure> {
-    let config = Config::load(flags).map_err(|err| Failure::usage(err.to_string()))?;
+fn load(flags: Flags) -> anyhow::Result<Config> {
+    let config = Config::load(flags)?;
     logging::start(&config);
     Ok(config)
 }
 
-fn serve(flags: Flags) -> Result<(), Failure> {
+fn serve(flags: Flags) -> anyhow::Result<()> {
     let config = load(flags)?;
     kernel::limit_heaps();
     // One thread for sockets and one for the core; the host's processors are for its containers.
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.worker_threads(2).enable_all().build().map_err(no_runtime)?;
+    let mut builder = Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).enable_all().build().context(NO_RUNTIME)?;
     let outcome = runtime.block_on(run::run(config));
     runtime.shutdown_timeout(END_WAIT);
     Ok(outcome?)
 }
 
-fn check(args: CheckArgs) -> Result<(), Failure> {
+fn check(args: CheckArgs) -> anyhow::Result<()> {
     let config = load(args.flags)?;
     let runtime = single_thread()?;
     let status = runtime.block_on(run::check(config));
     runtime.shutdown_timeout(END_WAIT);
     let status = status?;
-    let text = if args.json {
-        status_json(&status).map_err(|err| Failure::running(err.to_string()))?
-    } else {
-        check_table(&status).into_bytes()
-    };
+    let text = if args.json { status_json(&status)? } else { check_table(&status).into_bytes() };
     print(&text)
 }
 
-fn single_thread() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_runtime)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` wants")]
-fn no_runtime(err: io::Error) -> Failure {
-    Failure::running(format!("cannot start the runtime: {err}"))
+fn single_thread() -> anyhow::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context(NO_RUNTIME)
 }
 
 /// Writes to standard output. A reader that went away (`| head`) is no failure.
-fn print(bytes: &[u8]) -> Result<(), Failure> {
-    match write_out(bytes) {
-        Err(err) if err.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::running(format!("cannot write to standard output: {err}")))
-        }
+fn print(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context(NO_OUTPUT),
         _ => Ok(()),
     }
-}
-
-fn write_out(bytes: &[u8]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes)?;
-    out.flush()
 }
 
 #[cfg(test)]

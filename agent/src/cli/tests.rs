@@ -45,6 +45,6 @@ fn a_cause_is_told_once() {
     #[error("cannot")]
     struct Hides(#[source] io::Error);
     let cause = || io::Error::other("because");
-    assert_eq!(with_causes(&Says(cause())), "cannot: because");
-    assert_eq!(with_causes(&Hides(cause())), "cannot: because");
+    assert_eq!(with_causes(&Says(cause()).into()), "cannot: because");
+    assert_eq!(with_causes(&Hides(cause()).into()), "cannot: because");
 }

@@ -2,40 +2,22 @@
 
 use std::path::PathBuf;
 
-use super::{Config, ConfigError, EventSync, LifecycleChoice, OomChoice};
-use crate::events::{DiskOptions, Fsync};
-use crate::export::LabelSet;
+use super::{Config, ConfigError, Glob};
+use crate::events::DiskOptions;
 use crate::export::prometheus::{ExpositionOptions, View};
 use crate::files::{HostRoot, ReadSets, UsageSettings, Wanted, perf_plan};
-use crate::kernel::{Wish, Wishes};
-use crate::model::{MetricSet, MetricSets, PerfPlan, Source};
+use crate::model::{MetricSet, MetricSets, PerfPlan, RungChoices};
 use crate::snapshot::{CollectOptions, FilesystemCollector, Shown};
 
 /// What `/metrics` shows.
-pub(crate) fn exposition(config: &Config) -> Result<ExpositionOptions, ConfigError> {
-    let sets = MetricSets::parse(&config.enable.join(","), &config.disable.join(","));
-    let sets = sets.map_err(|error| ConfigError::Value {
-        key: "enable",
-        given: [&config.enable[..], &config.disable].concat().join(","),
-        wanted: error.to_string(),
-    })?;
-    let labels = if config.labels.is_empty() {
-        Ok(LabelSet::default())
-    } else {
-        LabelSet::parse(&config.labels.join(","))
-    };
-    let labels = labels.map_err(|error| ConfigError::Value {
-        key: "labels",
-        given: config.labels.join(","),
-        wanted: error.to_string(),
-    })?;
-    Ok(ExpositionOptions {
-        sets,
-        labels,
+pub(crate) fn exposition(config: &Config) -> ExpositionOptions {
+    ExpositionOptions {
+        sets: config.sets,
+        labels: config.label_set,
         view: View::Standalone,
         timestamps: config.timestamps,
-        max_series: config.reading.max_series,
-    })
+        max_series: config.max_series,
+    }
 }
 
 /// Which files are read for it.
@@ -45,16 +27,17 @@ pub(crate) fn reads(sets: MetricSets) -> ReadSets {
 
 /// What a reading reads beside the cgroups' own files.
 pub(crate) fn collect(config: &Config, sets: MetricSets) -> Result<CollectOptions, ConfigError> {
-    let reading = &config.reading;
-    let shown = Shown::new(&reading.cgroup_include, &reading.cgroup_exclude).map_err(|error| {
-        let is_included = reading.cgroup_include.contains(&error.pattern);
+    let patterns = |globs: &[Glob]| globs.iter().map(|Glob(pattern)| pattern.clone()).collect::<Vec<_>>();
+    let (include, exclude) = (patterns(&config.cgroup_include), patterns(&config.cgroup_exclude));
+    let shown = Shown::new(&include, &exclude).map_err(|error| {
+        let is_included = include.contains(&error.pattern);
         ConfigError::Value {
             key: if is_included { "cgroup_include" } else { "cgroup_exclude" },
             given: error.pattern.clone(),
             wanted: error.to_string(),
         }
     })?;
-    let (load, referenced_reset) = (reading.enable_load_reader, reading.referenced_reset_interval);
+    let (load, referenced_reset) = (config.enable_load_reader, config.referenced_reset_interval);
     let perf = perf(config)?;
     Ok(CollectOptions { sets, shown, load, referenced_reset, perf, perf_descriptors: 0 })
 }
@@ -62,10 +45,10 @@ pub(crate) fn collect(config: &Config, sets: MetricSets) -> Result<CollectOption
 /// What is read of file systems for it; `None` for nothing.
 pub(crate) fn filesystems(config: &Config, host: &HostRoot, sets: MetricSets) -> Option<FilesystemCollector> {
     let wanted = Wanted { sizes: sets.has(MetricSet::Disk), disks: sets.has(MetricSet::DiskIo) };
-    let looks = wanted.sizes && !config.reading.fs_walk_interval.is_zero();
+    let looks = wanted.sizes && !config.fs_walk_interval.is_zero();
     let written = looks.then_some(UsageSettings {
-        interval: config.reading.fs_walk_interval,
-        entries_per_second: config.reading.fs_walk_entries_per_second,
+        interval: config.fs_walk_interval,
+        entries_per_second: config.fs_walk_entries_per_second,
     });
     (wanted.sizes || wanted.disks).then(|| FilesystemCollector::new(host, wanted, written))
 }
@@ -78,26 +61,8 @@ fn perf(config: &Config) -> Result<PerfPlan, ConfigError> {
 }
 
 /// Which rungs are wanted.
-pub(crate) fn wishes(config: &Config) -> Wishes {
-    let lifecycle = match config.lifecycle_source {
-        LifecycleChoice::Auto => Wish::Auto,
-        LifecycleChoice::TpBtf => Wish::Only(Source::TpBtf),
-        LifecycleChoice::Tracepoint => Wish::Only(Source::Tracepoint),
-        LifecycleChoice::Inotify => Wish::Only(Source::Inotify),
-        LifecycleChoice::Walk => Wish::None,
-    };
-    let oom = match config.oom_source {
-        OomChoice::Auto => Wish::Auto,
-        OomChoice::Fentry => Wish::Only(Source::Fentry),
-        OomChoice::Kprobe => Wish::Only(Source::Kprobe),
-        OomChoice::TpBtf => Wish::Only(Source::TpBtf),
-        OomChoice::Tracepoint => Wish::Only(Source::Tracepoint),
-        OomChoice::MemoryEvents => Wish::Only(Source::MemoryEvents),
-        OomChoice::OomControl => Wish::Only(Source::OomControl),
-        OomChoice::Kmsg => Wish::Only(Source::Kmsg),
-        OomChoice::None => Wish::None,
-    };
-    Wishes { lifecycle, oom }
+pub(crate) fn rungs(config: &Config) -> RungChoices {
+    RungChoices { lifecycle: config.lifecycle_source.rung(), oom: config.oom_source.rung() }
 }
 
 /// How the event log is kept on disk.
@@ -107,11 +72,7 @@ pub(crate) fn event_log(config: &Config, dir: PathBuf) -> DiskOptions {
         max_bytes: config.event_log_bytes,
         max_age: config.event_log_age,
         max_segments: config.event_log_segments,
-        fsync: match config.event_sync {
-            EventSync::All => Fsync::Always,
-            EventSync::OomKill => Fsync::OomKills,
-            EventSync::None => Fsync::Never,
-        },
+        fsync: config.event_sync,
     }
 }
 

@@ -1,6 +1,12 @@
+use std::time::Duration;
+
 use clap::Parser;
 
+mod commands;
+mod page;
+
 use super::*;
+use crate::model::{EventSync, LabelSet, MetricSets};
 
 #[derive(Parser)]
 struct Cli {
@@ -29,7 +35,7 @@ fn secs(secs: u64) -> Duration {
 
 #[test]
 fn the_defaults_need_no_file() {
-    let config = Config::check(Settings::default()).unwrap();
+    let config = Settings::default().check().unwrap();
     let wanted = Config {
         listen: vec!["127.0.0.1:8080".parse().unwrap()],
         host_root: "/".into(),
@@ -37,18 +43,22 @@ fn the_defaults_need_no_file() {
         min_interval: secs(1),
         enable: vec![],
         disable: vec![],
-        perf_events: None,
+        perf_events_config: None,
         labels: vec![],
-        reading: ReadingConfig {
-            cgroup_include: vec![],
-            cgroup_exclude: vec![],
-            max_series: None,
-            enable_load_reader: false,
-            referenced_reset_interval: 0,
-            fs_walk_interval: secs(60),
-            fs_walk_entries_per_second: 20_000,
-        },
-        names: NamesConfig { runtime_sockets: None, all_labels: true, labels: vec![], env_prefixes: vec![] },
+        sets: MetricSets::default(),
+        label_set: LabelSet::default(),
+        perf_events: None,
+        cgroup_include: vec![],
+        cgroup_exclude: vec![],
+        max_series: None,
+        enable_load_reader: false,
+        referenced_reset_interval: 0,
+        fs_walk_interval: secs(60),
+        fs_walk_entries_per_second: 20_000,
+        runtime_sockets: None,
+        store_container_labels: true,
+        container_label_allow: vec![],
+        container_env_allow: vec![],
         timestamps: false,
         log_format: LogFormat::Text,
         log_level: LogLevel::Info,
@@ -73,7 +83,8 @@ fn the_defaults_need_no_file() {
         sinks: vec![],
     };
     assert_eq!(config, wanted);
-    assert_eq!(file::read_if_there("/nonexistent/cgtap.toml".as_ref()).unwrap(), Settings::default());
+    let nothing = Given::read_if_there("/nonexistent/cgtap.toml".as_ref()).unwrap();
+    assert_eq!(nothing.settings, Settings::default());
 }
 
 const FILE: &str = r#"
@@ -83,7 +94,7 @@ state_dir = "/state"
 min_interval = "250ms"
 enable = ["percpu"]
 disable = ["tcp", "udp"]
-labels = ["app"]
+labels = ["pod"]
 runtime_sockets = ["cri=/c.sock", "docker=/d.sock"]
 store_container_labels = false
 container_label_allow = ["team"]
@@ -128,26 +139,25 @@ fn every_key_of_the_file_counts() {
         min_interval: Duration::from_millis(250),
         enable: vec!["percpu".into()],
         disable: vec!["tcp".into(), "udp".into()],
+        perf_events_config: None,
+        labels: vec!["pod".into()],
+        sets: MetricSets::parse("percpu", "tcp,udp").unwrap(),
+        label_set: LabelSet::parse("pod").unwrap(),
         perf_events: None,
-        labels: vec!["app".into()],
-        reading: ReadingConfig {
-            cgroup_include: vec!["/a/**".into()],
-            cgroup_exclude: vec!["/a/b".into(), "/a/c".into()],
-            max_series: Some(1000),
-            enable_load_reader: true,
-            referenced_reset_interval: 3,
-            fs_walk_interval: secs(0),
-            fs_walk_entries_per_second: 100,
-        },
-        names: NamesConfig {
-            runtime_sockets: Some(vec![
-                RuntimeSocket::Cri("/c.sock".into()),
-                RuntimeSocket::Docker("/d.sock".into()),
-            ]),
-            all_labels: false,
-            labels: vec!["team".into()],
-            env_prefixes: vec!["APP_".into()],
-        },
+        cgroup_include: vec![Glob("/a/**".into())],
+        cgroup_exclude: vec![Glob("/a/b".into()), Glob("/a/c".into())],
+        max_series: Some(1000),
+        enable_load_reader: true,
+        referenced_reset_interval: 3,
+        fs_walk_interval: secs(0),
+        fs_walk_entries_per_second: 100,
+        runtime_sockets: Some(vec![
+            RuntimeSocket::Cri("/c.sock".into()),
+            RuntimeSocket::Docker("/d.sock".into()),
+        ]),
+        store_container_labels: false,
+        container_label_allow: vec!["team".into()],
+        container_env_allow: vec!["APP_".into()],
         timestamps: true,
         log_format: LogFormat::Json,
         log_level: LogLevel::Debug,
@@ -184,7 +194,7 @@ fn every_flag_wins_over_the_file() {
         ("min-interval", "9s"),
         ("enable", "sched"),
         ("disable", "cpu"),
-        ("labels", "x"),
+        ("labels", "image"),
         ("runtime-sockets", "none"),
         ("store-container-labels", "true"),
         ("container-label-allow", "y"),
@@ -220,11 +230,12 @@ fn every_flag_wins_over_the_file() {
 
 #[test]
 fn lists_are_repeatable_and_split_at_commas() {
-    let args = ["--listen=127.0.0.1:1", "--listen", "[::1]:2,unix:/x", "--enable", "a,b", "--enable=c"];
+    let args =
+        ["--listen=127.0.0.1:1", "--listen", "[::1]:2,unix:/x", "--enable", "sched,tcp", "--enable=udp"];
     let config = load("", &args).unwrap();
     let text: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
     assert_eq!(text, ["127.0.0.1:1", "[::1]:2", "unix:/x"]);
-    assert_eq!(config.enable, ["a", "b", "c"]);
+    assert_eq!(config.enable, ["sched", "tcp", "udp"]);
     assert_eq!(load(FILE, &["--disable="]).unwrap().disable, Vec::<String>::new());
     assert!(load("", &["--timestamps"]).unwrap().timestamps);
 }
@@ -323,4 +334,22 @@ fn a_file_of_performance_events_is_read_and_its_errors_name_it() {
     );
     let err = load("perf_events_config = \"/nonexistent/p.json\"", &[]).unwrap_err();
     assert!(err.contains("/nonexistent/p.json"), "{err}");
+}
+
+/// A value that is not allowed is reported with its line, whether its type or its rule refuses it.
+#[test]
+fn a_mistake_in_the_file_has_its_line() {
+    for (file, wanted) in [
+        ("timestamps = true\n\nmax_connections = 0\n", &["line 3", "--max-connections", "1 to 65536"][..]),
+        ("timestamps = true\nmin_interval = \"1\"\n", &["line 2", "unit"]),
+        ("\nlabels = [\"pods\"]\n", &["line 2", "--labels", "pods", "container_id"]),
+        ("\n[[sink]]\nkind = \"stdout\"\n\n[[sink]]\nkind = \"file\"\n", &["line 5", "path"]),
+    ] {
+        let err = load(file, &[]).expect_err(file);
+        for part in wanted {
+            assert!(err.contains(part), "{file}: {part:?} is not in {err}");
+        }
+    }
+    let err = load("max_connections = 1", &["--max-connections=0"]).unwrap_err();
+    assert!(!err.contains("line"), "the flag is wrong, not the file: {err}");
 }

@@ -1,59 +1,191 @@
-//! The settings' own types: how each is written on a command line and in the file.
+//! The types of settings: how each is written on the command line, in the environment and in the file.
 
-use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::ValueEnum;
-use serde::Deserialize;
+use clap::builder::PossibleValue;
 
-/// Where to serve: `ADDRESS:PORT` or `unix:/path`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(try_from = "String")]
-pub enum ListenAddr {
-    /// An address and port; port 0 takes a free one.
-    Tcp(SocketAddr),
-    /// A socket file; absolute.
-    Unix(PathBuf),
+/// How the file writes a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// `true` or `false`.
+    Switch,
+    /// A number from 0.
+    Number,
+    /// A string.
+    Text,
+    /// An array of strings.
+    List,
 }
 
-impl FromStr for ListenAddr {
-    type Err = String;
+/// A type of settings.
+///
+/// Each way in leads through words: a flag and a variable have one, or several where commas part them, and the file has a
+/// value or an array of them.
+pub(super) trait Value: Clone {
+    /// How the file writes it.
+    const SHAPE: Shape = Shape::Text;
+    /// What parts the words of one flag.
+    const DELIMITER: Option<char> = None;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.strip_prefix("unix:") {
-            Some(path) if path.starts_with('/') => Ok(Self::Unix(PathBuf::from(path))),
-            Some(_) => Err(format!("{text:?}: wanted an absolute path, as unix:/run/cgtap.sock")),
-            None => text.parse().map(Self::Tcp).map_err(|err| {
-                format!(
-                    "{text:?}: {err}; wanted ADDRESS:PORT, as 127.0.0.1:8080 or [::1]:8080, or unix:/path"
-                )
-            }),
-        }
+    /// The value that these words give.
+    ///
+    /// # Errors
+    /// Names what is wrong and what is wanted.
+    fn read(words: &[String]) -> Result<Self, String>;
+
+    /// The words that give this value.
+    fn words(&self) -> Vec<String>;
+
+    /// Every word that is allowed, where they can be listed.
+    fn choices() -> Vec<PossibleValue> {
+        Vec::new()
     }
 }
 
-impl TryFrom<String> for ListenAddr {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
+/// The one word of a setting that is no list.
+pub(super) fn only(words: &[String]) -> Result<&str, String> {
+    match words {
+        [word] => Ok(word),
+        _ => Err("wanted one value".to_owned()),
     }
 }
 
-impl fmt::Display for ListenAddr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+impl Value for bool {
+    const SHAPE: Shape = Shape::Switch;
+
+    fn read(words: &[String]) -> Result<Self, String> {
+        only(words)?.parse().map_err(|_wanted| "wanted true or false".to_owned())
+    }
+
+    fn words(&self) -> Vec<String> {
+        vec![self.to_string()]
+    }
+
+    fn choices() -> Vec<PossibleValue> {
+        ["true", "false"].map(PossibleValue::new).into()
+    }
+}
+
+impl Value for Duration {
+    fn read(words: &[String]) -> Result<Self, String> {
+        only(words)?.parse().map(|HumanDuration(duration)| duration)
+    }
+
+    fn words(&self) -> Vec<String> {
+        vec![humantime::format_duration(*self).to_string()]
+    }
+}
+
+impl Value for PathBuf {
+    fn read(words: &[String]) -> Result<Self, String> {
+        only(words).map(Self::from)
+    }
+
+    fn words(&self) -> Vec<String> {
+        vec![self.display().to_string()]
+    }
+}
+
+/// Nothing when no word is given.
+impl<T: Value> Value for Option<T> {
+    const SHAPE: Shape = T::SHAPE;
+    const DELIMITER: Option<char> = T::DELIMITER;
+
+    fn read(words: &[String]) -> Result<Self, String> {
+        if words.is_empty() { Ok(None) } else { T::read(words).map(Some) }
+    }
+
+    fn words(&self) -> Vec<String> {
+        self.as_ref().map(Value::words).unwrap_or_default()
+    }
+
+    fn choices() -> Vec<PossibleValue> {
+        T::choices()
+    }
+}
+
+macro_rules! numbers {
+    ($($type:ty),+) => {
+        $(impl Value for $type {
+            const SHAPE: Shape = Shape::Number;
+
+            fn read(words: &[String]) -> Result<Self, String> {
+                only(words)?.parse().map_err(|error: std::num::ParseIntError| error.to_string())
+            }
+
+            fn words(&self) -> Vec<String> {
+                vec![self.to_string()]
+            }
+        })+
+    };
+}
+
+numbers!(u32, u64, usize);
+
+/// A word of a list. A list of one empty word is an empty list, as in `--disable=`.
+pub(super) trait Word: Clone {
+    const DELIMITER: Option<char>;
+    fn read(word: &str) -> Result<Self, String>;
+    fn word(&self) -> String;
+}
+
+impl<T: Word> Value for Vec<T> {
+    const SHAPE: Shape = Shape::List;
+    const DELIMITER: Option<char> = T::DELIMITER;
+
+    fn read(words: &[String]) -> Result<Self, String> {
+        match words {
+            [word] if word.is_empty() => Ok(Self::new()),
+            words => words.iter().map(|word| T::read(word)).collect(),
         }
+    }
+
+    fn words(&self) -> Vec<String> {
+        self.iter().map(Word::word).collect()
+    }
+}
+
+impl Word for String {
+    const DELIMITER: Option<char> = Some(',');
+
+    /// An empty word is most often a slip in a list (`a,,b`).
+    fn read(word: &str) -> Result<Self, String> {
+        match word.trim() {
+            "" => Err("a name is empty; wanted: names between commas, none of them empty".to_owned()),
+            word => Ok(word.to_owned()),
+        }
+    }
+
+    fn word(&self) -> String {
+        self.clone()
+    }
+}
+
+/// A pattern of cgroup paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glob(pub String);
+
+impl Word for Glob {
+    /// A comma parts alternatives: `{a,b}`.
+    const DELIMITER: Option<char> = None;
+
+    /// Paths begin with `/`: a glob that does not can match none of them.
+    fn read(word: &str) -> Result<Self, String> {
+        if word.starts_with(['/', '*', '{']) {
+            return Ok(Self(word.to_owned()));
+        }
+        Err(format!("{word:?}: wanted a glob of a cgroup's path, as /system.slice/*.service"))
+    }
+
+    fn word(&self) -> String {
+        self.0.clone()
     }
 }
 
 /// A length of time as people write it: `1s`, `250ms`, `1h 30m`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "String")]
 pub struct HumanDuration(pub Duration);
 
@@ -73,87 +205,4 @@ impl TryFrom<String> for HumanDuration {
     fn try_from(text: String) -> Result<Self, String> {
         text.parse()
     }
-}
-
-/// The log's form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object per line.
-    Json,
-}
-
-/// The least severe message that is logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogLevel {
-    /// What an operator must act on.
-    Error,
-    /// What took something away.
-    Warn,
-    /// Starts, stops, rungs.
-    Info,
-    /// For the agent's developers.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-/// The rung for cgroups made and removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LifecycleChoice {
-    /// The best that this host allows.
-    Auto,
-    /// BPF on BTF-typed tracepoints only.
-    #[value(name = "tp_btf")]
-    TpBtf,
-    /// BPF on classic tracepoints only.
-    Tracepoint,
-    /// No BPF: the directories are watched.
-    Inotify,
-    /// No BPF: a walk of the tree on an interval.
-    Walk,
-}
-
-/// Which events are forced to the disk before they are served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EventSync {
-    /// Each.
-    All,
-    /// OOM kills.
-    #[value(name = "oom_kill")]
-    OomKill,
-    /// None; the kernel writes them when it does.
-    None,
-}
-
-/// The rung for OOM kills.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OomChoice {
-    /// The best that this host allows.
-    Auto,
-    /// BPF at the entry of the kernel's OOM decision by fentry, and on each victim.
-    Fentry,
-    /// The same, with a kprobe at the entry.
-    Kprobe,
-    /// BPF on the BTF-typed tracepoint only.
-    #[value(name = "tp_btf")]
-    TpBtf,
-    /// BPF on the classic tracepoint only.
-    Tracepoint,
-    /// `memory.events` of cgroup v2, watched.
-    #[value(name = "memory_events")]
-    MemoryEvents,
-    /// `memory.oom_control` of cgroup v1, watched.
-    #[value(name = "oom_control")]
-    OomControl,
-    /// The kernel log.
-    Kmsg,
-    /// No OOM events.
-    None,
 }

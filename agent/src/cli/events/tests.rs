@@ -6,6 +6,7 @@ use clap::Parser;
 use hyper::body::Frame;
 
 use super::*;
+use crate::cli::exit_code;
 
 /// A body in the given pieces, as a network cuts them.
 struct Pieces(VecDeque<Bytes>);
@@ -35,7 +36,7 @@ impl Write for Fails {
     }
 }
 
-async fn copied(pieces: &[&'static str], show: Show, out: &mut impl Write) -> Result<u64, Failure> {
+async fn copied(pieces: &[&'static str], show: Show, out: &mut impl Write) -> anyhow::Result<u64> {
     copy(Pieces(pieces.iter().map(|piece| Bytes::from(*piece)).collect()), show, out).await
 }
 
@@ -61,22 +62,23 @@ async fn lines_are_printed_whole_however_they_come() {
 async fn a_reader_that_went_away_is_no_failure_and_a_full_disk_is() {
     assert_eq!(copied(&["x\n"], Show::Json, &mut Fails(ErrorKind::BrokenPipe)).await.unwrap(), u64::MAX);
     let failure = copied(&["x\n"], Show::Json, &mut Fails(ErrorKind::StorageFull)).await.unwrap_err();
-    assert_eq!(failure.code, 1);
-    assert!(failure.text.contains("standard output"), "{}", failure.text);
+    assert_eq!(exit_code(&failure), 1);
+    assert!(failure.to_string().contains("standard output"), "{failure}");
 }
 
 #[tokio::test]
 async fn a_line_without_end_is_refused() {
     let long: &'static str = "x".repeat(LINE_BYTES + 1).leak();
     let failure = copied(&[long], Show::Json, &mut Vec::new()).await.unwrap_err();
-    assert!(failure.text.contains("1048576"), "{}", failure.text);
+    assert!(failure.to_string().contains("1048576"), "{failure}");
 }
 
 #[test]
 fn a_refusal_of_the_request_is_a_usage_error_and_one_for_load_is_not() {
     for (status, code) in [(400, 2), (503, 1), (404, 1)] {
         let status = hyper::StatusCode::from_u16(status).unwrap();
-        assert_eq!(Failure::from(ClientError::Refused { status, text: "t".into() }).code, code);
+        let refused = ClientError::Refused { status, text: "t".into() };
+        assert_eq!(exit_code(&refused.into()), code);
     }
 }
 

@@ -1,0 +1,130 @@
+//! Settings that are one of a few words.
+
+use clap::builder::PossibleValue;
+
+use super::values::{Value, only};
+use crate::model::{EventSync, RungChoice, Source, named};
+
+named! {
+    /// The form of the log.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum LogFormat {
+        /// For people
+        Text = "text",
+        /// One JSON object per line
+        Json = "json",
+    }
+}
+
+named! {
+    /// The least severe message that is logged.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum LogLevel {
+        /// An operator must act
+        Error = "error",
+        /// Something does not work
+        Warn = "warn",
+        /// Starts, stops, rungs
+        Info = "info",
+        /// For the agent's developers
+        Debug = "debug",
+        /// Everything
+        Trace = "trace",
+    }
+}
+
+named! {
+    /// The rung for cgroups made and removed.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum LifecycleChoice {
+        /// The best that this host allows
+        Auto = "auto",
+        /// BPF on BTF-typed tracepoints only
+        TpBtf = "tp_btf",
+        /// BPF on classic tracepoints only
+        Tracepoint = "tracepoint",
+        /// No BPF: watch the directories
+        Inotify = "inotify",
+        /// No BPF: walk the tree on an interval
+        Walk = "walk",
+    }
+}
+
+named! {
+    /// The rung for OOM kills.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum OomChoice {
+        /// The best that this host allows
+        Auto = "auto",
+        /// BPF by fentry at the kernel's OOM decision, and on each victim
+        Fentry = "fentry",
+        /// BPF by kprobe at the kernel's OOM decision, and on each victim
+        Kprobe = "kprobe",
+        /// BPF on the BTF-typed tracepoint only
+        TpBtf = "tp_btf",
+        /// BPF on the classic tracepoint only
+        Tracepoint = "tracepoint",
+        /// Watch `memory.events` of cgroup v2
+        MemoryEvents = "memory_events",
+        /// Watch `memory.oom_control` of cgroup v1
+        OomControl = "oom_control",
+        /// The kernel log
+        Kmsg = "kmsg",
+        /// No OOM events
+        None = "none",
+    }
+}
+
+/// The rung that a setting names: it has the name of its source.
+fn rung(name: &str) -> RungChoice {
+    match name {
+        "auto" => RungChoice::Auto,
+        name => Source::from_name(name).map_or(RungChoice::None, RungChoice::Only),
+    }
+}
+
+impl LifecycleChoice {
+    /// What `kernel` is asked for. A walk needs nothing from there.
+    #[must_use]
+    pub fn rung(self) -> RungChoice {
+        if self == Self::Walk { RungChoice::None } else { rung(self.as_str()) }
+    }
+}
+
+impl OomChoice {
+    /// What `kernel` is asked for.
+    #[must_use]
+    pub fn rung(self) -> RungChoice {
+        rung(self.as_str())
+    }
+}
+
+/// The words that an enum's text allows.
+fn listed(names: &[&'static str], help: &[&'static str]) -> Vec<PossibleValue> {
+    names.iter().zip(help).map(|(name, help)| PossibleValue::new(*name).help(help.trim())).collect()
+}
+
+fn unknown(word: &str, allowed: &[&str]) -> String {
+    format!("unknown value `{word}`, expected one of `{}`", allowed.join("`, `"))
+}
+
+macro_rules! choices {
+    ($($type:ty),+) => {
+        $(impl Value for $type {
+            fn read(words: &[String]) -> Result<Self, String> {
+                let word = only(words)?;
+                Self::from_name(word).ok_or_else(|| unknown(word, &Self::NAMES))
+            }
+
+            fn words(&self) -> Vec<String> {
+                vec![self.as_str().to_owned()]
+            }
+
+            fn choices() -> Vec<PossibleValue> {
+                listed(&Self::NAMES, &Self::HELP)
+            }
+        })+
+    };
+}
+
+choices!(LogFormat, LogLevel, LifecycleChoice, OomChoice, EventSync);
