@@ -28,3 +28,4 @@ mod serve;
 mod sinks;
 mod snapshot;
 mod sources;
+mod telemetry;

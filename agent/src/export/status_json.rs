@@ -5,7 +5,7 @@ use serde::Serialize;
 mod names;
 
 use crate::model::rfc3339;
-use crate::model::{DiskHealth, HookStatus, Offer, OfferState, SinkState, SinkStatus, Status};
+use crate::model::{DiskHealth, Hierarchy, HookStatus, Offer, OfferState, SinkState, SinkStatus, Status};
 use names::NamesJson;
 
 #[derive(Serialize)]
@@ -125,17 +125,19 @@ pub fn status_json(status: &Status) -> serde_json::Result<Vec<u8>> {
 }
 
 fn view(status: &Status) -> StatusJson<'_> {
-    let hierarchies = status.hierarchies.iter();
+    let hierarchies = status.facts.hierarchies.iter();
     StatusJson {
-        version: status.version,
-        started: rfc3339::format(status.started),
+        version: status.facts.version,
+        started: rfc3339::format(status.facts.started),
         ready_after_seconds: status.ready_after.map(|after| after.as_secs_f64()),
-        kernel_release: &status.kernel_release,
-        boot_id: &status.boot_id,
-        cgroup_mode: status.cgroup_mode.as_str(),
-        hierarchies: hierarchies.map(|(id, controllers)| HierarchyJson { id: *id, controllers }).collect(),
-        btf: status.btf,
-        lifecycle_source: status.lifecycle_source.as_str(),
+        kernel_release: &status.facts.kernel_release,
+        boot_id: &status.facts.boot_id,
+        cgroup_mode: status.facts.cgroup_mode.as_str(),
+        hierarchies: hierarchies
+            .map(|one| HierarchyJson { id: one.id.0, controllers: &one.controllers })
+            .collect(),
+        btf: status.facts.btf,
+        lifecycle_source: status.facts.lifecycle_source.as_str(),
         oom_source: oom_source(status),
         hooks: status.hooks.iter().map(hook).collect(),
         cgroups: status.cgroups,
@@ -146,7 +148,7 @@ fn view(status: &Status) -> StatusJson<'_> {
         oom_kills: status
             .oom_kills
             .map(|kills| OomKillsJson { reported: kills.reported, unreported: kills.unreported }),
-        rungs: status.offers.iter().map(offer).collect(),
+        rungs: status.facts.offers.iter().map(offer).collect(),
         events: EventsJson {
             first_seq: status.first_seq,
             last_seq: status.last_seq,
@@ -194,7 +196,7 @@ fn sink(status: &SinkStatus) -> SinkJson<'_> {
 
 /// The word is the setting's: no rung is `none`.
 fn oom_source(status: &Status) -> &'static str {
-    status.oom_source.map_or("none", |source| source.as_str())
+    status.facts.oom_source.map_or("none", |source| source.as_str())
 }
 
 fn offer(offer: &Offer) -> OfferJson<'_> {
@@ -224,24 +226,24 @@ fn hook(status: &HookStatus) -> HookJson<'_> {
 #[must_use]
 pub fn check_table(status: &Status) -> String {
     let mut rows: Vec<(String, String)> = vec![
-        ("cgtap".into(), status.version.into()),
-        ("kernel".into(), status.kernel_release.clone()),
-        ("kernel BTF".into(), if status.btf { "readable" } else { "not readable" }.into()),
-        ("cgroups".into(), status.cgroup_mode.as_str().into()),
+        ("cgtap".into(), status.facts.version.into()),
+        ("kernel".into(), status.facts.kernel_release.clone()),
+        ("kernel BTF".into(), if status.facts.btf { "readable" } else { "not readable" }.into()),
+        ("cgroups".into(), status.facts.cgroup_mode.as_str().into()),
     ];
-    for (id, controllers) in &status.hierarchies {
+    for Hierarchy { id, controllers, .. } in status.facts.hierarchies.iter() {
         let controllers =
             if controllers.is_empty() { "no controllers".into() } else { controllers.join(",") };
-        rows.push((format!("hierarchy {id}"), controllers));
+        rows.push((format!("hierarchy {}", id.0), controllers));
     }
-    rows.push(("cgroup events".into(), status.lifecycle_source.as_str().into()));
+    rows.push(("cgroup events".into(), status.facts.lifecycle_source.as_str().into()));
     rows.push(("OOM kills".into(), oom_source(status).into()));
     for hook in &status.hooks {
         let name = format!("{}:{}", hook.hook.group(), hook.hook.as_str());
         rows.push((name, hook.rung.map_or("not attached", |rung| rung.as_str()).into()));
         rows.extend(hook.refused.iter().map(|why| (String::new(), format!("refused: {why}"))));
     }
-    rows.extend(status.offers.iter().map(|one| {
+    rows.extend(status.facts.offers.iter().map(|one| {
         let OfferJson { ladder, rung, state, why } = offer(one);
         (format!("{ladder} {rung}"), why.map_or_else(|| state.to_owned(), |why| format!("{state}: {why}")))
     }));
@@ -256,10 +258,13 @@ fn aligned(rows: &[(String, String)]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::sync::Arc;
+    use std::time::Duration;
 
     use super::*;
-    use crate::model::{CgroupMode, Hook, HookCounters, Ladder, NamesStatus, Source};
+    use crate::model::{
+        CgroupMode, CgroupVersion, HierarchyId, Hook, HookCounters, HostFacts, Ladder, NamesStatus, Source,
+    };
 
     fn status() -> Status {
         let hook = |hook, rung, refused| HookStatus {
@@ -268,32 +273,37 @@ mod tests {
             refused,
             counters: HookCounters { seen: 3, submitted: 2, dropped: 1 },
         };
-        Status {
-            version: "1.2.3",
-            started: UNIX_EPOCH,
-            ready_after: Some(Duration::from_millis(250)),
-            kernel_release: "6.1".into(),
-            boot_id: "b".into(),
+        let hierarchy = |id, controllers: &[&str]| Hierarchy {
+            id: HierarchyId(id),
+            version: CgroupVersion::V1,
+            controllers: controllers.iter().map(ToString::to_string).collect(),
+            mount: "/".into(),
+        };
+        let facts = HostFacts {
             cgroup_mode: CgroupMode::Hybrid,
-            hierarchies: vec![(0, vec![]), (4, vec!["cpu".into(), "cpuacct".into()])],
+            hierarchies: Arc::new([hierarchy(0, &[]), hierarchy(4, &["cpu", "cpuacct"])]),
+            btf: true,
+            lifecycle_source: Source::TpBtf,
+            offers: vec![Offer {
+                ladder: Ladder::Oom,
+                source: Source::Kmsg,
+                state: OfferState::Refused("no log".into()),
+            }],
+            ..HostFacts::fixture()
+        };
+        Status {
+            facts: Arc::new(facts),
+            ready_after: Some(Duration::from_millis(250)),
             hooks: vec![
                 hook(Hook::CgroupMkdir, Some(Source::TpBtf), vec![]),
                 hook(Hook::MarkVictim, None, vec!["tp_btf: EPERM".into()]),
             ],
-            btf: true,
-            lifecycle_source: Source::TpBtf,
-            oom_source: None,
             cgroups: 10,
             containers: 2,
             tombstones: 0,
             walks: 1,
             lost_records: 0,
             oom_kills: None,
-            offers: vec![Offer {
-                ladder: Ladder::Oom,
-                source: Source::Kmsg,
-                state: OfferState::Refused("no log".into()),
-            }],
             last_seq: 9,
             first_seq: 4,
             event_disk: None,

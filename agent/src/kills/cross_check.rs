@@ -39,12 +39,12 @@ impl CrossCheck {
         self.differs.is_some()
     }
 
-    /// Kills that were reported.
+    #[cfg(test)]
     pub(crate) fn reported(&self) -> u64 {
         self.reported
     }
 
-    /// Kills that were not.
+    #[cfg(test)]
     pub(crate) fn unreported(&self) -> u64 {
         self.unreported
     }

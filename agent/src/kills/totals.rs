@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{ContainerTitle, EventNames, Identity, OomReport};
+use crate::telemetry::Telemetry;
 
 /// More different owners than this are counted together, without labels of their own: each is a series that stays.
 const MAX_OWNERS: usize = 4096;
@@ -44,6 +45,13 @@ impl Owner {
             limit_owner: limit_owner.map(|kind| kind.as_str().to_owned()),
         }
     }
+
+    /// Adds kills to the metric.
+    pub(crate) fn show(&self, kills: u64, telemetry: &Telemetry) {
+        let labels = [&self.namespace, &self.pod, &self.container, &self.constraint, &self.limit_owner];
+        let labels = labels.map(|label| label.as_deref().unwrap_or_default());
+        telemetry.oom_kills.with_label_values(&labels).inc_by(kills);
+    }
 }
 
 /// The totals.
@@ -52,14 +60,17 @@ impl Owner {
 pub(crate) struct KillTotals(BTreeMap<Owner, u64>);
 
 impl KillTotals {
-    pub(crate) fn count(&mut self, owner: Owner) {
+    /// Counts a kill; returns the owner under which it was counted.
+    pub(crate) fn count(&mut self, owner: Owner) -> Owner {
         let owner =
             if self.0.len() < MAX_OWNERS || self.0.contains_key(&owner) { owner } else { Owner::default() };
-        *self.0.entry(owner).or_default() += 1;
+        *self.0.entry(owner.clone()).or_default() += 1;
+        owner
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Owner, u64)> {
-        self.0.iter().map(|(owner, kills)| (owner, *kills))
+    /// Begins the metric with the totals of earlier agents.
+    pub(crate) fn show(&self, telemetry: &Telemetry) {
+        self.0.iter().for_each(|(owner, kills)| owner.show(*kills, telemetry));
     }
 }
 
@@ -81,14 +92,17 @@ mod tests {
 
     #[test]
     fn owners_are_bounded_and_no_kill_is_missing() {
-        let mut totals = KillTotals::default();
+        let (mut totals, telemetry) = (KillTotals::default(), Telemetry::default());
         for number in 0..2 * MAX_OWNERS {
             totals.count(Owner { container: Some(number.to_string()), ..Owner::default() });
         }
         totals.count(Owner { container: Some("0".to_owned()), ..Owner::default() });
-        assert_eq!(totals.iter().count(), MAX_OWNERS + 1);
-        assert_eq!(totals.iter().map(|(_, kills)| kills).sum::<u64>(), 2 * MAX_OWNERS as u64 + 1);
+        assert_eq!(totals.0.len(), MAX_OWNERS + 1);
+        assert_eq!(totals.0.values().sum::<u64>(), 2 * MAX_OWNERS as u64 + 1);
         assert_eq!(totals.0[&Owner { container: Some("0".to_owned()), ..Owner::default() }], 2);
+        totals.show(&telemetry);
+        let labels = ["", "", "0", "", ""];
+        assert_eq!(telemetry.oom_kills.with_label_values(&labels).get(), 2);
         let text = serde_json::to_string(&totals).unwrap();
         assert_eq!(serde_json::from_str::<KillTotals>(&text).unwrap(), totals);
     }

@@ -146,6 +146,8 @@ pub struct NamesStatus {
     pub unresolved: u64,
     /// Labels and variables that were too large to keep.
     pub dropped_labels: u64,
+    /// Names of containers and pods that were too large, or found the table full.
+    pub refused: u64,
     /// Each source.
     pub sources: Vec<NamesSourceStatus>,
 }

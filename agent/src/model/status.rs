@@ -1,8 +1,9 @@
 //! What the agent says of itself at `/status` and in `cgtap check`.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{CgroupMode, NamesStatus, Source, named};
+use super::{CgroupMode, Hierarchy, NamesStatus, Source, StartReason, named};
 
 named! {
     /// A hook of the kernel that the agent wants.
@@ -55,6 +56,14 @@ pub struct HookStatus {
     pub refused: Vec<String>,
     /// What its program counted.
     pub counters: HookCounters,
+}
+
+impl HookStatus {
+    /// The form in which one of the hooks is attached.
+    #[must_use]
+    pub fn rung(hooks: &[Self], hook: Hook) -> Option<Source> {
+        hooks.iter().find(|status| status.hook == hook).and_then(|status| status.rung)
+    }
 }
 
 /// What a BPF program counted since it was attached, all CPUs together.
@@ -166,33 +175,85 @@ pub struct SinkStatus {
     pub seq: u64,
 }
 
-/// The agent's state at one moment.
+/// What was found when the agent started. It does not change.
 #[derive(Clone, Debug)]
-pub struct Status {
+pub struct HostFacts {
     /// `CARGO_PKG_VERSION`.
     pub version: &'static str,
     /// When the agent started.
     pub started: SystemTime,
-    /// From start to ready; `None` before.
-    pub ready_after: Option<Duration>,
+    /// Why, where that is known.
+    pub reason: Option<StartReason>,
     /// `uname -r`.
     pub kernel_release: String,
-    /// The boot's id.
-    pub boot_id: String,
+    /// The boot's id; empty where it is not known.
+    pub boot_id: Arc<str>,
     /// What the host mounts.
     pub cgroup_mode: CgroupMode,
-    /// Number and controllers of each hierarchy.
-    pub hierarchies: Vec<(u32, Vec<String>)>,
-    /// Each hook.
+    /// The hierarchies.
+    pub hierarchies: Arc<[Hierarchy]>,
+    /// Each hook and its rung, with counters of zero.
     pub hooks: Vec<HookStatus>,
     /// Whether the kernel's BTF could be read.
     pub btf: bool,
+    /// Whether BPF programs can read the paths of cgroups.
+    pub programs_read_paths: bool,
     /// The rung that serves lifecycle events.
     pub lifecycle_source: Source,
     /// The rung that serves OOM kills, if any.
     pub oom_source: Option<Source>,
     /// Every rung of both ladders, best first.
     pub offers: Vec<Offer>,
+    /// Why the directories of cgroups are not watched, where that was tried.
+    pub tree_refused: Option<String>,
+    /// Why each rung for OOM kills without BPF that was tried does not serve.
+    pub oom_refused: Vec<String>,
+    /// Whether the kernel counts OOM kills.
+    pub kernel_counts_kills: bool,
+}
+
+impl HostFacts {
+    /// The form in which a hook is attached.
+    #[must_use]
+    pub fn rung(&self, hook: Hook) -> Option<Source> {
+        HookStatus::rung(&self.hooks, hook)
+    }
+}
+
+#[cfg(test)]
+impl HostFacts {
+    /// Facts for tests.
+    pub(crate) fn fixture() -> Self {
+        Self {
+            version: "1.2.3",
+            started: SystemTime::UNIX_EPOCH,
+            reason: None,
+            kernel_release: "6.1".into(),
+            boot_id: "b".into(),
+            cgroup_mode: CgroupMode::V2,
+            hierarchies: Arc::new([]),
+            hooks: Vec::new(),
+            btf: false,
+            programs_read_paths: false,
+            lifecycle_source: Source::Walk,
+            oom_source: None,
+            offers: Vec::new(),
+            tree_refused: None,
+            oom_refused: Vec::new(),
+            kernel_counts_kills: false,
+        }
+    }
+}
+
+/// The agent's state at one moment.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// What does not change.
+    pub facts: Arc<HostFacts>,
+    /// From start to ready; `None` before.
+    pub ready_after: Option<Duration>,
+    /// Each hook.
+    pub hooks: Vec<HookStatus>,
     /// OOM kills reported and not; `None` where the kernel does not count them.
     pub oom_kills: Option<OomKillCounts>,
     /// Cgroups that exist, by path.

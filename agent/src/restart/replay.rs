@@ -130,7 +130,8 @@ mod tests {
             let json = format!(r#"{{"seq":1,"type":"oom_kill","container":{container}}}"#);
             replay.record(&WireEvent::read(json.as_bytes()).unwrap(), 0);
         }
-        let owners: Vec<_> = replay.totals.iter().map(|(owner, _)| (&owner.pod, &owner.container)).collect();
+        let totals = Vec::from(replay.totals);
+        let owners: Vec<_> = totals.iter().map(|(owner, _)| (&owner.pod, &owner.container)).collect();
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(owners, [(&some("u1"), &some("c1")), (&some("web-1"), &some("web"))]);
     }

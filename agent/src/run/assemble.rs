@@ -1,28 +1,22 @@
 //! Binds, attaches, starts and stops.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::task::{JoinError, JoinHandle};
 
 use super::attach::{attach, core, log_rungs};
-use super::core::Alive;
 use super::memory;
 use super::names;
-use super::own_metrics::OwnMetrics;
 use super::state::State;
 use crate::config::{Config, ConfigError, options};
-use crate::export::prometheus::{ExpositionOptions, View, exposition_in_chunks, negotiate};
+use crate::export::prometheus::{ExpositionOptions, View};
 use crate::files::{CgroupReader, FilesError, HostRoot};
 use crate::kernel::{KernelError, PinError};
 use crate::model::Status;
 use crate::restart::history;
-use crate::serve::{
-    self, BindError, BoxFuture, Counters, Exposition, Limits, MetricsSource, Readiness, Services, Shutdown,
-};
-use crate::sinks::{self, Sinks};
+use crate::serve::{self, BindError, Limits, Liveness, Readiness, ScrapeSource, Services, Shutdown};
+use crate::sinks;
 use crate::snapshot::{CollectOptions, Collector, Snapshots};
 use crate::sources::walks::{Look, Walks};
 
@@ -97,24 +91,35 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     let begun = history::begin(&config)?;
     let first_seq = begun.events.last_seq();
     let (state, core_parts) = attach(&config, begun, began)?;
-    log_rungs(&state);
-    let mut running = Sinks::default();
+    log_rungs(&state.facts);
     for sink in sinks {
         let mut shutdown = shutdown.clone();
-        running.start(sink, &state.events, &state.boot_id, first_seq, async move { shutdown.wait().await });
+        let (events, boot_id) = (&state.events, &state.facts.boot_id);
+        sinks::start(
+            sink,
+            events,
+            boot_id,
+            first_seq,
+            &state.telemetry,
+            async move { shutdown.wait().await },
+        );
     }
-    // Only this task sets it, once.
-    let _ = state.sinks.set(running);
     let readiness = Readiness::new();
     let first_walk = readiness.latch("first walk of the cgroup tree");
-    let counters = Arc::new(Counters::default());
+    let liveness = Liveness::default();
     let snapshots = Snapshots::new(collector(&config, &state, reads), config.min_interval);
-    let own = Arc::new(OwnMetrics::new(&state)?);
     names::start(&config, options.sets, &state, &shutdown);
-    tokio::spawn(memory::give_back(snapshots.clone(), shutdown.clone()));
-    let services = services(&state, snapshots.clone(), own, options, readiness.clone(), counters);
+    tokio::spawn(memory::give_back(state.telemetry.clone(), shutdown.clone()));
+    let metrics = |options| ScrapeSource::Node { snapshots: snapshots.clone(), options };
+    let services = Services {
+        agent: state.view(),
+        metrics: metrics(options),
+        kubelet_metrics: metrics(ExpositionOptions { view: View::Kubelet, ..options }),
+        readiness: readiness.clone(),
+        liveness: liveness.clone(),
+    };
     let mut core = tokio::spawn({
-        let (alive, shutdown) = (Alive::new(state.clone()), shutdown.clone());
+        let (alive, shutdown) = (liveness.begin(), shutdown.clone());
         let core = core(&config, &state, core_parts, snapshots)?;
         async move {
             let _alive = alive;
@@ -156,14 +161,14 @@ pub async fn check(config: Config) -> Result<Status, RunError> {
     let options = options::exposition(&config);
     options::collect(&config, options.sets)?;
     let (state, parts) = attach(&config, history::nothing(&config), Instant::now())?;
-    let mut walks = Walks::new(state.hierarchies.clone(), config.walk_interval);
+    let mut walks = Walks::new(state.facts.hierarchies.clone(), config.walk_interval);
     walks.start_if_due(None, Look::default(), || state.registry().begin_walk());
     if let Some(finished) = walks.finished().await {
         state.registry().apply_walk(finished.mark, &finished.walked);
-        state.walks.fetch_add(1, Ordering::Relaxed);
+        state.telemetry.walks.inc();
     }
     drop(parts);
-    Ok(state.status())
+    Ok(state.view().status())
 }
 
 fn collector(config: &Config, state: &State, mut options: CollectOptions) -> Collector {
@@ -171,76 +176,17 @@ fn collector(config: &Config, state: &State, mut options: CollectOptions) -> Col
     let reads = options::reads(options.sets);
     let reader = CgroupReader::new(
         host.clone(),
-        state.hierarchies.clone(),
+        state.facts.hierarchies.clone(),
         reads,
         options::max_open_files(config).scrapes,
     );
     // The files' budget has raised the limit by now.
     options.perf_descriptors = options::perf_descriptors();
     let filesystems = options::filesystems(config, &host, options.sets);
-    let collector = Collector::new(host, state.registry.clone(), state.names.clone(), reader, options);
+    let collector = Collector::new(host, state.view(), reader, options);
     match filesystems {
         Some(filesystems) => collector.with_filesystems(filesystems),
         None => collector,
-    }
-}
-
-fn services(
-    state: &Arc<State>,
-    snapshots: Snapshots,
-    own: Arc<OwnMetrics>,
-    options: ExpositionOptions,
-    readiness: Readiness,
-    counters: Arc<Counters>,
-) -> Services {
-    let (for_status, for_health) = (state.clone(), state.clone());
-    let scrapes = Scrapes { snapshots, state: state.clone(), own, http: counters.clone() };
-    let kubelet = ExpositionOptions { view: View::Kubelet, ..options };
-    Services {
-        events: state.events.clone(),
-        metrics: scrapes.clone().source(options),
-        kubelet_metrics: scrapes.source(kubelet),
-        status: Arc::new(move || for_status.status()),
-        readiness,
-        healthy: Arc::new(move || for_health.alive.load(Ordering::Acquire)),
-        boot_id: state.boot_id.clone(),
-        counters,
-    }
-}
-
-/// What scrapes are answered from.
-#[derive(Clone)]
-struct Scrapes {
-    snapshots: Snapshots,
-    state: Arc<State>,
-    own: Arc<OwnMetrics>,
-    http: Arc<Counters>,
-}
-
-impl Scrapes {
-    fn source(self, options: ExpositionOptions) -> MetricsSource {
-        Arc::new(move |accept| self.clone().scrape(options, accept))
-    }
-
-    fn scrape(
-        self,
-        options: ExpositionOptions,
-        accept: Option<String>,
-    ) -> BoxFuture<Result<Exposition, String>> {
-        Box::pin(async move {
-            let snapshot = self.snapshots.get().await.map_err(|error| error.to_string())?;
-            let families = match options.view {
-                View::Standalone => self.own.gather(&self.state, self.snapshots.progress(), self.http.now()),
-                View::Kubelet => Vec::new(),
-            };
-            let format = negotiate(accept.as_deref());
-            Ok(Exposition {
-                content_type: format.content_type(),
-                write: Box::new(move |sink| {
-                    exposition_in_chunks(&snapshot, &families, &options, format, sink);
-                }),
-            })
-        })
     }
 }
 

@@ -1,22 +1,22 @@
 //! Finds the hierarchies, attaches the programs, and makes the core task of what that gave.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
 use super::RunError;
 use super::core::Core;
 use super::fill_in::FillIn;
 use super::names;
-use super::state::{FinalCounts, State};
+use super::state::State;
 use crate::config::{Config, LifecycleChoice, options};
 use crate::files::{self, HostRoot};
 use crate::kernel::{self, Attached, Facts, Paths, Pins, RingSizes};
 use crate::kills::cross_check::CrossCheck;
 use crate::kills::recovery::Recovery;
+use crate::kills::totals::KillTotals;
 use crate::last_values::Finals;
-use crate::model::{Hierarchy, Hook, Source, StartReason};
+use crate::model::{Hierarchy, Hook, HookStatus, HostFacts, Source, StartReason};
 use crate::registry::{KnownCgroup, Registry};
 use crate::restart::history::{Accounted, Begun};
 use crate::restart::saver::Saver;
@@ -27,6 +27,7 @@ use crate::sources::offers;
 use crate::sources::oom_fallback::OomFallback;
 use crate::sources::ring::{LifecycleFeed, RingFeed};
 use crate::sources::walks::Walks;
+use crate::telemetry::Telemetry;
 
 /// The rings and what keeps them filled.
 pub(super) struct CoreParts {
@@ -71,42 +72,71 @@ pub(super) fn attach(
         kills_before(&host, (counted, counted_at), history.kills.as_ref(), adopts);
     let told_drops = if adopts { history.told_drops } else { Default::default() };
     let (tree, tree_refused) = tree(config, &hierarchies, lifecycle.is_some());
-    let hierarchies_of_oom = hierarchies.clone();
     let has_history = history.knows_all;
     let (registry, gone) = registry(config, history.reason, history.cgroups);
+    let lifecycle_source = lifecycle_source(&hooks, tree.is_some());
+    let oom_source = oom_source(&hooks, fallback.source);
+    let without_bpf = offers::without_bpf(config, &hierarchies);
+    let offers =
+        offers::offers(&hooks, (lifecycle_source, tree_refused.as_deref()), oom_source, &without_bpf);
+    let facts = HostFacts {
+        version: env!("CARGO_PKG_VERSION"),
+        started: SystemTime::now(),
+        reason: history.reason,
+        kernel_release: machine.kernel_release.unwrap_or_default(),
+        boot_id: machine.boot_id.unwrap_or_default().into(),
+        cgroup_mode: files::mode(&hierarchies),
+        hierarchies,
+        hooks,
+        btf: facts.has_btf(),
+        programs_read_paths: facts.may_probe(),
+        lifecycle_source,
+        oom_source,
+        offers,
+        tree_refused,
+        oom_refused: fallback.refused.clone(),
+        kernel_counts_kills: cross.is_some(),
+    };
     let state = State {
+        facts: Arc::new(facts),
         registry: Arc::new(Mutex::new(registry)),
         events,
         names: names::table(config),
-        sinks: OnceLock::new(),
-        reason: history.reason,
+        telemetry: Arc::new(telemetry(&history.totals, cross.is_some())?),
+        programs: counters.map(Arc::new),
         totals: Mutex::new(history.totals),
-        boot_id: machine.boot_id.unwrap_or_default().into(),
-        kernel_release: machine.kernel_release.unwrap_or_default(),
-        mode: files::mode(&hierarchies),
-        hierarchies,
-        btf: facts.has_btf(),
-        programs_read_paths: facts.may_probe(),
-        hooks,
-        counters,
-        started: SystemTime::now(),
-        began,
-        ready_after: OnceLock::new(),
-        walks: AtomicU64::new(0),
-        walk_usec: AtomicU64::new(0),
-        lost_records: AtomicU64::new(0),
-        finals: FinalCounts::default(),
-        watches_tree: tree.is_some(),
-        tree_refused,
-        oom_fallback: fallback.source,
-        oom_refused: fallback.refused.clone(),
-        oom_without_bpf: offers::without_bpf(config, &hierarchies_of_oom),
         cross,
-        alive: AtomicBool::new(false),
+        began,
     };
     let before = Before { saver, has_history, gone, recovery, told_drops };
-    let parts = CoreParts { lifecycle, tree, oom, exits, guard, fallback, before };
-    Ok((Arc::new(state), parts))
+    Ok((Arc::new(state), CoreParts { lifecycle, tree, oom, exits, guard, fallback, before }))
+}
+
+fn telemetry(totals: &KillTotals, kernel_counts_kills: bool) -> prometheus::Result<Telemetry> {
+    let telemetry = Telemetry::new()?;
+    if !kernel_counts_kills {
+        telemetry.without_kernel_kills()?;
+    }
+    totals.show(&telemetry);
+    Ok(telemetry)
+}
+
+/// The rung that serves cgroups made and removed; the weaker form when the two differ.
+fn lifecycle_source(hooks: &[HookStatus], watches_tree: bool) -> Source {
+    match (HookStatus::rung(hooks, Hook::CgroupMkdir), HookStatus::rung(hooks, Hook::CgroupRmdir)) {
+        (Some(Source::TpBtf), Some(Source::TpBtf)) => Source::TpBtf,
+        (Some(_), Some(_)) => Source::Tracepoint,
+        _ if watches_tree => Source::Inotify,
+        _ => Source::Walk,
+    }
+}
+
+/// The rung that serves OOM kills; `fallback` needs no BPF.
+fn oom_source(hooks: &[HookStatus], fallback: Option<Source>) -> Option<Source> {
+    match HookStatus::rung(hooks, Hook::MarkVictim) {
+        Some(marks) => Some(HookStatus::rung(hooks, Hook::OomKillProcess).unwrap_or(marks)),
+        None => fallback,
+    }
 }
 
 /// With what an agent before knew; in another boot that is gone, as the same numbers may be other directories.
@@ -184,13 +214,13 @@ fn kills_before(
 }
 
 /// One line per ladder says which rung serves, and why no better one does.
-pub(super) fn log_rungs(state: &State) {
+pub(super) fn log_rungs(facts: &HostFacts) {
     let refused = |hook: Hook| {
-        let status = state.hooks.iter().find(|status| status.hook == hook);
+        let status = facts.hooks.iter().find(|status| status.hook == hook);
         let why = status.map(|status| status.refused.join("; ")).unwrap_or_default();
         if why.is_empty() { None } else { Some(why) }
     };
-    let (lifecycle, why) = (state.lifecycle_source(), refused(Hook::CgroupMkdir));
+    let (lifecycle, why) = (facts.lifecycle_source, refused(Hook::CgroupMkdir));
     if lifecycle == Source::Inotify {
         tracing::warn!(
             why,
@@ -199,15 +229,15 @@ pub(super) fn log_rungs(state: &State) {
     } else if lifecycle == Source::Walk {
         tracing::warn!(
             why,
-            watch_refused = state.tree_refused,
+            watch_refused = facts.tree_refused,
             "no BPF for cgroup events: the tree is walked, short-lived cgroups are missed"
         );
     } else {
         tracing::info!(source = lifecycle.as_str(), why_no_better = why, "cgroup events");
     }
     let by_bpf = refused(Hook::OomKillProcess).into_iter().chain(refused(Hook::MarkVictim));
-    let why = by_bpf.chain(state.oom_refused.iter().cloned()).collect::<Vec<_>>().join("; ");
-    match state.oom_source() {
+    let why = by_bpf.chain(facts.oom_refused.iter().cloned()).collect::<Vec<_>>().join("; ");
+    match facts.oom_source {
         Some(source) => tracing::info!(source = source.as_str(), why_no_better = why, "OOM kills"),
         None => tracing::warn!(why, "OOM kills are not reported"),
     }
@@ -230,10 +260,10 @@ fn tree(config: &Config, hierarchies: &[Hierarchy], has_bpf: bool) -> (Option<Tr
 
 /// What finds paths where the programs cannot read them.
 fn paths(state: &State) -> Option<Paths> {
-    if state.programs_read_paths {
+    if state.facts.programs_read_paths {
         return None;
     }
-    let opened = Paths::open(&state.hierarchies);
+    let opened = Paths::open(&state.facts.hierarchies);
     if let Err(error) = &opened {
         tracing::warn!(%error, "cgroups cannot be found by their ids: a walk tells the paths of new ones");
     }
@@ -267,13 +297,13 @@ pub(super) fn core(
         fill_in: FillIn::default(),
         finals: Finals::start(
             &host,
-            state.hierarchies.clone(),
+            state.facts.hierarchies.clone(),
             parts.exits,
             options::max_open_files(config).exits,
         )?,
         host: host.clone(),
-        walks: Walks::new(state.hierarchies.clone(), interval),
-        kills: Kills::new(host, state.hierarchies.clone()),
+        walks: Walks::new(state.facts.hierarchies.clone(), interval),
+        kills: Kills::new(host, state.facts.hierarchies.clone()),
         tombstone: config.tombstone,
         walk_source_interval: config.walk_source_interval,
         saver: parts.before.saver,

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use super::fill_in::FillIn;
@@ -84,7 +83,7 @@ impl Core {
         }
         let took = self.state.began.elapsed();
         // Only this task sets it, once.
-        let _ = self.state.ready_after.set(took);
+        let _ = self.state.telemetry.ready_after.set(took);
         first_walk.open();
         tracing::info!(ready_after_msec = took.as_millis(), cgroups = self.state.registry().len(), "ready");
         let mut tick = tokio::time::interval(TICK);
@@ -130,7 +129,7 @@ impl Core {
             self.state.registry().kills_before(&self.kill_counts);
         }
         let cgroups = self.state.registry().len();
-        let reason = self.state.reason;
+        let reason = self.state.facts.reason;
         let kind = EventKind::AgentStarted { version: env!("CARGO_PKG_VERSION"), reason, cgroups };
         self.append_own(SystemTime::now(), kind);
         self.count_known(false);
@@ -215,9 +214,8 @@ impl Core {
     }
 
     fn note_walk(&self, duration: Duration) {
-        self.state.walks.fetch_add(1, Ordering::Relaxed);
-        let usec = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        self.state.walk_usec.store(usec, Ordering::Relaxed);
+        self.state.telemetry.walks.inc();
+        self.state.telemetry.walk_duration_seconds.set(duration.as_secs_f64());
     }
 
     fn on_lifecycle(&mut self, heard: std::io::Result<Heard>) {
@@ -302,7 +300,8 @@ impl Core {
             let oom_kills = self.state.registry().keep_last(&found.path, stats.clone());
             Box::new(ExitSample::of(&stats, oom_kills))
         });
-        self.state.finals.count(sample.is_some());
+        let outcome = if sample.is_some() { "read" } else { "missed" };
+        self.state.telemetry.final_samples.with_label_values(&[outcome]).inc();
         self.release(&found.path, found.number, sample);
     }
 
@@ -343,21 +342,5 @@ async fn next_lifecycle(feed: &mut Option<LifecycleFeed>) -> std::io::Result<Hea
     match feed {
         Some(feed) => feed.next().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Says that the core task has ended, however it ended.
-pub(super) struct Alive(Arc<State>);
-
-impl Alive {
-    pub(super) fn new(state: Arc<State>) -> Self {
-        state.alive.store(true, Ordering::Release);
-        Self(state)
-    }
-}
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        self.0.alive.store(false, Ordering::Release);
     }
 }

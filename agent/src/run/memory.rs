@@ -1,23 +1,24 @@
 //! Gives back what a burst of scrapes took.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::kernel;
 use crate::serve::Shutdown;
-use crate::snapshot::Snapshots;
+use crate::telemetry::Telemetry;
 
 /// Seldom, as the next scrape must fault the pages in again.
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// Until shutdown; rests while nobody scrapes.
-pub(super) async fn give_back(snapshots: Snapshots, mut shutdown: Shutdown) {
+pub(super) async fn give_back(telemetry: Arc<Telemetry>, mut shutdown: Shutdown) {
     let mut before = 0;
     loop {
         tokio::select! {
             () = shutdown.wait() => return,
             () = tokio::time::sleep(INTERVAL) => {}
         }
-        let taken = snapshots.progress().snapshots;
+        let taken = telemetry.snapshots.get();
         if taken == before {
             continue;
         }

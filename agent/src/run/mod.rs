@@ -10,8 +10,6 @@ mod core;
 mod fill_in;
 mod memory;
 mod names;
-mod names_metrics;
-mod own_metrics;
 mod state;
 
 pub use assemble::{RunError, check, run};

@@ -47,7 +47,7 @@ pub(super) fn start(config: &Config, sets: MetricSets, state: &Arc<State>, shutd
     names::start(&state.names, endpoints);
     let (state, mut shutdown) = (state.clone(), shutdown.clone());
     let compare = async move {
-        while state.ready_after.get().is_none() {
+        while state.telemetry.ready_after.get().is_none() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         names::compare(&state.names, &state.registry, units).await;

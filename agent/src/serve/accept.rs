@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -12,6 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use prometheus::IntGauge;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -20,8 +20,8 @@ use tokio::time::{sleep, timeout};
 
 use super::bind::Socket;
 use super::connection::{Connection, ConnectionState};
-use super::counters::count;
-use super::{Counters, Limits, Listener, Services, Shutdown, routes};
+use super::{Limits, Listener, Services, Shutdown, routes};
+use crate::telemetry::Telemetry;
 
 /// A request's head, and what hyper holds of one answer besides its body's last chunk.
 const BUFFER_BYTES: usize = 32 * 1024;
@@ -42,7 +42,7 @@ const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: applic
 pub async fn serve(listeners: Vec<Listener>, services: Services, limits: Limits, shutdown: Shutdown) {
     let server = Arc::new(Server {
         limits,
-        counters: Arc::clone(&services.counters),
+        telemetry: Arc::clone(&services.agent.telemetry),
         router: routes::router(services, limits, shutdown.clone()),
         connections: Arc::new(Semaphore::new(limits.max_connections)),
         refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
@@ -117,7 +117,7 @@ impl Accept for UnixListener {
 
 struct Server {
     limits: Limits,
-    counters: Arc<Counters>,
+    telemetry: Arc<Telemetry>,
     router: Router,
     connections: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
@@ -153,7 +153,7 @@ impl Server {
 
     /// Waits a little, so that a lack of descriptors does not become a lack of processor time; says so once.
     async fn pause(&self, err: &io::Error, failing: bool) {
-        count(&self.counters.accept_errors);
+        self.telemetry.http_accept_errors.inc();
         if !failing {
             tracing::warn!(%err, "cannot accept connections");
         }
@@ -168,7 +168,7 @@ impl Server {
             tasks.spawn(Arc::clone(self).converse(io, permit));
             return;
         }
-        count(&self.counters.refused_connections);
+        self.telemetry.http_refused.inc();
         if let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() {
             tasks.spawn(refuse(io, permit));
         }
@@ -178,13 +178,13 @@ impl Server {
     where
         Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let _open = Open::new(&self.counters);
+        let _open = Open::new(&self.telemetry.http_connections);
         let state = Arc::new(ConnectionState::default());
-        let io = Connection::new(io, Arc::clone(&state), self.limits, Arc::clone(&self.counters));
+        let io = Connection::new(io, Arc::clone(&state), self.limits, Arc::clone(&self.telemetry));
         let router = TowerToHyperService::new(self.router.clone());
         let service = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(Arc::clone(&state));
-            count(&self.counters.requests);
+            self.telemetry.http_requests.inc();
             router.call(request)
         });
         let mut http = http1::Builder::new();
@@ -220,17 +220,17 @@ async fn refuse<Io: AsyncRead + AsyncWrite + Unpin>(mut io: Io, _permit: OwnedSe
 }
 
 /// Counts a connection while it is open, also when its task is aborted.
-struct Open<'a>(&'a Counters);
+struct Open<'a>(&'a IntGauge);
 
 impl<'a> Open<'a> {
-    fn new(counters: &'a Counters) -> Self {
-        count(&counters.connections);
-        Self(counters)
+    fn new(connections: &'a IntGauge) -> Self {
+        connections.inc();
+        Self(connections)
     }
 }
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+        self.0.dec();
     }
 }

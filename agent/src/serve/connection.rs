@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::counters::count;
-use super::{Counters, Limits};
+use super::Limits;
+use crate::telemetry::Telemetry;
 
 /// What a request's handler tells the connection it came by.
 #[derive(Debug, Default)]
@@ -63,13 +63,18 @@ pub(super) struct Connection<Io> {
     io: Io,
     state: Arc<ConnectionState>,
     limits: Limits,
-    counters: Arc<Counters>,
+    telemetry: Arc<Telemetry>,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl<Io> Connection<Io> {
-    pub(super) fn new(io: Io, state: Arc<ConnectionState>, limits: Limits, counters: Arc<Counters>) -> Self {
-        Self { io, state, limits, counters, stalled: None }
+    pub(super) fn new(
+        io: Io,
+        state: Arc<ConnectionState>,
+        limits: Limits,
+        telemetry: Arc<Telemetry>,
+    ) -> Self {
+        Self { io, state, limits, telemetry, stalled: None }
     }
 
     /// Hands a write's outcome on; the first one that waits starts the clock, any progress stops it.
@@ -82,7 +87,7 @@ impl<Io> Connection<Io> {
         let limit = if follows { self.limits.stalled_follower } else { self.limits.stalled_response };
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
         ready!(stalled.as_mut().poll(cx));
-        count(&self.counters.stalled_connections);
+        self.telemetry.http_stalled_connections.inc();
         Poll::Ready(Err(io::Error::new(ErrorKind::TimedOut, "the client takes nothing")))
     }
 }

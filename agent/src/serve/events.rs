@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
@@ -13,9 +12,10 @@ use futures_core::Stream;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::events_query::EventsQuery;
-use super::{BoxFuture, Counters, Limits, Services, Shutdown};
+use super::{Limits, Services, Shutdown};
 use crate::events::wire::write_delivery;
 use crate::events::{Delivery, Subscription};
+use crate::telemetry::Telemetry;
 
 /// Deliveries that are there are put together up to this, so that a burst is few writes.
 const CHUNK_BYTES: usize = 32 * 1024;
@@ -27,7 +27,7 @@ pub(super) fn respond(
     limits: &Limits,
     shutdown: Shutdown,
 ) -> Response {
-    let mut subscription = services.events.subscribe(query.filter, query.start);
+    let mut subscription = services.agent.events.subscribe(query.filter, query.start);
     if !query.follow {
         subscription = subscription.until_now();
     }
@@ -36,8 +36,8 @@ pub(super) fn respond(
     let feed = Feed {
         subscription,
         shutdown,
-        boot_id: Arc::clone(&services.boot_id),
-        counters: Arc::clone(&services.counters),
+        boot_id: Arc::clone(&services.agent.facts.boot_id),
+        telemetry: Arc::clone(&services.agent.telemetry),
         sse: query.sse,
         left: query.limit.unwrap_or(u64::MAX),
         keep_alive,
@@ -55,7 +55,7 @@ struct Feed {
     subscription: Subscription,
     shutdown: Shutdown,
     boot_id: Arc<str>,
-    counters: Arc<Counters>,
+    telemetry: Arc<Telemetry>,
     sse: bool,
     /// Events still to deliver.
     left: u64,
@@ -105,7 +105,7 @@ impl Feed {
             }
             Delivery::Lost { from_seq, to_seq } => {
                 let lost = to_seq.saturating_sub(*from_seq).saturating_add(1);
-                self.counters.lost_events.fetch_add(lost, Ordering::Relaxed);
+                self.telemetry.events_lost_to_clients.inc_by(lost);
             }
         }
         if self.sse {
@@ -120,7 +120,7 @@ impl Feed {
     }
 }
 
-type NextChunk = BoxFuture<(Option<Bytes>, Feed)>;
+type NextChunk = Pin<Box<dyn Future<Output = (Option<Bytes>, Feed)> + Send>>;
 
 /// [`Feed::chunk`] over and over.
 struct Chunks {

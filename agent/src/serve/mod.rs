@@ -19,7 +19,6 @@ mod accept;
 mod bind;
 mod compress;
 mod connection;
-mod counters;
 mod events;
 mod events_query;
 mod params;
@@ -27,14 +26,15 @@ mod pieces;
 mod readiness;
 mod refusal;
 mod routes;
+mod scrape;
 mod services;
 mod shutdown;
 
 pub use accept::serve;
 pub use bind::{BindError, Listener, bind};
-pub use counters::{Counters, CountersNow};
-pub use readiness::{Latch, Readiness};
-pub use services::{BoxFuture, Exposition, Limits, MetricsSource, Services, WriteBody};
+pub use readiness::{Latch, Liveness, Readiness};
+pub use scrape::ScrapeSource;
+pub use services::{Limits, Services};
 pub use shutdown::{Shutdown, shutdown_on_signals};
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ use futures_core::Stream;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-use super::WriteBody;
 use super::connection::Place;
+use super::scrape::WriteBody;
 
 /// A piece is handed on when it holds this much; it may hold one piece of the exposition more.
 const PIECE_BYTES: usize = 32 * 1024;

@@ -1,5 +1,6 @@
-//! Whether every part that a client relies on has begun.
+//! Whether the agent is ready, and whether its core still runs.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The parts that are awaited. Clones share them.
@@ -53,6 +54,35 @@ impl Latch {
         if let Some(index) = awaited.iter().position(|name| *name == self.name) {
             awaited.remove(index);
         }
+    }
+}
+
+/// Whether the agent's core runs. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Liveness(Arc<AtomicBool>);
+
+/// The core runs until this is dropped.
+#[derive(Debug)]
+pub struct Alive(Liveness);
+
+impl Liveness {
+    /// The core begins.
+    #[must_use]
+    pub fn begin(&self) -> Alive {
+        self.0.store(true, Ordering::Release);
+        Alive(self.clone())
+    }
+
+    /// Whether it runs.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.0.store(false, Ordering::Release);
     }
 }
 

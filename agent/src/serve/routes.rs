@@ -12,13 +12,11 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use super::connection::{ConnectionState, Place};
-use super::counters::count;
 use super::events_query::EventsQuery;
 use super::params::Params;
 use super::pieces::Pieces;
 use super::refusal::Refusal;
-use super::services::MetricsSource;
-use super::{Limits, Services, Shutdown, compress, events};
+use super::{Limits, ScrapeSource, Services, Shutdown, compress, events};
 use crate::export::status_json::status_json;
 
 /// The endpoints and what each is for.
@@ -59,7 +57,7 @@ async fn count_bad(State(app): State<App>, request: Request, next: Next) -> Resp
     let response = next.run(request).await;
     let bad = [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED];
     if bad.contains(&response.status()) {
-        count(&app.services.counters.bad_requests);
+        app.services.agent.telemetry.http_bad_requests.inc();
     }
     response
 }
@@ -94,24 +92,25 @@ async fn kubelet_metrics(
 
 async fn scrape(
     app: &App,
-    source: &MetricsSource,
+    source: &ScrapeSource,
     Extension(connection): Extension<Arc<ConnectionState>>,
     query: &RawQuery,
     headers: &HeaderMap,
 ) -> Result<Response, Refusal> {
     no_parameters(query)?;
     let Ok(permit) = Arc::clone(&app.scrapes).try_acquire_owned() else {
-        count(&app.services.counters.refused_requests);
+        app.services.agent.telemetry.http_refused.inc();
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too many scrapes at once"));
     };
     let place = Place::new(permit, connection);
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let accept: Vec<&str> = accept.collect();
+    let telemetry = &*app.services.agent.telemetry;
     let failed = |err: String| {
-        count(&app.services.counters.failed_scrapes);
+        telemetry.http_failed_scrapes.inc();
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, err)
     };
-    let scraped = source((!accept.is_empty()).then(|| accept.join(","))).await;
+    let scraped = source.scrape((!accept.is_empty()).then(|| accept.join(",")), telemetry).await;
     let exposition = scraped.map_err(failed)?;
     let gzip = compress::accepts_gzip(headers);
     let pieces = Pieces::start(exposition.write, gzip, place).await;
@@ -126,9 +125,9 @@ async fn follow(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let query = EventsQuery::parse(query.as_deref(), &headers)?;
-    let followers = usize::try_from(app.services.events.followers()).unwrap_or(usize::MAX);
+    let followers = usize::try_from(app.services.agent.events.followers()).unwrap_or(usize::MAX);
     if followers >= app.limits.max_followers {
-        count(&app.services.counters.refused_requests);
+        app.services.agent.telemetry.http_refused.inc();
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too many followers at once"));
     }
     connection.set_follows();
@@ -138,7 +137,7 @@ async fn follow(
 async fn healthz(State(app): State<App>, query: RawQuery) -> Result<&'static str, Refusal> {
     no_parameters(&query)?;
     let dead = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the agent's core no longer runs");
-    if (app.services.healthy)() { Ok("ok\n") } else { Err(dead()) }
+    if app.services.liveness.is_alive() { Ok("ok\n") } else { Err(dead()) }
 }
 
 async fn readyz(State(app): State<App>, query: RawQuery) -> Result<Response, Refusal> {
@@ -154,7 +153,7 @@ async fn readyz(State(app): State<App>, query: RawQuery) -> Result<Response, Ref
 
 async fn status(State(app): State<App>, query: RawQuery, headers: HeaderMap) -> Result<Response, Refusal> {
     no_parameters(&query)?;
-    let json = status_json(&(app.services.status)());
+    let json = status_json(&app.services.agent.status());
     let json = json.map_err(|err| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, err.to_string()))?;
     Ok(compress::respond("application/json", Bytes::from(json), &headers))
 }

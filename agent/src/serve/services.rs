@@ -1,50 +1,23 @@
 //! What the endpoints are served from, and within which limits.
 
-use std::ops::ControlFlow;
-use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Counters, Readiness};
-use crate::events::EventLog;
-use crate::model::Status;
-
-/// A future without a name.
-pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-
-/// Writes a text in pieces, until its reader breaks off. Runs once, on a thread that may block.
-pub type WriteBody = Box<dyn FnOnce(&mut dyn FnMut(&[u8]) -> ControlFlow<()>) + Send>;
-
-/// A scrape's answer.
-pub struct Exposition {
-    /// The format that was agreed on.
-    pub content_type: &'static str,
-    /// Makes the text, piece by piece, as fast as the client takes it.
-    pub write: WriteBody,
-}
-
-/// Answers a scrape with the request's `Accept`; an error is the text of a 500.
-pub type MetricsSource = Arc<dyn Fn(Option<String>) -> BoxFuture<Result<Exposition, String>> + Send + Sync>;
+use super::{Liveness, Readiness, ScrapeSource};
+use crate::snapshot::AgentView;
 
 /// What the endpoints are served from.
 #[derive(Clone)]
 pub struct Services {
-    /// For `/events`.
-    pub events: EventLog,
+    /// For `/events` and `/status`.
+    pub agent: AgentView,
     /// For `/metrics`.
-    pub metrics: MetricsSource,
+    pub metrics: ScrapeSource,
     /// For `/metrics/cadvisor`.
-    pub kubelet_metrics: MetricsSource,
-    /// For `/status`.
-    pub status: Arc<dyn Fn() -> Status + Send + Sync>,
+    pub kubelet_metrics: ScrapeSource,
     /// For `/readyz`.
     pub readiness: Readiness,
-    /// For `/healthz`: whether the agent's core runs.
-    pub healthy: Arc<dyn Fn() -> bool + Send + Sync>,
-    /// In each event; empty where it is not known.
-    pub boot_id: Arc<str>,
-    /// What serving counts.
-    pub counters: Arc<Counters>,
+    /// For `/healthz`.
+    pub liveness: Liveness,
 }
 
 /// The bounds of what clients can cost.

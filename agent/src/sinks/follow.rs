@@ -1,7 +1,7 @@
 //! The life of one sink: gather records, send them, try again, note how far it has come.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use super::{Batch, Cursor, Fault, Outlet, Record, Undelivered};
 use crate::events::wire::write_delivery;
 use crate::events::{Delivery, EventLog, Filter, Start, Subscription};
 use crate::model::{Backoff, SinkState, SinkStatus};
+use crate::telemetry::SharedSinkStatus;
 
 /// A batch takes no further record when it has so many bytes.
 const BATCH_BYTES: usize = 256 << 10;
@@ -19,9 +20,6 @@ const SAVE_EVERY: Duration = Duration::from_secs(60);
 const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(300);
 /// How often a dropped record is logged. All are counted.
 const LOG_DROPPED_EVERY: Duration = Duration::from_secs(10);
-
-/// What a sink reports about itself.
-pub(super) type SharedStatus = Arc<Mutex<SinkStatus>>;
 
 /// A sink that is checked and does not run yet.
 pub struct Sink {
@@ -42,7 +40,7 @@ impl Sink {
         events: EventLog,
         boot_id: Arc<str>,
         first_seq: u64,
-        status: SharedStatus,
+        status: SharedSinkStatus,
     ) {
         let Self { name, filter, outlet, batch_events, backoff, cursor } = self;
         let saved_seq = cursor.load();
@@ -75,7 +73,7 @@ struct Follow {
     backoff: Backoff,
     cursor: Cursor,
     boot_id: Arc<str>,
-    status: SharedStatus,
+    status: SharedSinkStatus,
     /// What the cursor's file says.
     saved_seq: Option<u64>,
     /// The HTTP status that was last logged as a fault of the settings, until a delivery succeeds.
@@ -251,7 +249,7 @@ fn pause(backoff: &mut Backoff, retry_after: Option<Duration>) -> Duration {
     after.clamp(backoff.pause(), limit)
 }
 
-pub(super) fn lock(status: &SharedStatus) -> MutexGuard<'_, SinkStatus> {
+pub(super) fn lock(status: &SharedSinkStatus) -> MutexGuard<'_, SinkStatus> {
     status.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

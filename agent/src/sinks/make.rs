@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::follow::{SharedStatus, lock};
+use super::follow::lock;
 use super::{Cursor, FileOutlet, JournaldOutlet, Outlet, Sink, StdoutOutlet, WebhookOutlet};
 use crate::config::{Config, ConfigError, OutletSettings, SinkSettings};
 use crate::events::{EventLog, Filter};
-use crate::model::{Backoff, SinkState, SinkStatus};
+use crate::model::{Backoff, SinkState};
+use crate::telemetry::{SharedSinkStatus, Telemetry};
 
 /// The first pause after a delivery that failed.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -58,50 +59,36 @@ fn filter(settings: &SinkSettings) -> Result<Filter, ConfigError> {
     Ok(filter)
 }
 
-/// Sinks that run.
-#[derive(Clone, Default)]
-pub struct Sinks(Vec<SharedStatus>);
-
-impl Sinks {
-    /// What each sink has done.
-    #[must_use]
-    pub fn status(&self) -> Vec<SinkStatus> {
-        self.0.iter().map(|status| lock(status).clone()).collect()
-    }
-
-    /// Runs a sink until `ended` resolves. A new sink begins with the first event after `first_seq`.
-    pub fn start(
-        &mut self,
-        sink: Sink,
-        events: &EventLog,
-        boot_id: &Arc<str>,
-        first_seq: u64,
-        ended: impl Future<Output = ()> + Send + 'static,
-    ) {
-        let status = SharedStatus::default();
-        lock(&status).name.clone_from(&sink.name);
-        self.0.push(Arc::clone(&status));
-        let thread = std::thread::Builder::new().name(format!("sink-{}", sink.name));
-        let (events, boot_id, shown) = (events.clone(), Arc::clone(boot_id), Arc::clone(&status));
-        let work = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-            match runtime {
-                Ok(runtime) => runtime.block_on(async {
-                    tokio::select! {
-                        () = ended => {}
-                        () = sink.follow(events, boot_id, first_seq, shown) => {}
-                    }
-                }),
-                Err(error) => cannot_start(&shown, &error),
-            }
-        };
-        if let Err(error) = thread.spawn(work) {
-            cannot_start(&status, &error);
+/// Runs a sink until `ended` resolves. A new sink begins with the first event after `first_seq`.
+pub fn start(
+    sink: Sink,
+    events: &EventLog,
+    boot_id: &Arc<str>,
+    first_seq: u64,
+    telemetry: &Telemetry,
+    ended: impl Future<Output = ()> + Send + 'static,
+) {
+    let status = telemetry.add_sink(&sink.name);
+    let thread = std::thread::Builder::new().name(format!("sink-{}", sink.name));
+    let (events, boot_id, shown) = (events.clone(), Arc::clone(boot_id), Arc::clone(&status));
+    let work = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(async {
+                tokio::select! {
+                    () = ended => {}
+                    () = sink.follow(events, boot_id, first_seq, shown) => {}
+                }
+            }),
+            Err(error) => cannot_start(&shown, &error),
         }
+    };
+    if let Err(error) = thread.spawn(work) {
+        cannot_start(&status, &error);
     }
 }
 
-fn cannot_start(status: &SharedStatus, error: &std::io::Error) {
+fn cannot_start(status: &SharedSinkStatus, error: &std::io::Error) {
     let mut status = lock(status);
     tracing::error!(sink = status.name, %error, "a sink cannot start");
     status.state = SinkState::Stopped(error.to_string());

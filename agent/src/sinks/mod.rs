@@ -26,4 +26,4 @@ use stdout::StdoutOutlet;
 use webhook::WebhookOutlet;
 
 pub use follow::Sink;
-pub use make::{Sinks, make};
+pub use make::{make, start};

@@ -5,11 +5,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::follow::{SharedStatus, lock};
+use super::follow::lock;
 use super::*;
 use crate::config::{HumanDuration, WebhookSettings};
 use crate::events::{EventDraft, EventLog, Filter};
 use crate::model::{Backoff, EventKind, EventNames, SinkState, SinkStatus, Source};
+use crate::telemetry::{SharedSinkStatus, Telemetry};
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -141,7 +142,7 @@ impl Case {
         let subscriber =
             tracing_subscriber::fmt().with_ansi(false).with_writer(move || logged.clone()).finish();
         let _logs = tracing::subscriber::set_default(subscriber);
-        let status = SharedStatus::default();
+        let status = SharedSinkStatus::default();
         let follow = self.sink(outlet).follow(self.log.clone(), "boot".into(), 0, Arc::clone(&status));
         let arrived = async {
             let began = Instant::now();
@@ -329,13 +330,13 @@ fn a_sink_blocks_a_thread_of_its_own_and_a_panic_stops_it() {
         sender.send(std::thread::current().name().map(str::to_owned)).unwrap();
         panic!("on purpose");
     });
-    let mut sinks = Sinks::default();
-    sinks.start(case.sink(Box::new(outlet)), &case.log, &"boot".into(), 0, std::future::pending());
+    let telemetry = Telemetry::default();
+    start(case.sink(Box::new(outlet)), &case.log, &"boot".into(), 0, &telemetry, std::future::pending());
     assert_eq!(receiver.recv_timeout(PATIENCE).unwrap().as_deref(), Some("sink-pager"));
     let began = Instant::now();
-    while !matches!(sinks.status()[0].state, SinkState::Stopped(_)) {
+    while !matches!(telemetry.sinks()[0].state, SinkState::Stopped(_)) {
         assert!(began.elapsed() < PATIENCE);
         std::thread::sleep(Duration::from_millis(1));
     }
-    assert_eq!(sinks.status()[0].name, "pager");
+    assert_eq!(telemetry.sinks()[0].name, "pager");
 }

@@ -1,5 +1,6 @@
 //! Takes a snapshot: the only place where registry, files and identity meet.
 
+mod agent;
 mod filesystems;
 mod network;
 mod perf;
@@ -9,9 +10,10 @@ mod tasks;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+pub use self::agent::AgentView;
 pub use self::filesystems::FilesystemCollector;
 pub use self::shown::Shown;
 
@@ -19,12 +21,12 @@ use self::network::Network;
 use self::perf::Perf;
 use self::tasks::Tasks;
 use super::{CgroupSample, NodeSnapshot, Reading};
-use crate::files::{CgroupReader, FilesError, HostRoot, UsageCounts, machine};
-use crate::identity::Names;
+use crate::files::{CgroupReader, FilesError, HostRoot, machine};
 use crate::model::{
     CgroupKey, CgroupPath, CgroupStats, HardwareStats, Identity, Machine, MetricSet, MetricSets, PerfPlan,
 };
-use crate::registry::{Registry, Tombstone};
+use crate::registry::Tombstone;
+use crate::telemetry::set;
 
 /// What `machine_*` tells changes with hot-plugged CPUs and memory alone.
 const MACHINE_REFRESH: Duration = Duration::from_secs(60);
@@ -52,8 +54,7 @@ pub struct CollectOptions {
 /// Reads the node, keeping descriptors from one snapshot to the next. Not shared: one reading at a time.
 pub struct Collector {
     host: HostRoot,
-    registry: Arc<Mutex<Registry>>,
-    names: Arc<Names>,
+    agent: AgentView,
     reader: CgroupReader,
     options: CollectOptions,
     tasks: Tasks,
@@ -63,28 +64,6 @@ pub struct Collector {
     /// The cgroups of the last snapshot, whose descriptors may be kept.
     kept: HashSet<CgroupPath>,
     faults: HashSet<PathBuf>,
-    progress: Progress,
-}
-
-/// What all snapshots together did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Snapshots taken.
-    pub snapshots: u64,
-    /// Cgroups that vanished while they were read.
-    pub vanished: u64,
-    /// Files that could not be read or understood.
-    pub errors: u64,
-    /// Descriptors that are kept open.
-    pub open_files: u64,
-    /// Cgroups whose performance events were not counted at the last one, for want of descriptors.
-    pub perf_left_out: u64,
-    /// Wall time of the last one.
-    pub last_duration: Duration,
-    /// Mounts that were asked how full they are and have not answered yet.
-    pub hung_filesystems: u64,
-    /// Looks at what containers write.
-    pub usage: UsageCounts,
 }
 
 /// What a snapshot needs of a cgroup in the registry.
@@ -123,21 +102,15 @@ fn finished(path: &CgroupPath, tombstone: &Tombstone, taken: SystemTime) -> Opti
 }
 
 impl Collector {
-    /// A collector over what the registry knows.
+    /// A collector over what the agent's registry knows.
     #[must_use]
-    pub fn new(
-        host: HostRoot,
-        registry: Arc<Mutex<Registry>>,
-        names: Arc<Names>,
-        reader: CgroupReader,
-        mut options: CollectOptions,
-    ) -> Self {
+    pub fn new(host: HostRoot, agent: AgentView, reader: CgroupReader, mut options: CollectOptions) -> Self {
+        agent.show_facts();
         let plan = std::mem::take(&mut options.perf);
         let plan = if options.sets.has(MetricSet::PerfEvent) { plan } else { PerfPlan::default() };
         Self {
             host,
-            registry,
-            names,
+            agent,
             reader,
             tasks: Tasks::new(options.sets, options.load, options.referenced_reset),
             perf: Perf::new(plan, options.perf_descriptors),
@@ -146,7 +119,6 @@ impl Collector {
             machine: None,
             kept: HashSet::new(),
             faults: HashSet::new(),
-            progress: Progress::default(),
         }
     }
 
@@ -157,10 +129,12 @@ impl Collector {
         self
     }
 
-    /// What all snapshots together did.
-    #[must_use]
-    pub fn progress(&self) -> Progress {
-        self.progress
+    /// Brings the own metrics that are copies up to date.
+    pub(super) fn copy_agent(&self) {
+        self.agent.copy();
+        if let Some(filesystems) = &self.filesystems {
+            filesystems.copy_counts(&self.agent.telemetry);
+        }
     }
 
     /// Reads every cgroup now. Blocks for as long as the kernel takes; never fails: what cannot be read is counted.
@@ -197,19 +171,19 @@ impl Collector {
             cgroups.push(sample);
         }
         for sample in &mut cgroups {
-            (sample.names, sample.pod) = self.names.of(&sample.identity);
-            sample.unit_description = self.names.unit_of(&sample.path, &sample.identity);
+            (sample.names, sample.pod) = self.agent.names.of(&sample.identity);
+            sample.unit_description = self.agent.names.unit_of(&sample.path, &sample.identity);
         }
         cgroups.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         filesystems.put_into(&mut cgroups);
         reading.duration = began.elapsed();
-        self.note_progress(reading);
+        self.count(reading);
         NodeSnapshot { taken, machine: self.machine(), cgroups, reading }
     }
 
     /// What the registry holds: cgroups to read, and tombstones as finished samples.
     fn registry_now(&self, taken: SystemTime) -> (Vec<Known>, Vec<CgroupSample>) {
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let registry = self.agent.registry.lock().unwrap_or_else(PoisonError::into_inner);
         let known = registry.cgroups().map(|(path, cgroup)| Known {
             path: path.clone(),
             identity: cgroup.identity.clone(),
@@ -249,7 +223,7 @@ impl Collector {
     fn networks(&mut self, known: &[Known]) -> BTreeMap<CgroupPath, Network> {
         let networks = network::networks(&self.host, &mut self.reader, known, self.options.sets);
         if !networks.empty.is_empty() {
-            self.registry.lock().unwrap_or_else(PoisonError::into_inner).looked_empty(networks.empty);
+            self.agent.registry.lock().unwrap_or_else(PoisonError::into_inner).looked_empty(networks.empty);
         }
         networks.found
     }
@@ -257,7 +231,7 @@ impl Collector {
     fn filesystems(&mut self, known: &[Known], reading: &mut Reading) -> filesystems::Found {
         let Some(filesystems) = &mut self.filesystems else { return filesystems::Found::default() };
         let mut found = filesystems.read(known, &mut self.reader);
-        filesystems.note(&mut self.progress);
+        set(&self.agent.telemetry.hung_filesystems, filesystems.hung());
         if let Some(error) = found.error.take().filter(|error| !error.is_gone()) {
             reading.errors += 1;
             self.log_once(&error);
@@ -309,24 +283,25 @@ impl Collector {
         }
     }
 
-    fn note_progress(&mut self, reading: Reading) {
-        self.progress.snapshots += 1;
-        self.progress.vanished += reading.vanished;
-        self.progress.errors += reading.errors;
-        self.progress.open_files = self.reader.open_files() as u64;
-        self.progress.perf_left_out = self.perf.left_out();
-        self.progress.last_duration = reading.duration;
+    fn count(&self, reading: Reading) {
+        let telemetry = &*self.agent.telemetry;
+        telemetry.snapshots.inc();
+        telemetry.vanished_cgroups.inc_by(reading.vanished);
+        telemetry.read_errors.inc_by(reading.errors);
+        set(&telemetry.open_cgroup_files, self.reader.open_files() as u64);
+        set(&telemetry.perf_left_out_cgroups, self.perf.left_out());
+        telemetry.snapshot_duration_seconds.set(reading.duration.as_secs_f64());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::EventLog;
     use crate::files::fixture::Fixture;
     use crate::files::{ReadSets, hierarchies, walk};
-    use crate::identity::KeptLabels;
     use crate::model::{CpuStats, Hierarchy};
-    use crate::registry::Walked;
+    use crate::registry::{Registry, Walked};
 
     /// Its exit was told with these values already, so the page must not lack them meanwhile.
     #[test]
@@ -348,14 +323,8 @@ mod tests {
         registry.keep_last(&path, Arc::new(last));
         std::fs::remove_dir_all(fixture.path("sys/fs/cgroup/a")).unwrap();
         let reader = CgroupReader::new(host.clone(), hierarchies, ReadSets::ALL, 0);
-        let snapshot = Collector::new(
-            host,
-            Arc::new(Mutex::new(registry)),
-            Arc::new(Names::new(KeptLabels::default())),
-            reader,
-            CollectOptions::default(),
-        )
-        .collect();
+        let agent = AgentView::fixture(registry, EventLog::new(1));
+        let snapshot = Collector::new(host, agent, reader, CollectOptions::default()).collect();
         let sample = snapshot.cgroups.iter().find(|sample| sample.path == path).unwrap();
         assert_eq!((sample.removed, snapshot.reading.vanished), (true, 1));
         assert_eq!(sample.stats.cpu.as_ref().unwrap().usage_nsec, Some(9_000));

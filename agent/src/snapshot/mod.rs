@@ -4,7 +4,7 @@ mod collect;
 mod memory;
 mod shared;
 
-pub use collect::{CollectOptions, Collector, FilesystemCollector, Progress, Shown};
+pub use collect::{AgentView, CollectOptions, Collector, FilesystemCollector, Shown};
 pub use memory::LastMemory;
 pub use shared::Snapshots;
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::{Collector, LastMemory, NodeSnapshot, Progress};
+use super::{Collector, LastMemory, NodeSnapshot};
 
 /// Why there is no snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +18,6 @@ pub enum SnapshotError {
 pub struct Snapshots {
     shared: Arc<Mutex<Shared>>,
     /// Apart from `shared`, which is locked as long as a reading takes.
-    progress: Arc<Mutex<Progress>>,
     memory: Arc<Mutex<Option<Arc<LastMemory>>>>,
     min_interval: Duration,
 }
@@ -35,7 +34,7 @@ impl Snapshots {
     #[must_use]
     pub fn new(collector: Collector, min_interval: Duration) -> Self {
         let shared = Arc::new(Mutex::new(Shared { collector, last: None }));
-        Self { shared, progress: Arc::default(), memory: Arc::default(), min_interval }
+        Self { shared, memory: Arc::default(), min_interval }
     }
 
     /// The node now. Whoever asks while a reading runs waits for it and shares it.
@@ -43,11 +42,11 @@ impl Snapshots {
     /// # Errors
     /// When the reading thread ended without an answer.
     pub async fn get(&self) -> Result<Arc<NodeSnapshot>, SnapshotError> {
-        let (shared, min_interval) = (self.shared.clone(), self.min_interval);
-        let (progress, memory) = (self.progress.clone(), self.memory.clone());
+        let (shared, min_interval, memory) = (self.shared.clone(), self.min_interval, self.memory.clone());
         // Kernel files block; and a client that goes away does not stop a reading that others wait for.
         let task = tokio::task::spawn_blocking(move || {
             let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            shared.collector.copy_agent();
             if let Some((taken, last)) = &shared.last
                 && taken.elapsed() < min_interval
                 && let Some(last) = last.upgrade()
@@ -55,7 +54,6 @@ impl Snapshots {
                 return last;
             }
             let snapshot = Arc::new(shared.collector.collect());
-            *progress.lock().unwrap_or_else(PoisonError::into_inner) = shared.collector.progress();
             let kept = Arc::new(LastMemory::of(&snapshot));
             *memory.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
             shared.last = Some((Instant::now(), Arc::downgrade(&snapshot)));
@@ -70,12 +68,6 @@ impl Snapshots {
     pub fn last_memory(&self) -> Option<Arc<LastMemory>> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-
-    /// What all readings together did.
-    #[must_use]
-    pub fn progress(&self) -> Progress {
-        *self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Keeps a snapshot alive for those who ask within the interval.
@@ -87,33 +79,34 @@ async fn keep(snapshot: Arc<NodeSnapshot>, interval: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::EventLog;
     use crate::files::{CgroupReader, HostRoot, ReadSets};
-    use crate::identity::{KeptLabels, Names};
     use crate::registry::Registry;
-    use crate::snapshot::CollectOptions;
+    use crate::snapshot::{AgentView, CollectOptions};
+    use crate::telemetry::Telemetry;
 
-    fn snapshots(min_interval: Duration) -> Snapshots {
+    fn snapshots(min_interval: Duration) -> (Snapshots, Arc<Telemetry>) {
         let host = HostRoot::new(std::path::Path::new("/nowhere"));
         let reader = CgroupReader::new(host.clone(), Arc::new([]), ReadSets::ALL, 0);
-        let registry = Arc::new(Mutex::new(Registry::new(0)));
-        let names = Arc::new(Names::new(KeptLabels::default()));
-        let options = CollectOptions::default();
-        Snapshots::new(Collector::new(host, registry, names, reader, options), min_interval)
+        let agent = AgentView::fixture(Registry::new(0), EventLog::new(1));
+        let telemetry = agent.telemetry.clone();
+        let collector = Collector::new(host, agent, reader, CollectOptions::default());
+        (Snapshots::new(collector, min_interval), telemetry)
     }
 
     #[tokio::test]
     async fn those_who_ask_within_the_interval_share_a_reading() {
-        let snapshots = snapshots(Duration::from_secs(3600));
+        let (snapshots, telemetry) = snapshots(Duration::from_secs(3600));
         let first = Arc::as_ptr(&snapshots.get().await.unwrap());
         for _ in 0..3 {
             assert_eq!(Arc::as_ptr(&snapshots.get().await.unwrap()), first);
         }
-        assert_eq!(snapshots.progress().snapshots, 1);
+        assert_eq!(telemetry.snapshots.get(), 1);
     }
 
     #[tokio::test]
     async fn a_reading_that_nobody_may_ask_for_is_not_kept() {
-        let snapshots = snapshots(Duration::ZERO);
+        let (snapshots, telemetry) = snapshots(Duration::ZERO);
         let shown = snapshots.get().await.unwrap();
         let kept = Arc::downgrade(&shown);
         drop(shown);
@@ -122,6 +115,6 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         drop(snapshots.get().await.unwrap());
-        assert_eq!(snapshots.progress().snapshots, 2);
+        assert_eq!(telemetry.snapshots.get(), 2);
     }
 }

@@ -18,6 +18,7 @@
 //! | [`perf`] | performance events of a container are its own; an unknown one ends the start |
 //! | [`process`] | exit codes, SIGTERM |
 //! | [`degrade`] | without BPF and without root the agent serves what is left |
+//! | [`own_metrics`] | the agent's own metrics are those of `docs/metrics.md`, and no others |
 //! | [`prometheus`] | promtool and a real Prometheus take what the agent gives |
 //! | [`deploy`] | the files of `deploy/` are good and ask for no more than they need |
 //!
@@ -45,6 +46,7 @@ mod lifecycle_matrix;
 mod names;
 mod oom;
 mod oom_matrix;
+mod own_metrics;
 mod parity;
 mod perf;
 mod pinned;

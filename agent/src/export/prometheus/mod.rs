@@ -21,6 +21,7 @@ use self::text::{Header, Lines, Output};
 use super::catalog::{self, Kind, Metric, Scope, Value, Values};
 use crate::model::{LabelSet, MetricSets};
 use crate::snapshot::{CgroupSample, NodeSnapshot};
+use crate::telemetry::{OMITTED_CGROUPS, OMITTED_SERIES, OwnMetric};
 
 pub use negotiate::negotiate;
 pub use own::encode_own;
@@ -210,18 +211,9 @@ impl Writer<'_> {
 impl Writer<'_> {
     /// What `--max-series` kept off this page.
     fn left_out(&mut self, left_out: LeftOut) {
-        for (name, help, value) in [
-            (
-                "cgtap_scrape_omitted_cgroups",
-                "Cgroups that --max-series keeps off this page.",
-                left_out.cgroups,
-            ),
-            (
-                "cgtap_scrape_omitted_series",
-                "Samples that --max-series keeps off this page.",
-                left_out.series,
-            ),
-        ] {
+        for (OwnMetric { name, help, .. }, value) in
+            [(OMITTED_CGROUPS, left_out.cgroups), (OMITTED_SERIES, left_out.series)]
+        {
             let header = Header { name, help, kind: "gauge" };
             Lines::new(&mut self.output, header, b"", self.format).sample(b"", &[], Value::Count(value));
         }

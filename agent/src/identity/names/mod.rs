@@ -36,7 +36,7 @@ pub struct Names {
     /// The number of the newest want. A change wakes the threads that ask.
     wanted: watch::Sender<u64>,
     dropped_labels: AtomicU64,
-    /// Answers that did not fit.
+    /// Names that were too large, or found the table full.
     refused: AtomicU64,
     sources: Mutex<Vec<NamesSourceStatus>>,
 }
@@ -192,6 +192,7 @@ impl Names {
             resolved: resolved as u64,
             unresolved: unresolved as u64,
             dropped_labels: self.dropped_labels.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
             sources: self.sources().clone(),
         }
     }
@@ -251,12 +252,16 @@ impl Names {
 
     /// Takes the names of a pod that is wanted.
     pub fn put_pod(&self, uid: &str, pod: PodNames) {
-        if limits::fits(&pod) {
-            self.write(|table| {
-                if table.pods.len() < MAX_CONTAINERS {
+        let is_taken = limits::fits(&pod)
+            && self.write(|table| {
+                let has_room = table.pods.len() < MAX_CONTAINERS || table.pods.contains_key(uid);
+                if has_room {
                     table.pods.insert(uid.to_owned(), Arc::new(pod));
                 }
+                has_room
             });
+        if !is_taken {
+            self.refused.fetch_add(1, Ordering::Relaxed);
         }
     }
 

@@ -131,7 +131,7 @@ fn the_log_brings_what_was_saved_up_to_date() {
     let renamed = KnownCgroup { path: CgroupPath::from("/b"), ..kept.clone() };
     let kept = KnownCgroup { running: Some(false), oom_kills: 6, ..kept };
     assert_eq!((history.cgroups, history.knows_all), (vec![renamed, new, kept], true));
-    assert_eq!(history.totals.iter().map(|(_, kills)| kills).sum::<u64>(), 1);
+    assert_eq!(Vec::from(history.totals).iter().map(|(_, kills)| kills).sum::<u64>(), 1);
 }
 
 /// Two that were told with the path above alone; the whole path of one was found before it went.

@@ -1,6 +1,5 @@
 //! What was lost between the kernel and the agent: counted, told in the stream, settled by a walk.
 
-use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use super::Core;
@@ -17,7 +16,7 @@ impl Core {
             self.check_drops();
         }
         if !broken.is_empty() {
-            self.lost(broken.len() as u64, self.state.lifecycle_source());
+            self.lost(broken.len() as u64, self.state.facts.lifecycle_source);
         }
     }
 
@@ -35,19 +34,19 @@ impl Core {
                 // A ring without a reader fills up once and drops for ever; that was told when its reader went.
                 continue;
             }
-            let dropped = self.state.counters_of(hook).dropped;
+            let dropped = self.state.dropped_of(hook);
             let [lifecycle, oom] = &mut fresh;
             let sum = if hook == Hook::MarkVictim { oom } else { lifecycle };
             sum.1 += dropped.saturating_sub(*told);
             *told = dropped;
         }
         for (hook, records) in fresh.into_iter().filter(|(_, records)| *records > 0) {
-            self.lost(records, self.state.rung(hook).unwrap_or(Source::Agent));
+            self.lost(records, self.state.facts.rung(hook).unwrap_or(Source::Agent));
         }
     }
 
     pub(super) fn lost(&mut self, records: u64, source: Source) {
-        self.state.lost_records.fetch_add(records, Ordering::Relaxed);
+        self.state.telemetry.lost_records.inc_by(records);
         let kind = EventKind::KernelLost { records };
         self.state.events.append(EventDraft {
             time: SystemTime::now(),

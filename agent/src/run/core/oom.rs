@@ -68,7 +68,7 @@ impl Core {
                 return self.recover(false);
             }
         };
-        let is_source = self.state.oom_source() == Some(Source::Kmsg);
+        let is_source = self.state.facts.oom_source == Some(Source::Kmsg);
         if is_source && batch.overruns > 0 {
             self.lost(batch.overruns, Source::Kmsg);
         }
@@ -159,7 +159,10 @@ impl Core {
         let report = OomReport { victim: kill.victim, decision, last_sample };
         let names = identity.as_deref().map(|identity| self.state.names.of_event(identity));
         let names = names.unwrap_or_default();
-        self.state.totals().count(Owner::of(identity.as_deref(), &names, &report));
+        let owner = Owner::of(identity.as_deref(), &names, &report);
+        let owner = self.state.totals().count(owner);
+        owner.show(1, &self.state.telemetry);
+        self.state.telemetry.oom_kills_reported.inc();
         self.state.events.append(EventDraft {
             time: kill.time,
             source: kill.source,
@@ -239,6 +242,7 @@ impl Core {
         for line in found {
             self.settle(kill_of(line));
         }
+        self.state.telemetry.oom_kills_unreported.inc_by(lost);
         if lost > 0 {
             tracing::warn!(kills = lost, "the kernel counted OOM kills that no rung told of");
         }

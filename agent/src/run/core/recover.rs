@@ -40,7 +40,7 @@ impl Core {
             kill.path = places.pop();
             self.tell_recovered(kill);
         }
-        let is_source = self.state.oom_source() == Some(Source::Kmsg);
+        let is_source = self.state.facts.oom_source == Some(Source::Kmsg);
         for line in rest {
             self.on_line(line, is_source);
         }

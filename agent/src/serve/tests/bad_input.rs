@@ -15,7 +15,7 @@ async fn an_unknown_path_is_404_and_names_the_known_ones() {
         assert!(reply.json()["error"].as_str().unwrap().contains(path), "{path}");
         assert!(reply.json()["allowed"].as_array().unwrap().contains(&"/metrics".into()));
     }
-    assert_eq!(agent.services.counters.now().bad_requests, 6);
+    assert_eq!(agent.telemetry().http_bad_requests.get(), 6);
 }
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn a_bad_value_is_400_and_names_what_is_allowed() {
     assert_eq!(agent.get("/events?namespace=X").await.json()["parameter"], "namespace");
     let reply = agent.ask("GET", "/events?follow=1", &[("last-event-id", "seven")]).await;
     assert_eq!(reply.json()["parameter"], "Last-Event-ID");
-    assert_eq!(agent.services.events.followers(), 0);
+    assert_eq!(agent.services.agent.events.followers(), 0);
 }
 
 /// What is no HTTP gets an answer or a closed socket, and the next client is served.

@@ -29,7 +29,8 @@ async fn a_unix_socket_serves_and_goes_with_the_agent() {
     let path = dir.path().join("cgtap.sock");
     let listeners = take(&path).await.unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
-    let (services, _) = services(EventLog::new(1));
+    let services = services(EventLog::new(1));
+    let _alive = services.liveness.begin();
     let (trigger, shutdown) = Shutdown::new();
     let server = tokio::spawn(serve(listeners, services, Limits::new(4), shutdown));
     let mut stream = UnixStream::connect(&path).await.unwrap();

@@ -1,7 +1,7 @@
 //! What each endpoint answers.
 
 use std::io::Read;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::read::GzDecoder;
@@ -24,9 +24,9 @@ async fn the_index_names_every_endpoint_and_each_is_there() {
 
 #[tokio::test]
 async fn health_follows_the_core() {
-    let agent = Agent::start().await;
+    let mut agent = Agent::start().await;
     assert_eq!(agent.get("/healthz").await.text(), "ok\n");
-    agent.healthy.store(false, Ordering::SeqCst);
+    agent.alive = None;
     let dead = agent.get("/healthz").await;
     assert_eq!(dead.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(dead.json()["error"].is_string());
@@ -80,23 +80,23 @@ async fn metrics_are_compressed_where_that_is_accepted() {
 
 #[tokio::test]
 async fn a_failed_scrape_is_an_error_and_is_counted() {
-    let fail: MetricsSource = std::sync::Arc::new(|_| Box::pin(async { Err("no core".to_owned()) }));
+    let fail = ScrapeSource::Fake(Arc::new(|_| Box::pin(async { Err("no core".to_owned()) })));
     let agent = Agent::with(Limits::new(64), EventLog::new(1), |services| services.metrics = fail).await;
     let reply = agent.get("/metrics").await;
     assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(reply.json()["error"], "no core");
-    assert_eq!(agent.services.counters.now().failed_scrapes, 1);
+    assert_eq!(agent.telemetry().http_failed_scrapes.get(), 1);
 }
 
 #[tokio::test]
 async fn a_handler_that_panics_harms_its_client_alone() {
-    let fail: MetricsSource = std::sync::Arc::new(|_| panic!("on purpose, for a test"));
+    let fail = ScrapeSource::Fake(Arc::new(|_| panic!("on purpose, for a test")));
     let agent = Agent::with(Limits::new(64), EventLog::new(1), |services| services.metrics = fail).await;
     let mut stream = tokio::net::TcpStream::connect(agent.address).await.unwrap();
     let answer = raw_exchange(&mut stream, b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").await;
     assert_eq!(answer, "");
     assert_eq!(agent.get("/healthz").await.status, StatusCode::OK);
-    agent.until(|services| services.counters.now().connections == 0).await;
+    agent.until(|services| services.agent.telemetry.http_connections.get() == 0).await;
 }
 
 #[tokio::test]
@@ -121,5 +121,5 @@ async fn head_is_get_without_a_body() {
             assert_eq!(head.header("content-length"), get.header("content-length"), "{path}");
         }
     }
-    agent.until(|services| services.events.followers() == 0).await;
+    agent.until(|services| services.agent.events.followers() == 0).await;
 }

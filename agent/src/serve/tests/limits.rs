@@ -30,16 +30,16 @@ async fn one_connection_too_many_is_told_so() {
     let agent = Agent::with(Limits::new(2), EventLog::new(1), |_| {}).await;
     let first = TcpStream::connect(agent.address).await.unwrap();
     let second = TcpStream::connect(agent.address).await.unwrap();
-    agent.until(|services| services.counters.now().connections == 2).await;
+    agent.until(|services| services.agent.telemetry.http_connections.get() == 2).await;
     let mut third = TcpStream::connect(agent.address).await.unwrap();
     let answer = raw_exchange(&mut third, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     assert!(
         answer.starts_with("HTTP/1.1 503") && answer.ends_with("{\"error\":\"too many connections\"}"),
         "{answer}"
     );
-    assert_eq!(agent.services.counters.now().refused_connections, 1);
+    assert_eq!(agent.telemetry().http_refused.get(), 1);
     drop((first, second));
-    agent.until(|services| services.counters.now().connections == 0).await;
+    agent.until(|services| services.agent.telemetry.http_connections.get() == 0).await;
     assert_eq!(agent.get("/healthz").await.status, StatusCode::OK);
 }
 
@@ -52,7 +52,7 @@ async fn followers_leave_room_for_scrapes() {
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(refused.header("retry-after"), "1");
     assert_eq!(agent.get("/metrics").await.status, StatusCode::OK);
-    assert_eq!(agent.services.counters.now().refused_requests, 1);
+    assert_eq!(agent.telemetry().http_refused.get(), 1);
     drop(follower);
 }
 
@@ -66,7 +66,7 @@ async fn a_client_that_dawdles_over_its_head_is_dropped() {
     assert!(!read_to_close(&mut half).await.contains("200 OK"));
     assert_eq!(read_to_close(&mut silent).await, "");
     assert!(read_to_close(&mut kept).await.contains("200 OK"), "answered, then closed as idle");
-    agent.until(|services| services.counters.now().connections == 0).await;
+    agent.until(|services| services.agent.telemetry.http_connections.get() == 0).await;
 }
 
 /// What the agent holds for a follower that never reads is its position: others go on, and when it reads again it is
@@ -75,7 +75,7 @@ async fn a_client_that_dawdles_over_its_head_is_dropped() {
 async fn a_follower_that_never_reads_delays_nobody() {
     let agent = Agent::with(Limits::new(8), EventLog::new(100), |_| {}).await;
     let mut asleep = send(&agent, FOLLOW).await;
-    agent.until(|services| services.events.followers() == 1).await;
+    agent.until(|services| services.agent.events.followers() == 1).await;
     let mut awake = agent.open("GET", "/events?follow=1", &[]).await;
     let path = format!("/{}", "a".repeat(4000));
     let mut appended = 0;
@@ -110,8 +110,8 @@ async fn a_scrape_that_is_not_taken_is_dropped() {
     let limits = Limits { stalled_response: SOON, ..Limits::new(8) };
     let agent = Agent::with(limits, EventLog::new(1), large).await;
     let stuck = send(&agent, SCRAPE).await;
-    agent.until(|services| services.counters.now().stalled_connections == 1).await;
-    agent.until(|services| services.counters.now().connections == 0).await;
+    agent.until(|services| services.agent.telemetry.http_stalled_connections.get() == 1).await;
+    agent.until(|services| services.agent.telemetry.http_connections.get() == 0).await;
     drop(stuck);
 }
 
@@ -122,7 +122,7 @@ async fn a_follower_may_pause_for_longer_than_a_scrape() {
     let limits = Limits { stalled_response: Duration::from_millis(1), stalled_follower, ..Limits::new(8) };
     let agent = Agent::with(limits, EventLog::new(4), |_| {}).await;
     let mut paused = send(&agent, FOLLOW).await;
-    agent.until(|services| services.events.followers() == 1).await;
+    agent.until(|services| services.agent.events.followers() == 1).await;
     let path = format!("/{}", "a".repeat(1 << 20));
     for _ in 0..40 {
         agent.append(&path);
@@ -130,7 +130,7 @@ async fn a_follower_may_pause_for_longer_than_a_scrape() {
     }
     let mut chunk = vec![0; 1 << 16];
     assert!(patient(paused.read(&mut chunk)).await.unwrap() > 0);
-    assert_eq!(agent.services.counters.now().stalled_connections, 0);
+    assert_eq!(agent.telemetry().http_stalled_connections.get(), 0);
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn scrapes_that_are_not_taken_are_bounded() {
     let limits = Limits { max_scrapes: 1, ..Limits::new(8) };
     let agent = Agent::with(limits, EventLog::new(1), large).await;
     let stuck = send(&agent, SCRAPE).await;
-    agent.until(|services| services.counters.now().requests == 1).await;
+    agent.until(|services| services.agent.telemetry.http_requests.get() == 1).await;
     let mut refused = agent.get("/metrics").await;
     // The first may still be on its way to the permit.
     while refused.status == StatusCode::OK {
@@ -147,7 +147,7 @@ async fn scrapes_that_are_not_taken_are_bounded() {
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(agent.get("/healthz").await.status, StatusCode::OK);
     drop(stuck);
-    agent.until(|services| services.counters.now().connections == 0).await;
+    agent.until(|services| services.agent.telemetry.http_connections.get() == 0).await;
     for _ in 0..3 {
         let kept = agent.get("/metrics").await;
         assert_eq!(kept.status, StatusCode::OK, "a permit comes back when its answer has left");
@@ -159,9 +159,9 @@ async fn the_end_does_not_wait_for_a_client_that_does_not_read() {
     let limits = Limits { drain: SOON, ..Limits::new(8) };
     let agent = Agent::with(limits, EventLog::new(1), large).await;
     let stuck = send(&agent, SCRAPE).await;
-    agent.until(|services| services.counters.now().requests == 1).await;
+    agent.until(|services| services.agent.telemetry.http_requests.get() == 1).await;
     agent.trigger.order();
     patient(agent.server).await.unwrap();
-    assert_eq!(agent.services.counters.now().connections, 0);
+    assert_eq!(agent.services.agent.telemetry.http_connections.get(), 0);
     drop(stuck);
 }

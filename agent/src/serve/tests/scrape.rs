@@ -14,23 +14,24 @@ use super::support::*;
 use crate::events::EventLog;
 use crate::export::prometheus::{ExpositionOptions, Format, exposition, exposition_in_chunks};
 use crate::model::{CgroupPath, CgroupStats, Identity, Machine, MemoryStats};
+use crate::serve::scrape::Exposition;
 use crate::serve::*;
 use crate::snapshot::{CgroupSample, NodeSnapshot, Reading};
 
 const ENCODINGS: [&str; 2] = ["identity", "gzip"];
 
-async fn agent_with(limits: Limits, metrics: MetricsSource) -> Agent {
+async fn agent_with(limits: Limits, metrics: ScrapeSource) -> Agent {
     Agent::with(limits, EventLog::new(1), |services| services.metrics = metrics).await
 }
 
-fn source(write: impl Fn(&mut dyn FnMut(&[u8]) -> ControlFlow<()>) + Send + Sync + 'static) -> MetricsSource {
+fn source(write: impl Fn(&mut dyn FnMut(&[u8]) -> ControlFlow<()>) + Send + Sync + 'static) -> ScrapeSource {
     let write = Arc::new(write);
-    Arc::new(move |_| {
+    ScrapeSource::Fake(Arc::new(move |_| {
         let write = write.clone();
         Box::pin(async move {
             Ok(Exposition { content_type: "text/plain", write: Box::new(move |sink| write(sink)) })
         })
-    })
+    }))
 }
 
 /// gzip finds little to save in it.
@@ -52,7 +53,7 @@ struct Endless {
 }
 
 impl Endless {
-    fn source(&self) -> MetricsSource {
+    fn source(&self) -> ScrapeSource {
         let this = self.clone();
         source(move |sink| {
             this.begun.fetch_add(1, Ordering::SeqCst);
@@ -128,7 +129,7 @@ async fn nothing_is_made_for_a_client_that_went_away() {
         }
         drop(reply);
         endless.until_ended(&agent).await;
-        agent.until(|services| services.counters.now().connections == 0).await;
+        agent.until(|services| services.agent.telemetry.http_connections.get() == 0).await;
     }
 }
 
@@ -139,7 +140,7 @@ async fn a_client_that_stalls_holds_a_few_pieces_and_then_nothing() {
         let limits = Limits { stalled_response: Duration::from_millis(50), ..Limits::new(8) };
         let agent = agent_with(limits, endless.source()).await;
         let stuck = agent.open("GET", "/metrics", &[("accept-encoding", encoding)]).await;
-        agent.until(|services| services.counters.now().stalled_connections == 1).await;
+        agent.until(|services| services.agent.telemetry.http_stalled_connections.get() == 1).await;
         endless.until_ended(&agent).await;
         // All that the kernel's buffers took, and ours.
         assert!(endless.bytes.load(Ordering::SeqCst) < 32 << 20);
@@ -169,7 +170,7 @@ async fn a_failure_before_the_first_piece_is_an_error_that_is_told() {
         assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
         assert!(reply.json()["error"].as_str().unwrap().contains("panic"), "{reply:?}");
         assert_eq!(reply.header("content-encoding"), "");
-        assert_eq!(agent.services.counters.now().failed_scrapes, 1);
+        assert_eq!(agent.telemetry().http_failed_scrapes.get(), 1);
     }
 }
 
@@ -203,7 +204,7 @@ async fn a_scrape_keeps_its_place_until_its_end() {
         assert_eq!(agent.get("/metrics").await.status, StatusCode::SERVICE_UNAVAILABLE);
     }
     drop(first);
-    agent.until(|services| services.counters.now().connections == 0).await;
+    agent.until(|services| services.agent.telemetry.http_connections.get() == 0).await;
     assert_eq!(agent.open("GET", "/metrics", &[]).await.status(), StatusCode::OK);
 }
 

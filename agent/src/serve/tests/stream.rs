@@ -22,7 +22,7 @@ async fn without_follow_the_log_is_told_and_ends() {
     assert_eq!(agent.get("/events?cgroup=/b").await.seqs(), [301]);
     assert_eq!(agent.get("/events?types=oom_kill").await.seqs(), [0_u64; 0]);
     assert_eq!(agent.get("/events?since=1970-01-01T00:00:01Z").await.seqs(), [0_u64; 0]);
-    agent.until(|services| services.events.followers() == 0).await;
+    agent.until(|services| services.agent.events.followers() == 0).await;
 }
 
 /// The status comes before the first event, so that a client knows that it misses none from then on.
@@ -35,9 +35,9 @@ async fn a_follower_knows_that_it_is_subscribed() {
     agent.append("/after");
     let first = read_to(reply.body_mut(), "\n").await;
     assert!(first.starts_with(r#"{"seq":2,"#) && first.contains("/after"), "{first}");
-    assert_eq!(agent.services.events.followers(), 1);
+    assert_eq!(agent.services.agent.events.followers(), 1);
     drop(reply);
-    agent.until(|services| services.events.followers() == 0).await;
+    agent.until(|services| services.agent.events.followers() == 0).await;
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn a_follower_ends_at_its_limit() {
     agent.append("/a");
     let follower = agent.get("/events?follow=1&since_seq=0&limit=3");
     let (reply, ()) = tokio::join!(follower, async {
-        agent.until(|services| services.events.followers() == 1).await;
+        agent.until(|services| services.agent.events.followers() == 1).await;
         for _ in 0..5 {
             agent.append("/a");
         }
@@ -91,7 +91,7 @@ async fn what_has_left_the_log_is_named_in_its_place() {
     let lines: Vec<&str> = reply.text().lines().collect();
     assert_eq!(lines[0], r#"{"type":"lost","from_seq":2,"to_seq":3}"#);
     assert!(lines[1].starts_with(r#"{"seq":4,"#) && lines[2].starts_with(r#"{"seq":5,"#));
-    assert_eq!(agent.services.counters.now().lost_events, 2);
+    assert_eq!(agent.telemetry().events_lost_to_clients.get(), 2);
     let sse = agent.ask("GET", "/events?since_seq=1", &[("accept", "text/event-stream")]).await;
     assert!(sse.text().starts_with("data: {\"type\":\"lost\""), "a loss must not move the client's position");
 }
@@ -104,7 +104,7 @@ async fn followers_get_what_came_before_the_end_and_then_end() {
         followers.push(agent.open("GET", "/events?follow=1", &[]).await);
     }
     let idle = tokio::net::TcpStream::connect(agent.address).await.unwrap();
-    agent.until(|services| services.counters.now().connections == 4).await;
+    agent.until(|services| services.agent.telemetry.http_connections.get() == 4).await;
     agent.append("/last");
     agent.trigger.order();
     for mut follower in followers {

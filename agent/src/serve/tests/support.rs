@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -16,9 +15,14 @@ use tokio::task::JoinHandle;
 
 use crate::config::ListenAddr;
 use crate::events::{EventDraft, EventLog};
-use crate::model::{CgroupMode, CgroupPath, CgroupRef, EventKind, EventNames, NamesStatus, Source, Status};
+use crate::model::{CgroupPath, CgroupRef, EventKind, EventNames, Source};
+use crate::registry::Registry;
+use crate::serve::readiness::Alive;
+use crate::serve::scrape::{Exposition, WriteBody};
 use crate::serve::shutdown::ShutdownTrigger;
 use crate::serve::*;
+use crate::snapshot::AgentView;
+use crate::telemetry::Telemetry;
 
 /// Far beyond what anything here takes: a test that hangs fails instead.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,66 +33,31 @@ pub(super) const TEXT_BYTES: usize = 64 * 1024;
 pub(super) struct Agent {
     pub(super) address: SocketAddr,
     pub(super) services: Services,
-    pub(super) healthy: Arc<AtomicBool>,
+    pub(super) alive: Option<Alive>,
     pub(super) trigger: ShutdownTrigger,
     pub(super) server: JoinHandle<()>,
 }
 
-pub(super) fn status() -> Status {
-    Status {
-        version: "1.2.3",
-        started: UNIX_EPOCH,
-        ready_after: None,
-        kernel_release: "6.1".into(),
-        boot_id: "b".into(),
-        cgroup_mode: CgroupMode::V2,
-        hierarchies: vec![],
-        hooks: vec![],
-        btf: false,
-        lifecycle_source: Source::Walk,
-        oom_source: None,
-        cgroups: 3,
-        containers: 0,
-        tombstones: 0,
-        walks: 0,
-        lost_records: 0,
-        oom_kills: None,
-        offers: vec![],
-        last_seq: 0,
-        first_seq: 1,
-        event_disk: None,
-        sinks: Vec::new(),
-        followers: 0,
-        names: NamesStatus::default(),
-    }
-}
-
 /// A scrape that answers what it was asked to accept, and then `body`.
-pub(super) fn exposition_of(body: Bytes) -> MetricsSource {
-    Arc::new(move |accept| {
+pub(super) fn exposition_of(body: Bytes) -> ScrapeSource {
+    ScrapeSource::Fake(Arc::new(move |accept| {
         let asked = format!("# accept {accept:?}\n");
         let body = Bytes::from([asked.as_bytes(), &body].concat());
         let write: WriteBody = Box::new(move |sink| {
             let _ = body.chunks(TEXT_BYTES).try_for_each(sink);
         });
         Box::pin(async move { Ok(Exposition { content_type: "text/plain; version=0.0.4", write }) })
-    })
+    }))
 }
 
-pub(super) fn services(log: EventLog) -> (Services, Arc<AtomicBool>) {
-    let healthy = Arc::new(AtomicBool::new(true));
-    let asked = Arc::clone(&healthy);
-    let services = Services {
-        events: log,
+pub(super) fn services(log: EventLog) -> Services {
+    Services {
+        agent: AgentView::fixture(Registry::new(0), log),
         metrics: exposition_of(Bytes::from_static(b"up 1\n")),
         kubelet_metrics: exposition_of(Bytes::from_static(b"up 2\n")),
-        status: Arc::new(status),
         readiness: Readiness::new(),
-        healthy: Arc::new(move || asked.load(Ordering::SeqCst)),
-        boot_id: "b".into(),
-        counters: Arc::default(),
-    };
-    (services, healthy)
+        liveness: Liveness::default(),
+    }
 }
 
 impl Agent {
@@ -97,18 +66,23 @@ impl Agent {
     }
 
     pub(super) async fn with(limits: Limits, log: EventLog, change: impl FnOnce(&mut Services)) -> Self {
-        let (mut services, healthy) = services(log);
+        let mut services = services(log);
+        let alive = Some(services.liveness.begin());
         change(&mut services);
         let listeners = bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
         let ListenAddr::Tcp(address) = *listeners[0].address() else { panic!("asked for TCP") };
         let (trigger, shutdown) = Shutdown::new();
         let server = tokio::spawn(serve(listeners, services.clone(), limits, shutdown));
-        Self { address, services, healthy, trigger, server }
+        Self { address, services, alive, trigger, server }
+    }
+
+    pub(super) fn telemetry(&self) -> &Telemetry {
+        &self.services.agent.telemetry
     }
 
     pub(super) fn append(&self, path: &str) -> u64 {
         let cgroup = CgroupRef { path: CgroupPath::from(path), key: None, path_cut: false };
-        self.services.events.append(EventDraft {
+        self.services.agent.events.append(EventDraft {
             time: UNIX_EPOCH,
             source: Source::TpBtf,
             cgroup: Some(cgroup),

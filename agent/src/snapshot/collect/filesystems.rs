@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::{Known, Progress};
+use super::Known;
 use crate::files::{
     CgroupReader, FilesError, Filesystems, Hooks, HostRoot, NodeFilesystem, Usage, UsageReader,
     UsageSettings, Wanted,
@@ -11,6 +11,7 @@ use crate::files::{
 use crate::kernel::{go_last, project_usage};
 use crate::model::{CgroupPath, CgroupStats, DiskStats, FilesystemStats, IoDeviceStats, WrittenStats};
 use crate::snapshot::CgroupSample;
+use crate::telemetry::{Telemetry, raise};
 
 /// Reads file systems for a [`super::Collector`].
 pub struct FilesystemCollector {
@@ -56,10 +57,18 @@ impl FilesystemCollector {
         Found { node, written: written.unwrap_or_default(), error }
     }
 
-    /// Adds what it has done to what is told of all snapshots.
-    pub(super) fn note(&self, progress: &mut Progress) {
-        progress.hung_filesystems = self.node.hung();
-        progress.usage = self.written.as_ref().map(UsageReader::counts).unwrap_or_default();
+    /// Mounts that were asked how full they are and have not answered yet.
+    pub(super) fn hung(&self) -> u64 {
+        self.node.hung()
+    }
+
+    /// Copies into own metrics what the thread that looks at containers' files has counted.
+    pub(super) fn copy_counts(&self, telemetry: &Telemetry) {
+        let counts = self.written.as_ref().map(UsageReader::counts).unwrap_or_default();
+        raise(&telemetry.container_fs_looks.with_label_values(&["quota"]), counts.quotas);
+        raise(&telemetry.container_fs_looks.with_label_values(&["walk"]), counts.walks);
+        raise(&telemetry.container_fs_cut_walks, counts.cut);
+        raise(&telemetry.container_fs_walked_entries, counts.entries);
     }
 }
 

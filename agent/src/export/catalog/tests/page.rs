@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use crate::export::catalog::{Kind, Metric, metrics};
 use crate::model::MetricSet;
+use crate::telemetry::{OWN_METRICS, Origin, OwnKind, OwnMetric};
 
 /// Every name of cAdvisor 0.60, one a line.
 const CADVISOR: &str = include_str!("../../golden/cadvisor-metrics.txt");
@@ -26,13 +27,23 @@ cAdvisor's, and those marked *ours* are on no list of its. A metric has no sampl
 so 0 is always a measurement. **Bold** metrics are ours. \"kept\" are still shown of a removed cgroup, for `--tombstone`.
 
 Every `container_*` sample has the label `id`, the cgroup's path, and those of `--labels`; every `machine_*` sample has
-`machine_id`, `system_uuid` and `boot_id`. The agent's own metrics (`cgtap_*`, `process_*`) say in their `HELP` what they
-are.
+`machine_id`, `system_uuid` and `boot_id`.
 
 Cgroup v1 counts each controller in its own hierarchy, v2 all in one; \"-\" is no source.
 
 Set `app` is accepted and has no metrics: cAdvisor fetches them from an address and by a pattern that the container's own
 labels tell, as root and from the host. Prometheus scrapes applications better, with discovery of its own.
+";
+
+const OWN_HEAD: &str = "
+## The agent's own
+
+On `/metrics` alone, beside `process_*` of the agent's process. \"where\" is the folder of `agent/src` whose code counts
+it, or the part that keeps the value; that is copied for each scrape. The two of reported and unreported kills are not
+there where the kernel does not count OOM kills.
+
+| metric | what | type | labels | where |
+|---|---|---|---|---|
 ";
 
 fn cadvisors() -> BTreeSet<&'static str> {
@@ -67,6 +78,10 @@ fn page() -> String {
             (false, false) => format!("`{set}` (off by default)"),
         };
         table(&mut page, &heading, Some(set));
+    }
+    page.push_str(OWN_HEAD);
+    for metric in OWN_METRICS {
+        own_row(&mut page, metric);
     }
     page.push_str("\n## Metrics of cAdvisor that are not here\n\n");
     for (name, why) in WITHOUT_SOURCE {
@@ -104,6 +119,21 @@ fn row(page: &mut String, metric: &Metric) {
     };
     writeln!(page, "| {name} | {} | {kind}{kept} | {} | {v1} | {v2} |", metric.help, labels.join(", "))
         .unwrap();
+}
+
+fn own_row(page: &mut String, metric: &OwnMetric) {
+    let OwnMetric { name, help, kind, labels, origin } = metric;
+    let kind = match kind {
+        OwnKind::Counter => "counter",
+        OwnKind::Gauge => "gauge",
+    };
+    let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+    let origin = match origin {
+        Origin::Folder(folder) => format!("`{folder}/`"),
+        Origin::Copy(keeper) => format!("copied: {keeper}"),
+        Origin::Page => "the page, with `--max-series` alone".to_owned(),
+    };
+    writeln!(page, "| `{name}` | {} | {kind} | {} | {origin} |", plain(help), labels.join(", ")).unwrap();
 }
 
 /// Markdown's own marks as they stand.
