@@ -35,9 +35,12 @@ impl ConfigCommand {
     }
 }
 
-/// A file that was named must be there.
+/// A file that is named must be there; the usual one need not.
 fn check(file: Option<&Path>) -> anyhow::Result<String> {
-    let path = file.unwrap_or(Path::new(USUAL_FILE));
-    Given::read(path)?.check()?;
+    let (path, given) = match file {
+        Some(path) => (path, Given::read(path)?),
+        None => (Path::new(USUAL_FILE), Given::read_if_there(Path::new(USUAL_FILE))?),
+    };
+    given.check()?;
     Ok(format!("{}: OK\n", path.display()))
 }

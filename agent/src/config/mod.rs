@@ -15,6 +15,7 @@ mod rules;
 mod schema;
 mod settings;
 mod show;
+mod sink_keys;
 mod sinks;
 mod values;
 

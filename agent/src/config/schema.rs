@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::Settings;
 use super::declare::{Fallback, Setting};
+use super::sink_keys::{KINDS, SINK_KEYS, SinkKey};
 use super::values::Shape;
 
 /// The JSON Schema of the file.
@@ -11,7 +12,7 @@ use super::values::Shape;
 pub fn schema() -> Value {
     let mut properties: Map<String, Value> =
         Settings::declared().iter().map(|setting| (setting.key.to_owned(), property(setting))).collect();
-    properties.insert("sink".to_owned(), json!({"type": "array", "items": {"type": "object"}}));
+    properties.insert("sink".to_owned(), json!({"type": "array", "items": sink()}));
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "cgtap.toml",
@@ -19,6 +20,18 @@ pub fn schema() -> Value {
         "additionalProperties": false,
         "properties": properties,
     })
+}
+
+/// A key that two kinds share has one type.
+fn sink() -> Value {
+    let property = |SinkKey { key, kind, form, default, help }: &SinkKey| {
+        let kind = if kind.is_empty() { "all kinds" } else { kind };
+        let default = if default.is_empty() { String::new() } else { format!("; default: {default}") };
+        ((*key).to_owned(), json!({"type": form, "description": format!("{help} ({kind}{default})")}))
+    };
+    let mut properties: Map<String, Value> = SINK_KEYS.iter().map(property).collect();
+    properties.insert("kind".to_owned(), json!({"enum": KINDS}));
+    json!({"type": "object", "required": ["kind"], "additionalProperties": false, "properties": properties})
 }
 
 fn property(setting: &Setting) -> Value {

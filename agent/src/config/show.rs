@@ -37,7 +37,8 @@ pub fn show(given: &Given) -> Result<String, ConfigError> {
         text.push_str(&match (found, setting.default) {
             (Some((_, words, origin)), _) => line(&setting, words, *origin),
             (None, Fallback::Value(word)) => line(&setting, &[word.to_owned()], Origin::Default),
-            (None, Fallback::Absent(text)) => format!("# {} is not set: {text} # default\n", setting.key),
+            (None, Fallback::Absent("")) => format!("# {} # default: nothing\n", setting.key),
+            (None, Fallback::Absent(text)) => format!("# {} # default: {text}\n", setting.key),
         });
     }
     for sink in given.sink_tables().as_ref().and_then(Value::as_array).into_iter().flatten() {

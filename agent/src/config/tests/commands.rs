@@ -1,7 +1,8 @@
 //! What `cgtap config show` and `cgtap config schema` print.
 
 use super::super::{Given, Settings, schema, show};
-use super::{FILE, parse};
+use super::{FILE, load, parse};
+use crate::config::sink_keys::{KINDS, SINK_KEYS};
 
 /// Writes the text to a file and loads it, with the flags over it.
 fn given(text: &str, args: &[&str]) -> Given {
@@ -36,7 +37,7 @@ fn show_says_where_each_value_comes_from() {
         "listen = [\"127.0.0.1:1\"] # flag",
         "tombstone = \"1h\" # file",
         "max_connections = 256 # default",
-        "# max_series is not set: no limit # default",
+        "# max_series # default: no limit",
     ] {
         assert!(shown.lines().any(|shown| shown == line), "{line:?} is not in {shown}");
     }
@@ -67,4 +68,20 @@ fn the_schema_has_the_declared_keys() {
     assert_eq!(properties["log_format"]["enum"], serde_json::json!(["text", "json"]));
     assert_eq!(properties["listen"]["default"], serde_json::json!(["127.0.0.1:8080"]));
     assert_eq!(properties["timestamps"]["type"], "boolean");
+}
+
+/// What the reader of a sink's kind expects is what the table has of that kind.
+#[test]
+fn the_keys_of_sinks_are_those_that_are_read() {
+    for kind in KINDS {
+        let err = load(&format!("[[sink]]\nkind = \"{kind}\"\nno_such_key = 1\n"), &[]).unwrap_err();
+        let own: Vec<&str> = SINK_KEYS.iter().filter(|key| key.kind == kind).map(|key| key.key).collect();
+        let expected = err.split("expected").nth(1).unwrap_or_default();
+        let expected = expected.split(';').next().unwrap_or_default();
+        let named: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+        assert_eq!(named, own, "{kind}: {err}");
+        let common = SINK_KEYS.iter().filter(|key| key.kind.is_empty());
+        assert!(common.clone().all(|key| err.contains(&format!("`{}`", key.key))), "{err}");
+    }
+    assert_eq!(schema()["properties"]["sink"]["items"]["properties"]["path"]["type"], "string");
 }

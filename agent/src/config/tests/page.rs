@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::config::Settings;
 use crate::config::declare::{Fallback, Setting};
+use crate::config::sink_keys::{SINK_KEYS, SinkKey};
 use crate::config::values::Shape;
 
 const HEAD: &str = "\
@@ -31,7 +32,12 @@ In a glob `*` stays within one name and `**` does not: `/system.slice/**`. Globs
 of all cgroups. Each performance event is a descriptor for each container and processor. A common place for pins is
 `/sys/fs/bpf/cgtap`. The sets of `--enable` and `--disable` are in [metrics.md](metrics.md).
 
-Tables `[[sink]]`, in the file only, send events out of the node.
+## Sinks
+
+Each table `[[sink]]`, in the file only, sends events out of the node.
+
+| key | of kind | default | what |
+|---|---|---|---|
 ";
 
 #[test]
@@ -42,6 +48,10 @@ fn settings_page_is_current() {
         row(&mut page, &setting);
     }
     page.push_str(NOTES);
+    for SinkKey { key, kind, default, help, .. } in SINK_KEYS {
+        let kind = if kind.is_empty() { "all" } else { kind };
+        writeln!(page, "| `{key}` | {kind} | {default} | {help} |").unwrap();
+    }
     if std::env::var_os("CGTAP_BLESS").is_some() {
         std::fs::write(&file, &page).unwrap();
     }
