@@ -11,7 +11,6 @@ mod url;
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -21,10 +20,8 @@ use self::client::ClientError;
 use crate::config::{Config, ConfigError, Flags};
 use crate::export::status_json::{check_table, status_json};
 use crate::kernel;
+use crate::model::THREADS_WITHIN;
 use crate::run::{self, RunError};
-
-/// How long the end waits for blocking work (a walk, a compression) that still runs.
-const END_WAIT: Duration = Duration::from_millis(300);
 
 const NO_RUNTIME: &str = "cannot start the runtime";
 const NO_OUTPUT: &str = "cannot write to standard output";
@@ -114,7 +111,7 @@ fn serve(flags: Flags) -> anyhow::Result<()> {
     let mut builder = Builder::new_multi_thread();
     let runtime = builder.worker_threads(2).enable_all().build().context(NO_RUNTIME)?;
     let outcome = runtime.block_on(run::run(config));
-    runtime.shutdown_timeout(END_WAIT);
+    runtime.shutdown_timeout(THREADS_WITHIN);
     Ok(outcome?)
 }
 
@@ -122,7 +119,7 @@ fn check(args: CheckArgs) -> anyhow::Result<()> {
     let config = load(args.flags)?;
     let runtime = single_thread()?;
     let status = runtime.block_on(run::check(config));
-    runtime.shutdown_timeout(END_WAIT);
+    runtime.shutdown_timeout(THREADS_WITHIN);
     let status = status?;
     let text = if args.json { status_json(&status)? } else { check_table(&status).into_bytes() };
     print(&text)

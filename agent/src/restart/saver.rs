@@ -18,6 +18,8 @@ pub(crate) struct Saver {
     dir: StateDir,
     events: EventLog,
     agent: SavedAgent,
+    /// What `agent.json` says; the log has on disk what this refers to.
+    in_file: SavedAgent,
     is_saved: bool,
     /// The number that the saved cgroups are of.
     cgroups_seq: Option<u64>,
@@ -40,6 +42,7 @@ impl Saver {
         Self {
             dir,
             events,
+            in_file: agent.clone(),
             agent,
             is_saved: true,
             cgroups_seq: None,
@@ -111,6 +114,9 @@ impl Saver {
         match job.await {
             Ok(Ok(done)) => {
                 self.has_failed = false;
+                if let Some(agent) = done.agent {
+                    self.in_file = agent;
+                }
                 if let Some(cgroups) = done.cgroups {
                     self.cgroups_seq = Some(cgroups.seq);
                 }
@@ -120,16 +126,31 @@ impl Saver {
         }
     }
 
-    /// Saves all and says that the agent has ended in order. The log must be closed.
+    /// Notes that the agent was told to end, before the log is closed: however long the disk takes for the rest, the next
+    /// start is no start after a crash. All else in the file stays as it was, so it is never ahead of the log.
+    pub(crate) async fn note_end(&mut self) {
+        if self.events.disk().is_none() {
+            return;
+        }
+        // A job that runs would write later that an agent runs.
+        if let Some(job) = self.job.take()
+            && let Ok(Ok(Job { agent: Some(agent), .. })) = job.await
+        {
+            self.in_file = agent;
+        }
+        let (dir, agent) = (self.dir.clone(), SavedAgent { running: false, ..self.in_file.clone() });
+        let noted = tokio::task::spawn_blocking(move || dir.save_agent(&agent)).await;
+        if let Err(error) = noted.unwrap_or_else(|panicked| Err(io::Error::other(panicked))) {
+            tracing::error!(%error, "the end cannot be noted; the next start takes it for a crash");
+        }
+    }
+
+    /// Saves all. The end must be noted and the log closed.
     ///
     /// Without `cgroups` those that are saved hold, with what the log has behind them.
     pub(crate) async fn finish(mut self, cgroups: Option<SavedCgroups>) {
         if self.events.disk().is_none() {
             return;
-        }
-        if let Some(before) = self.job.take() {
-            // It says that an agent runs, and must not say so after this. How it ended does not matter: all is saved anew.
-            let _ended = before.await;
         }
         self.agent.running = false;
         let job = Job { agent: Some(self.agent.clone()), cgroups };
@@ -214,10 +235,30 @@ mod tests {
         let mut saver = Saver::new(dir.clone(), events.clone(), agent());
         saver.note_start();
         assert!(dir.agent().unwrap().running);
+        saver.note_end().await;
         events.close(Duration::from_secs(20));
         saver.finish(None).await;
         assert!(!dir.agent().unwrap().running);
         assert_eq!(dir.cgroups(), Some(cgroups));
+    }
+
+    /// A disk that takes nothing of the log in time.
+    #[tokio::test]
+    async fn an_end_that_the_log_is_too_slow_for_is_no_crash() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = StateDir::unlocked(folder.path());
+        std::fs::write(dir.events(), "in the way").unwrap();
+        let events = log(&dir);
+        let mut saver = Saver::new(dir.clone(), events.clone(), agent());
+        saver.note_start();
+        events.append(draft());
+        saver.settle(Settled { kernel_kills: 3, seq: 1, log_sequence: None });
+        saver.note_end().await;
+        events.close(Duration::ZERO);
+        saver.finish(None).await;
+        let saved = dir.agent().unwrap();
+        assert!(!saved.running);
+        assert_eq!(saved.settled, None, "ahead of the log");
     }
 
     #[test]
@@ -252,7 +293,11 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 events.append(draft());
             };
-            tokio::join!(saver.finish(None), written);
+            let end = async {
+                saver.note_end().await;
+                saver.finish(None).await;
+            };
+            tokio::join!(end, written);
         });
         // Its end waits for all that still runs.
         drop(runtime);

@@ -13,15 +13,12 @@ use crate::config::{Config, ConfigError, options};
 use crate::export::prometheus::{ExpositionOptions, View};
 use crate::files::{CgroupReader, FilesError, HostRoot};
 use crate::kernel::{KernelError, PinError};
-use crate::model::Status;
+use crate::model::{GRACE, Status, THREADS_WITHIN};
 use crate::restart::history;
 use crate::serve::{self, BindError, Limits, Liveness, Readiness, ScrapeSource, Services, Shutdown};
 use crate::sinks;
 use crate::snapshot::{CollectOptions, Collector, Snapshots};
 use crate::sources::walks::{Look, Walks};
-
-/// How long the end waits for what the next agent needs: as long as its parts may take, and less than `docker stop` waits.
-const SAVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the agent ended.
 #[derive(Debug, thiserror::Error)]
@@ -136,7 +133,8 @@ pub async fn run(config: Config) -> Result<(), RunError> {
         () = serving => {}
         error = failure(&mut core, &shutdown) => return Err(error),
     }
-    if tokio::time::timeout(SAVE_WITHIN, core).await.is_err() {
+    let left = GRACE.saturating_sub(shutdown.since_order() + THREADS_WITHIN);
+    if tokio::time::timeout(left, core).await.is_err() {
         tracing::warn!("the state for the next start is not saved: the disk is too slow");
     }
     tracing::info!("stopped");

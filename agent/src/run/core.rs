@@ -14,7 +14,7 @@ use crate::files::HostRoot;
 use crate::kernel::{Guard, OomRing};
 use crate::kills::recovery::Recovery;
 use crate::last_values::{Final, Finals};
-use crate::model::{CgroupPath, CgroupStats, EventKind, EventNames, ExitSample, Hook, Source};
+use crate::model::{CLOSE_WITHIN, CgroupPath, CgroupStats, EventKind, EventNames, ExitSample, Hook, Source};
 use crate::names;
 use crate::registry::{Change, ChangeKind, KnownCgroup};
 use crate::restart::saved::SavedCgroups;
@@ -34,8 +34,6 @@ mod recover;
 
 /// How long an event waits for a disk that does not answer.
 const DISK_PATIENCE: Duration = Duration::from_millis(250);
-/// How long the end waits for it.
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// How often counters are looked at and tombstones expire.
 const TICK: Duration = Duration::from_millis(500);
@@ -161,6 +159,7 @@ impl Core {
         self.saver.told_drops(&self.told_drops);
         // Before the first walk the registry does not have what is there.
         let cgroups = is_ready.then(|| self.cgroups_to_save());
+        self.saver.note_end().await;
         let events = self.state.events.clone();
         let closed = tokio::task::spawn_blocking(move || events.close(CLOSE_WITHIN));
         if let Err(error) = closed.await {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Liveness, Readiness, ScrapeSource};
+use crate::model::DRAIN_WITHIN;
 use crate::snapshot::AgentView;
 
 /// What the endpoints are served from.
@@ -53,7 +54,7 @@ impl Limits {
             stalled_response: Duration::from_secs(30),
             stalled_follower: Duration::from_secs(600),
             keep_alive: Duration::from_secs(15),
-            drain: Duration::from_millis(1500),
+            drain: DRAIN_WITHIN,
         }
     }
 }

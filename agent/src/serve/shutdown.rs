@@ -1,41 +1,50 @@
 //! The one signal to stop.
 
+use std::time::{Duration, Instant};
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 /// Waits for the end. Clones wait for the same one.
 #[derive(Clone, Debug)]
-pub struct Shutdown(watch::Receiver<bool>);
+pub struct Shutdown(watch::Receiver<Option<Instant>>);
 
 /// Orders the end; dropping it orders it as well, so that a panic cannot leave servers behind.
 #[derive(Debug)]
-pub struct ShutdownTrigger(watch::Sender<bool>);
+pub struct ShutdownTrigger(watch::Sender<Option<Instant>>);
 
 impl Shutdown {
     /// A pair of the order and those who wait for it.
     #[must_use]
     pub fn new() -> (ShutdownTrigger, Self) {
-        let (sender, receiver) = watch::channel(false);
+        let (sender, receiver) = watch::channel(None);
         (ShutdownTrigger(sender), Self(receiver))
     }
 
     /// Returns when the end was ordered, at once if it already was.
     pub async fn wait(&mut self) {
         // An error means that the trigger is gone, which is an order too.
-        let _ordered = self.0.wait_for(|ordered| *ordered).await.is_ok();
+        let _ordered = self.0.wait_for(Option::is_some).await.is_ok();
     }
 
     /// Whether the end was ordered.
     #[must_use]
     pub fn is_ordered(&self) -> bool {
-        *self.0.borrow() || self.0.has_changed().is_err()
+        self.0.borrow().is_some() || self.0.has_changed().is_err()
+    }
+
+    /// How long ago the end was ordered; zero if it was not.
+    #[must_use]
+    pub fn since_order(&self) -> Duration {
+        self.0.borrow().map(|ordered| ordered.elapsed()).unwrap_or_default()
     }
 }
 
 impl ShutdownTrigger {
     /// Orders the end.
     pub fn order(&self) {
-        self.0.send_replace(true);
+        // The first order counts.
+        self.0.send_if_modified(|ordered| ordered.replace(ordered.unwrap_or_else(Instant::now)).is_none());
     }
 }
 
