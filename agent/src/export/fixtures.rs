@@ -220,7 +220,7 @@ fn pressure(total_usec: u64) -> Option<Pressure> {
     Some(Pressure { some: Some(line(total_usec)), full: Some(line(total_usec / 2)) })
 }
 
-/// What does not depend on the version.
+/// The values that are the same on v1 and v2.
 fn common() -> CgroupStats {
     let sched = SchedStats { run_nsec: 4_000_000_001, runqueue_nsec: 500_000_000, run_periods: 77 };
     CgroupStats {
@@ -274,7 +274,7 @@ fn sockets() -> SocketStats {
     SocketStats { tcp: Some(tcp), tcp6: Some(tcp), udp: Some(udp), udp6: Some(udp), advanced_tcp }
 }
 
-/// All that v1 can tell.
+/// All values that v1 has.
 pub(super) fn stats_v1() -> CgroupStats {
     CgroupStats {
         cpu: Some(CpuStats {
@@ -291,7 +291,7 @@ pub(super) fn stats_v1() -> CgroupStats {
     }
 }
 
-/// All that v2 can tell.
+/// All values that v2 has.
 pub(super) fn stats_v2() -> CgroupStats {
     CgroupStats {
         cpu: Some(CpuStats { weight: Some(20), nice_nsec: Some(1_000), ..cpu_common() }),

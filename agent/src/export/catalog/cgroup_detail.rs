@@ -1,4 +1,4 @@
-//! What v2 tells of a cgroup besides cAdvisor's sets. Ours, off by default.
+//! Values of v2 that cAdvisor does not have. Ours, off by default.
 
 use super::io::by_device;
 use super::metric::{Metric, Value};

@@ -55,8 +55,8 @@ fn with_quota(sample: &CgroupSample) -> Option<&CpuStats> {
     cpu(sample).filter(|cpu| matches!(cpu.quota_usec, Some(Limit::Value(_))))
 }
 
-/// By CPU where v1 tells it and the operator wants it; a CPU that the cgroup never ran on is left out, as in
-/// cAdvisor, since most hosts have more possible CPUs than real ones.
+/// By CPU where v1 has that and the operator wants it. A CPU that the cgroup never ran on is left out, as in cAdvisor:
+/// most hosts have more possible CPUs than real ones.
 fn usage(sample: &CgroupSample, scope: &Scope<'_>, emit: &mut Emit<'_>) {
     let Some(cpu) = cpu(sample) else { return };
     if let Some(per_cpu) = cpu.per_cpu_nsec.as_deref().filter(|_| scope.sets.has(MetricSet::PerCpu)) {

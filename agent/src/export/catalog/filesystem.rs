@@ -1,7 +1,7 @@
 //! File systems of the node (`statfs`, `/proc/diskstats`), and what containers write.
 //!
-//! cAdvisor gives a container the counters of the host's disk below it; here those are the root's alone. Its times are
-//! 10^6 too small, as it takes milliseconds for nanoseconds.
+//! cAdvisor gives a container the counters of the host's disk that it lies on; here only the root has them. cAdvisor's
+//! times are 10^6 too small, because it takes milliseconds for nanoseconds.
 
 use std::time::Duration;
 

@@ -62,7 +62,7 @@ fn devices(sample: &CgroupSample) -> &[IoDeviceStats] {
     sample.stats.io.as_deref().unwrap_or_default()
 }
 
-/// Without a name the numbers stand for the device, so that two such devices stay two series.
+/// A device without a name gets its numbers, so that two such devices stay two series.
 fn device_label(device: &IoDeviceStats) -> Label<'_> {
     let value = match device.device.as_deref().filter(|name| !name.is_empty()) {
         Some(name) => LabelValue::Text(name),

@@ -1,4 +1,4 @@
-//! How often memory and swap limits were met: `memory.events` and its kin (v2). Ours, off by default.
+//! How often memory and swap limits were reached: `memory.events` and similar files (v2). Ours, off by default.
 
 use super::metric::{Emit, LabelValue, Metric, Value};
 use crate::model::{MemoryEvents, MetricSet};

@@ -1,4 +1,4 @@
-//! What a declaration of a metric holds.
+//! The declaration of a metric, and the samples that come of it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,36 +10,35 @@ use crate::snapshot::{CgroupSample, NodeSnapshot};
 pub struct Metric {
     /// The name of its samples.
     pub name: &'static str,
-    /// What it tells, for users.
+    /// The help text.
     pub help: &'static str,
     /// Counter or gauge.
     pub kind: Kind,
     /// The set that turns it on; `None` for one that is always there.
     pub set: Option<MetricSet>,
-    /// Where the value comes from with cgroup v1; `None` where v1 has no source.
+    /// The kernel's source on cgroup v1, if it has one.
     pub source_v1: Option<&'static str>,
-    /// Where the value comes from with cgroup v2; `None` where v2 has no source.
+    /// The kernel's source on cgroup v2, if it has one.
     pub source_v2: Option<&'static str>,
     /// Labels besides those of the cgroup or the machine.
     pub labels: &'static [&'static str],
-    /// Whether samples carry the snapshot's time when timestamps are asked for. Limits and start times do not.
+    /// Whether samples get the snapshot's time if timestamps are on. Limits and start times do not.
     pub stamped: bool,
-    /// Whether a removed cgroup still shows it: what is a sum over its life, or the most that it had.
+    /// Whether a removed cgroup still has it: a total or a peak of its life.
     pub outlives: bool,
-    /// How its samples come to be.
+    /// Makes its samples.
     pub values: Values,
 }
 
-/// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Only grows while its cgroup lives.
+    /// Never falls while its cgroup lives.
     Counter,
-    /// Goes up and down.
+    /// Rises and falls.
     Gauge,
 }
 
-/// How the samples of a metric come to be.
+/// The function that makes the samples of a metric.
 #[derive(Clone, Copy)]
 pub enum Values {
     /// At most one sample per cgroup.
@@ -57,15 +56,14 @@ pub enum Values {
 /// Takes one sample: its own labels and its value.
 pub type Emit<'a> = dyn FnMut(&[Label<'_>], Value) + 'a;
 
-/// A label's name and value. One whose text is empty is not printed.
+/// A label's name and value. A label with an empty value is not printed.
 pub type Label<'a> = (&'static str, LabelValue<'a>);
 
-/// A label's value, kept as it is until it is written, so that a sample costs no allocation.
+/// A label's value. It becomes text only when it is written, so that a sample costs no allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LabelValue<'a> {
-    /// Text, not escaped yet.
+    /// Not escaped yet.
     Text(&'a str),
-    /// A number.
     Number(u32),
     /// A block device without a known name: `major:minor`.
     Device(u32, u32),
@@ -78,18 +76,16 @@ pub enum LabelValue<'a> {
 pub enum Value {
     /// A count or a number of bytes.
     Count(u64),
-    /// Microseconds.
     Microseconds(u64),
-    /// Nanoseconds.
     Nanoseconds(u64),
-    /// What is no count: a ratio.
+    /// A ratio.
     Float(f64),
-    /// -1, by which cAdvisor says that there is no such thing, or no limit.
+    /// -1: cAdvisor's value for "none" and for "no limit".
     MinusOne,
 }
 
 impl Value {
-    /// A moment as Unix time; `None` for one before 1970 or after 2554.
+    /// A time as Unix time; `None` before 1970 and after 2554.
     #[must_use]
     pub fn unix_time(moment: SystemTime) -> Option<Self> {
         let since = moment.duration_since(UNIX_EPOCH).ok()?;
@@ -97,22 +93,21 @@ impl Value {
     }
 }
 
-/// What a value may depend on besides its cgroup.
+/// What a sample may depend on besides its cgroup.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'a> {
-    /// The sets that are on.
+    /// The metric sets that are on.
     pub sets: MetricSets,
-    /// The node.
     pub machine: &'a Machine,
 }
 
 impl Metric {
-    /// A counter without set, sources or samples yet.
+    /// A counter; set, sources and samples are added by the methods below.
     pub(super) const fn counter(name: &'static str, help: &'static str) -> Self {
         Self::new(name, help, Kind::Counter)
     }
 
-    /// A gauge without set, sources or samples yet.
+    /// A gauge; set, sources and samples are added by the methods below.
     pub(super) const fn gauge(name: &'static str, help: &'static str) -> Self {
         Self::new(name, help, Kind::Gauge)
     }
@@ -147,7 +142,7 @@ impl Metric {
         self
     }
 
-    /// The same source with both versions.
+    /// Sets the same source for both versions.
     pub(super) const fn both(self, source: &'static str) -> Self {
         self.v1(source).v2(source)
     }

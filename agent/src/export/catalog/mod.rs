@@ -1,9 +1,9 @@
-//! Every metric, declared once: name, help, type, set, kernel source and how its samples come from a snapshot.
+//! Every metric, declared once: name, help, type, set, kernel source, and the function that makes its samples.
 //!
-//! Names, types and labels are cAdvisor's. Rules that differ from it on purpose:
-//! - A value without a source on this kernel has no sample; it is never 0.
+//! Names, types and labels are cAdvisor's. These rules differ on purpose:
+//! - A value without a source on this kernel has no sample; it is never 0 instead.
 //! - A memory limit of 0 means "no limit", as in cAdvisor; a cpu quota without limit has no sample.
-//! - A removed cgroup shows what it had in all: its counters as they were last, its peaks and its OOM kills.
+//! - A removed cgroup keeps its last counters, its peaks and its OOM kills.
 
 mod cgroup_detail;
 mod cpu;

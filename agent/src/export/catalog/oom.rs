@@ -12,8 +12,8 @@ pub(super) const METRICS: &[Metric] = &[Metric::counter(
 .both("oom:mark_victim events")
 .one(|s, _| kills(s))];
 
-/// 0 is told of every living cgroup with memory, so that the first kill is an increase and not a new series. Of a
-/// removed one only kills are told: a 0 of each container that ever lived would be noise.
+/// Every living cgroup with memory has a sample, also with 0: so the first kill is an increase and not a new series. A
+/// removed cgroup has one only if it had kills: a 0 for each container that ever lived would be noise.
 fn kills(sample: &CgroupSample) -> Option<Value> {
     let living = !sample.removed && sample.stats.memory.is_some();
     (living || sample.oom_kills > 0).then_some(Value::Count(sample.oom_kills))

@@ -38,7 +38,7 @@ pub(super) const METRICS: &[Metric] = &[
     .many(UNCORE, |s, _, emit| uncore(s, emit, |count| Value::Float(count.running_ratio))),
 ];
 
-/// By CPU with `percpu`; else what `merge` makes of all of them, without that label.
+/// With `percpu` one sample for each CPU; else one without that label, which `merge` makes of all.
 fn each(
     sample: &CgroupSample,
     scope: &Scope<'_>,

@@ -1,7 +1,7 @@
 //! Processes and threads: `cgroup.procs`, `pids.*` and `/proc/<pid>`. Off by default, as in cAdvisor.
 //!
-//! cAdvisor counts the processes of a cgroup alone; here, as for every other number of a cgroup, those below it count
-//! too.
+//! cAdvisor counts only the cgroup's own processes. Here those of the cgroups below it count too, as in every other
+//! value of a cgroup.
 
 use super::metric::{Emit, LabelValue, Metric, Value};
 use crate::model::{Limit, MetricSet, PidsStats, ProcessStats};

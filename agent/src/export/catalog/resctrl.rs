@@ -1,8 +1,8 @@
 //! Monitoring of the last-level cache and of memory bandwidth: resctrl. Off by default, as in cAdvisor.
 //!
-//! Only groups that others made are read: the whole machine's, and those that a runtime made for its containers.
-//! cAdvisor makes groups of its own and moves tasks into them. That takes a monitoring id of the few that the processor
-//! has for each container, and a task that forks meanwhile is left out; who runs the node decides that, not its monitor.
+//! The agent reads groups that others made: the whole machine's, and those that a runtime made for its containers.
+//! cAdvisor makes groups of its own and moves tasks into them. Each takes one of the processor's few monitoring ids, and a
+//! task that forks meanwhile is left out. The operator of the node should decide that, not its monitor.
 
 use super::metric::{Emit, LabelValue, Metric, Value};
 use crate::model::{CacheDomain, MetricSet};

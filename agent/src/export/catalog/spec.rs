@@ -55,7 +55,7 @@ pub(super) const METRICS: &[Metric] = &[
     .one(|s, _| memory(s)?.reservation.map(zero_for_none)),
 ];
 
-/// cAdvisor puts no timestamp on what is a setting and not a measurement.
+/// cAdvisor puts no timestamp on settings, only on measurements.
 const fn gauge(name: &'static str, help: &'static str) -> Metric {
     Metric::gauge(name, help).unstamped()
 }
@@ -80,9 +80,9 @@ fn memory(sample: &CgroupSample) -> Option<&MemoryStats> {
     sample.stats.memory.as_ref()
 }
 
-/// runc made `weight = 1 + (shares - 2) * 9999 / 262142` of the shares that an orchestrator asked for; this is the
-/// way back that cAdvisor takes, and dashboards divide by it. runc rounds down, and newer ones map along another
-/// curve, so the result is near what was asked and not always equal to it.
+/// runc turns the shares that an orchestrator asks for into `weight = 1 + (shares - 2) * 9999 / 262142`. This is the
+/// inverse that cAdvisor uses, and dashboards divide by it. runc rounds down, and newer versions use another curve, so
+/// the result is near the asked shares and not always equal to them.
 fn shares(cpu: &CpuStats) -> Option<u64> {
     cpu.shares.or_else(|| cpu.weight?.checked_sub(1)?.checked_mul(262_142).map(|scaled| 2 + scaled / 9999))
 }

@@ -44,7 +44,7 @@ pub(super) const METRICS: &[Metric] = &[
         .one(|s, _| s.stats.referenced_bytes.map(Value::Count)),
 ];
 
-/// cAdvisor's `iowaiting` has no source in `/proc`: who waits for a disk is `uninterruptible`.
+/// cAdvisor's `iowaiting` has no source in `/proc`: a task that waits for a disk is `uninterruptible`.
 fn states(sample: &CgroupSample, emit: &mut Emit<'_>) {
     let Some(tasks) = &sample.stats.tasks else { return };
     for (state, count) in [

@@ -1,4 +1,4 @@
-//! How the machine is built: cores, caches, memory nodes, memory modules; and what runs on it.
+//! The machine's hardware (cores, caches, memory nodes, memory modules) and its system software.
 
 use std::collections::BTreeMap;
 
@@ -78,7 +78,7 @@ fn os(machine: &Machine) -> LabelValue<'_> {
     LabelValue::Text(machine.os_name.as_deref().unwrap_or_default())
 }
 
-/// Ids of cores are unique in their package only, and two packages can be one node: such caches are added up.
+/// Ids of cores are unique only in their package, and one node can have two packages: such caches are added up.
 fn caches(machine: &Machine, emit: &mut Emit<'_>) {
     let topology = &machine.topology;
     let of_cores = topology
@@ -126,7 +126,7 @@ fn hugepages(machine: &Machine, emit: &mut Emit<'_>) {
     }
 }
 
-/// The kernel writes the distances in the order of the nodes that there are, whose numbers may have gaps.
+/// The kernel writes the distances in the order of the existing nodes, whose numbers may have gaps.
 fn distances(machine: &Machine, emit: &mut Emit<'_>) {
     let nodes = &machine.topology.nodes;
     for node in nodes {

@@ -1,4 +1,4 @@
-//! What systemd calls a unit. Ours, off by default.
+//! The names that systemd has for a unit. Ours, off by default.
 
 use super::metric::{Emit, LabelValue, Metric, Value};
 use crate::model::MetricSet;

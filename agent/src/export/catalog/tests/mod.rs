@@ -1,4 +1,4 @@
-//! The declarations are sound, and each metric is really set by code.
+//! The declarations are sound, and code sets each metric.
 
 mod page;
 
@@ -14,7 +14,7 @@ type Samples = Vec<(Vec<String>, Value)>;
 fn samples_of(metric: &Metric, stats: CgroupStats, sets: MetricSets) -> Samples {
     let machine = machine();
     let scope = Scope { sets, machine: &machine };
-    // A cgroup of which nothing is known has no names either.
+    // A cgroup without known values has no names either.
     let names = (stats != CgroupStats::default()).then(|| names("web"));
     let unit_description = names.is_some().then(|| "Web server".into());
     let sample =

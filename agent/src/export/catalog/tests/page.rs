@@ -1,4 +1,4 @@
-//! `docs/metrics.md`, and whether cAdvisor has a metric that is not declared.
+//! `docs/metrics.md`, and a check that every metric of cAdvisor is declared or has a reason.
 //!
 //! `CGTAP_BLESS=1 cargo test -p cgtap --lib metrics_page` writes the page anew.
 
@@ -10,10 +10,10 @@ use crate::export::catalog::{Kind, Metric, metrics};
 use crate::model::MetricSet;
 use crate::telemetry::{OWN_METRICS, Origin, OwnKind, OwnMetric};
 
-/// Every name of cAdvisor 0.60, one a line.
+/// Every name of cAdvisor 0.60, one on each line.
 const CADVISOR: &str = include_str!("../../golden/cadvisor-metrics.txt");
 
-/// Names of cAdvisor's that are not declared, and why.
+/// Names of cAdvisor that are not declared, and why.
 const WITHOUT_SOURCE: [(&str, &str); 2] = [
     ("machine_nvm_avg_power_budget_watts", "cAdvisor took it from libipmctl until 0.57 and prints 0 since"),
     ("machine_nvm_capacity", "cAdvisor took it from libipmctl until 0.57 and prints 0 since"),
