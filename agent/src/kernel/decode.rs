@@ -15,9 +15,9 @@ use crate::model::{CgroupKey, CgroupPath, HierarchyId, LifecycleEvent, Lifecycle
 
 pub(crate) use oom::oom;
 
-/// A record's place in the sequence of its program on its CPU.
+/// A record's number: each program counts its records on each CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct RecordNumber {
     pub(crate) program: Program,
     pub(crate) cpu: u32,
     pub(crate) seq: u64,
@@ -47,9 +47,9 @@ impl Bytes<'_> {
         KernelError::Record { bytes: self.0.len(), what }
     }
 
-    fn place(&self) -> Result<Place, KernelError> {
+    fn record_number(&self) -> Result<RecordNumber, KernelError> {
         let program = Program::from_u32(self.u32(offset_of!(Header, program))?);
-        Ok(Place {
+        Ok(RecordNumber {
             program: program.ok_or(self.error("of no program of ours"))?,
             cpu: self.u32(offset_of!(Header, cpu))?,
             seq: self.u64(offset_of!(Header, seq))?,
@@ -67,10 +67,10 @@ pub(crate) fn lifecycle(
     bytes: &[u8],
     clock: Clock,
     source: impl Fn(Program) -> Source,
-) -> Result<(Place, LifecycleEvent), KernelError> {
+) -> Result<(RecordNumber, LifecycleEvent), KernelError> {
     let record = Bytes(bytes);
-    let place = record.place()?;
-    let kind = match place.program {
+    let number = record.record_number()?;
+    let kind = match number.program {
         Program::CgroupMkdir => LifecycleKind::Created,
         Program::CgroupRmdir => LifecycleKind::Removed,
         Program::CgroupRename => LifecycleKind::Renamed,
@@ -89,7 +89,7 @@ pub(crate) fn lifecycle(
     let parent = record.u64(offset_of!(LifecycleRecord, parent_id))?;
     let event = LifecycleEvent {
         time: clock.wall(record.u64(offset_of!(Header, ktime_nsec))?),
-        source: source(place.program),
+        source: source(number.program),
         key: CgroupKey { hierarchy, id: record.u64(offset_of!(LifecycleRecord, id))? },
         parent: (parent != 0).then_some(CgroupKey { hierarchy, id: parent }),
         level,
@@ -97,13 +97,13 @@ pub(crate) fn lifecycle(
         path,
         kind,
     };
-    Ok((place, event))
+    Ok((number, event))
 }
 
 /// The cgroup of an [`ExitRecord`].
 pub(crate) fn exit(bytes: &[u8]) -> Result<CgroupKey, KernelError> {
     let record = Bytes(bytes);
-    if record.place()?.program != Program::SchedProcessExit {
+    if record.record_number()?.program != Program::SchedProcessExit {
         return Err(record.error("not of an exit"));
     }
     Ok(CgroupKey {

@@ -8,7 +8,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::KernelError;
 use super::clock::{self, Clock};
-use super::decode::{self, Place};
+use super::decode::{self, RecordNumber};
 use super::sequence::Sequences;
 use crate::model::{Hook, LifecycleEvent, OomKill, Source};
 
@@ -42,7 +42,7 @@ impl Ring {
     /// first record is taken.
     async fn next<T>(
         &mut self,
-        decode: impl Fn(&[u8], Clock) -> Result<(Place, Option<T>), KernelError>,
+        decode: impl Fn(&[u8], Clock) -> Result<(RecordNumber, Option<T>), KernelError>,
     ) -> io::Result<Batch<T>> {
         let mut ready = self.fd.readable_mut().await?;
         let (batch, was_emptied) = take(ready.get_inner_mut(), &mut self.sequences, is_full, decode);
@@ -55,7 +55,7 @@ impl Ring {
     /// Up to [`BATCH_RECORDS`], without waiting.
     fn more<T>(
         &mut self,
-        decode: impl Fn(&[u8], Clock) -> Result<(Place, Option<T>), KernelError>,
+        decode: impl Fn(&[u8], Clock) -> Result<(RecordNumber, Option<T>), KernelError>,
     ) -> Batch<T> {
         take(self.fd.get_mut(), &mut self.sequences, is_full, decode).0
     }
@@ -64,7 +64,7 @@ impl Ring {
     /// empty: where records come faster than they can be read, it never is.
     fn drain<T>(
         &mut self,
-        decode: impl Fn(&[u8], Clock) -> Result<(Place, Option<T>), KernelError>,
+        decode: impl Fn(&[u8], Clock) -> Result<(RecordNumber, Option<T>), KernelError>,
     ) -> Batch<T> {
         let now = clock::monotonic_nsec();
         take(self.fd.get_mut(), &mut self.sequences, |_, record| decode::is_after(record, now), decode).0
@@ -80,15 +80,15 @@ fn take<T>(
     ring: &mut RingBuf<MapData>,
     sequences: &mut Sequences,
     is_last: impl Fn(usize, &[u8]) -> bool,
-    decode: impl Fn(&[u8], Clock) -> Result<(Place, Option<T>), KernelError>,
+    decode: impl Fn(&[u8], Clock) -> Result<(RecordNumber, Option<T>), KernelError>,
 ) -> (Batch<T>, bool) {
     let clock = Clock::now();
     let mut batch = Batch { events: Vec::new(), missing: 0, broken: Vec::new() };
     let mut taken = 0;
     while let Some(record) = ring.next() {
         match decode(&record, clock) {
-            Ok((place, event)) => {
-                batch.missing += sequences.missing_before(place);
+            Ok((number, event)) => {
+                batch.missing += sequences.missing_before(number);
                 batch.events.extend(event);
             }
             Err(error) => batch.broken.push(error),
@@ -139,9 +139,9 @@ fn lifecycle(
     bytes: &[u8],
     clock: Clock,
     sources: &[(Hook, Source)],
-) -> Result<(Place, Option<LifecycleEvent>), KernelError> {
-    let (place, event) = decode::lifecycle(bytes, clock, |hook| source_of(sources, hook))?;
-    Ok((place, Some(event)))
+) -> Result<(RecordNumber, Option<LifecycleEvent>), KernelError> {
+    let (number, event) = decode::lifecycle(bytes, clock, |hook| source_of(sources, hook))?;
+    Ok((number, Some(event)))
 }
 
 fn source_of(sources: &[(Hook, Source)], program: cgtap_abi::Program) -> Source {

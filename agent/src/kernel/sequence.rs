@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::decode::Place;
+use super::decode::RecordNumber;
 
 /// The last number seen of each program on each CPU.
 #[derive(Debug, Default)]
@@ -12,10 +12,10 @@ pub struct Sequences {
 
 impl Sequences {
     /// Notes a record; the number of records of its program and CPU that are missing before it.
-    pub(crate) fn missing_before(&mut self, place: Place) -> u64 {
-        let last = self.last.entry((place.program as u32, place.cpu)).or_default();
-        let missing = place.seq.saturating_sub(*last).saturating_sub(1);
-        *last = place.seq.max(*last);
+    pub(crate) fn missing_before(&mut self, number: RecordNumber) -> u64 {
+        let last = self.last.entry((number.program as u32, number.cpu)).or_default();
+        let missing = number.seq.saturating_sub(*last).saturating_sub(1);
+        *last = number.seq.max(*last);
         missing
     }
 }
@@ -25,8 +25,8 @@ mod tests {
     use super::*;
     use cgtap_abi::Program;
 
-    fn place(program: Program, cpu: u32, seq: u64) -> Place {
-        Place { program, cpu, seq }
+    fn number(program: Program, cpu: u32, seq: u64) -> RecordNumber {
+        RecordNumber { program, cpu, seq }
     }
 
     #[test]
@@ -42,7 +42,7 @@ mod tests {
             (Program::CgroupMkdir, 0, 6, 0),
         ] {
             assert_eq!(
-                sequences.missing_before(place(program, cpu, seq)),
+                sequences.missing_before(number(program, cpu, seq)),
                 missing,
                 "{program:?} {cpu} {seq}"
             );
@@ -51,6 +51,6 @@ mod tests {
 
     #[test]
     fn the_first_record_tells_of_earlier_losses_too() {
-        assert_eq!(Sequences::default().missing_before(place(Program::MarkVictim, 0, 4)), 3);
+        assert_eq!(Sequences::default().missing_before(number(Program::MarkVictim, 0, 4)), 3);
     }
 }

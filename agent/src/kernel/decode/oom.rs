@@ -4,7 +4,7 @@ use std::mem::offset_of;
 
 use cgtap_abi::{COMM_BYTES, Header, OomDecision, OomRecord, Program, TaskFacts, decided, present};
 
-use super::{Bytes, Place};
+use super::{Bytes, RecordNumber};
 use crate::kernel::KernelError;
 use crate::kernel::clock::Clock;
 use crate::model::{
@@ -21,17 +21,17 @@ pub(crate) fn oom(
     bytes: &[u8],
     clock: Clock,
     source: Source,
-) -> Result<(Place, Option<OomKill>), KernelError> {
+) -> Result<(RecordNumber, Option<OomKill>), KernelError> {
     let record = Bytes(bytes);
-    let place = record.place()?;
-    if place.program != Program::MarkVictim {
+    let number = record.record_number()?;
+    if number.program != Program::MarkVictim {
         return Err(record.error("a lifecycle record in the OOM ring"));
     }
     let has_decisions = matches!(source, Source::Fentry | Source::Kprobe);
     let made = record.u32(DECISION + offset_of!(OomDecision, present))? & decided::MADE != 0;
     let dying = record.u32(DECISION + offset_of!(OomDecision, chosen_dying))? != 0;
     if has_decisions && (!made || dying) {
-        return Ok((place, None));
+        return Ok((number, None));
     }
     let kill = OomKill {
         time: clock.wall(record.u64(offset_of!(Header, ktime_nsec))?),
@@ -41,7 +41,7 @@ pub(crate) fn oom(
         victim: victim(&record)?,
         decision: if made { decision(&record)? } else { Decision::default() },
     };
-    Ok((place, Some(kill)))
+    Ok((number, Some(kill)))
 }
 
 fn cgroup(record: &Bytes) -> Result<Option<CgroupKey>, KernelError> {

@@ -33,14 +33,14 @@ fn record_below(parent: u64, program: u32, level: u32, populated: u32, path: &[u
     ])
 }
 
-fn read(bytes: &[u8]) -> Result<(Place, LifecycleEvent), KernelError> {
+fn read(bytes: &[u8]) -> Result<(RecordNumber, LifecycleEvent), KernelError> {
     lifecycle(bytes, Clock::now(), |_| Source::TpBtf)
 }
 
 #[test]
 fn a_lifecycle_record() {
-    let (place, event) = read(&lifecycle_record(0, 2, 0, b"/a/b\xff")).unwrap();
-    assert_eq!(place, Place { program: Program::CgroupMkdir, cpu: 1, seq: 7 });
+    let (number, event) = read(&lifecycle_record(0, 2, 0, b"/a/b\xff")).unwrap();
+    assert_eq!(number, RecordNumber { program: Program::CgroupMkdir, cpu: 1, seq: 7 });
     assert_eq!(event.key, CgroupKey { hierarchy: HierarchyId(4), id: 42 });
     assert_eq!(event.path, CgroupPath::from_bytes(b"/a/b\xff"));
     assert_eq!((event.kind, event.path_cut), (LifecycleKind::Created, false));
