@@ -9,6 +9,7 @@ use std::hint::black_box;
 use aya::Endianness;
 use cgtap_abi::TraceLayout;
 
+use crate::events::wire::WireEvent;
 use crate::identity::identify;
 use crate::kernel::clock::Clock;
 use crate::kernel::format::Format;
@@ -106,6 +107,11 @@ pub fn path(input: &[u8]) {
 /// What runtimes answer about containers, and the names of log files.
 pub fn runtime_answers(input: &[u8]) {
     names::fuzz(input);
+}
+
+/// A record of the event log, as JSON.
+pub fn event_record(input: &[u8]) {
+    let _ = black_box(WireEvent::read(input).map(|record| serde_json::to_vec(&record)));
 }
 
 /// Records of `/dev/kmsg`, each on a line of its own, and the same lines as the kernel's text.

@@ -17,6 +17,8 @@ const MOUNTS: &str = "32 24 0:28 / /sys/fs/cgroup/unified rw,nosuid - cgroup2 cg
 const CGROUPS: &str = "4:memory:/kubepods/burstable/pod12345678-1234-1234-1234-123456789abc/\
     0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n1:name=systemd:/a b\n\
     0::/system.slice/docker-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.scope\n";
+const RECORD: &str = r#"{"seq":7,"time":"2026-11-24T06:12:44.000000001Z","type":"oom_kill","cgroup":{"path":"/a","id":1},
+    "container":{"id":"c","pod":{"uid":"u"}},"victim":{"pid":7,"comm":"a\"b"},"last_sample":{"age_seconds":1.5},"later":[{}]}"#;
 const LOG: &str = "4,600,2915426,-;hog invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0\n\
     6,601,2915430,-;CPU: 0 UID: 0 PID: 100 Comm: hog Not tainted 6.12.95 #1\n\
     6,640,2915450,-;memory: usage 10240kB, limit 10240kB, failcnt 20\n\
@@ -109,6 +111,11 @@ proptest! {
     }
 
     #[test]
+    fn damaged_event_record(input in damaged(RECORD.as_bytes())) {
+        event_record(&input);
+    }
+
+    #[test]
     fn damaged_kernel_log(input in damaged(LOG.as_bytes())) {
         kernel_log(&input);
     }
@@ -123,6 +130,7 @@ fn the_seeds_are_sound() {
     assert!(decode::oom(ring_seed(), Clock::now(), Source::TpBtf).unwrap().1.is_some());
     assert!(parse::mounts(MOUNTS.as_bytes()).unwrap()[2].option(b"upperdir").is_some());
     assert_eq!(parse::proc_cgroup(CGROUPS.as_bytes()).unwrap().len(), 3);
+    assert_eq!(WireEvent::read(RECORD.as_bytes()).unwrap().seq, Some(7));
     let mut lines = OomLines::default();
     let kills = LOG.lines().filter_map(|line| lines.push(&parse::log_record(line.as_bytes()).unwrap()));
     assert_eq!(kills.count(), 1);
