@@ -11,7 +11,6 @@ pub enum FilesError {
     /// The kernel refused to open, list or read it.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file.
         path: PathBuf,
         /// The kernel's answer.
         source: io::Error,
@@ -19,7 +18,6 @@ pub enum FilesError {
     /// Its text is not what it must be.
     #[error("{}: {source}", path.display())]
     Parse {
-        /// The file.
         path: PathBuf,
         /// The line, and what was wanted.
         source: ParseError,
@@ -59,7 +57,6 @@ impl FilesError {
         }
     }
 
-    /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {

@@ -12,9 +12,6 @@ use crate::parse::{Mount, ProcCgroup, mounts, proc_cgroup};
 ///
 /// Read from the host's `/proc/1/mountinfo` and `/proc/1/cgroup`, or those of `/proc/self` where the former cannot
 /// be read or name no mount that this process can open. The whole of a hierarchy is preferred to a part of it.
-///
-/// # Errors
-/// When the files cannot be read, or no hierarchy can be opened.
 pub fn hierarchies(host: &HostRoot) -> Result<Vec<Hierarchy>, FilesError> {
     let of_init = hierarchies_of(host, "1");
     if of_init.as_ref().is_ok_and(|found| !found.is_empty()) {

@@ -31,19 +31,16 @@ impl HostRoot {
         Self(path.into())
     }
 
-    /// The root itself.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// The host's `/proc`.
     #[must_use]
     pub fn proc(&self) -> PathBuf {
         self.0.join("proc")
     }
 
-    /// The host's `/sys`.
     #[must_use]
     pub fn sys(&self) -> PathBuf {
         self.0.join("sys")

@@ -12,7 +12,6 @@ use super::FilesError;
 /// Bytes for one read of events: some hundred with their names.
 const EVENTS_BYTES: usize = 64 << 10;
 
-/// One event.
 pub(super) struct Notice {
     /// The descriptor of the watch, as [`add_watch`] returned it.
     pub(super) watch: i32,

@@ -10,16 +10,13 @@ use super::{FilesError, HostRoot};
 /// The kernel prints no longer record (`PRINTK_MESSAGE_MAX`).
 const RECORD_MAX_BYTES: usize = 8192;
 
-/// The open log.
 pub struct KernelLog {
     fd: OwnedFd,
     buffer: Vec<u8>,
 }
 
-/// What a read gave.
 #[derive(Debug, PartialEq, Eq)]
 pub enum LogRead<'a> {
-    /// One record.
     Record(&'a [u8]),
     /// There is no more now.
     Nothing,

@@ -22,7 +22,6 @@ use crate::parse;
 /// A rise of one cgroup's count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rise {
-    /// The cgroup.
     pub path: CgroupPath,
     /// Its directory in the memory hierarchy.
     pub key: CgroupKey,
@@ -59,9 +58,6 @@ pub struct Woken {
 
 /// How many processes of that cgroup itself the kernel has killed; `None` when it is gone, or its kernel does not count
 /// them. The hierarchy is that of the memory controller.
-///
-/// # Errors
-/// When its file cannot be read or understood.
 pub fn kill_count(hierarchy: &Hierarchy, path: &CgroupPath) -> Result<Option<u64>, FilesError> {
     let file = count_file(hierarchy, path);
     let text = match std::fs::read(&file) {

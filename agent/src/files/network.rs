@@ -17,14 +17,10 @@ pub enum Namespace {
     Own(Vec<InterfaceStats>),
     /// The host's, which is that of process 1: its traffic is not a container's.
     Host,
-    /// The process is gone.
     Gone,
 }
 
 /// The namespace of process `pid`.
-///
-/// # Errors
-/// When the files cannot be read or understood.
 pub fn read_network(host: &HostRoot, pid: u32) -> Result<Namespace, FilesError> {
     let hosts = NetDev::open(host, 1)?.namespace()?;
     let read = || {
@@ -38,9 +34,6 @@ pub fn read_network(host: &HostRoot, pid: u32) -> Result<Namespace, FilesError> 
 }
 
 /// The interfaces of the host's own namespace, that of process 1.
-///
-/// # Errors
-/// When the file cannot be read or understood.
 pub fn read_host_network(host: &HostRoot) -> Result<Vec<InterfaceStats>, FilesError> {
     NetDev::open(host, 1)?.interfaces()
 }

@@ -24,7 +24,6 @@ pub enum PerfEventError {
     Unknown {
         /// `core` or `uncore`.
         section: &'static str,
-        /// The name.
         event: String,
         /// What is allowed.
         wanted: String,
@@ -32,7 +31,6 @@ pub enum PerfEventError {
     /// The kernel lists it, but not so that it can be asked for.
     #[error("event {event:?} cannot be asked for by its name: {why}; wanted: its numbers in custom_events")]
     Form {
-        /// The name.
         event: String,
         /// What is wrong.
         why: String,

@@ -35,9 +35,6 @@ pub fn own_memory_cgroup(host: &HostRoot, hierarchies: &[Hierarchy]) -> Option<C
 
 /// Processes that the kernel has killed for memory since the machine started, from `/proc/vmstat`; `None` where this kernel
 /// does not count them (before 4.13).
-///
-/// # Errors
-/// When the file cannot be read or understood.
 pub fn oom_kills(host: &HostRoot) -> Result<Option<u64>, FilesError> {
     host.parse("/proc/vmstat", |text| parse::value_of(text, "oom_kill"))
 }

@@ -64,7 +64,6 @@ impl CacheGroups {
         Some(Self(found))
     }
 
-    /// The whole machine.
     #[must_use]
     pub fn read_root(&self, host: &HostRoot) -> CacheReading {
         read(host, ROOT)

@@ -36,7 +36,6 @@ const IPPROTO_UDP: u8 = 17;
 pub struct SocketsWanted {
     /// TCP connections by state.
     pub tcp: bool,
-    /// UDP sockets.
     pub udp: bool,
     /// The counters of `net/snmp` and `net/netstat`.
     pub advanced_tcp: bool,

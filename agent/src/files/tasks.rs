@@ -12,13 +12,10 @@ use crate::parse;
 /// What is asked of each process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TasksWanted {
-    /// Descriptors.
     pub descriptors: bool,
     /// Run queue times of each task.
     pub sched: bool,
-    /// The state of each task.
     pub states: bool,
-    /// Referenced memory.
     pub referenced: bool,
 }
 
@@ -29,16 +26,13 @@ pub struct ProcessFacts {
     pub descriptors: Option<Descriptors>,
     /// Run queue times by task.
     pub sched: Vec<(u32, SchedStats)>,
-    /// States of its tasks.
     pub states: Vec<TaskState>,
     /// Memory referenced since it was last cleared, in bytes.
     pub referenced_bytes: Option<u64>,
 }
 
-/// Open descriptors of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Descriptors {
-    /// All.
     pub open: u64,
     /// Those that are sockets.
     pub sockets: u64,

@@ -24,14 +24,11 @@ const DIRECTORY: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::MOVED_TO)
     .union(WatchFlags::ONLYDIR);
 
-/// What happened to one directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TreeEvent {
-    /// Which.
     pub key: CgroupKey,
     /// Its path; the new one of a renamed directory.
     pub path: CgroupPath,
-    /// What happened.
     pub kind: LifecycleKind,
 }
 

@@ -13,7 +13,6 @@ use crate::model::{CgroupKey, CgroupPath, Hierarchy};
 /// Room for the listing of a cgroup directory with its 40 to 80 files in one system call.
 const LISTING_BYTES: usize = 32 << 10;
 
-/// What a walk found.
 #[derive(Debug, Default)]
 pub struct Walk {
     /// The cgroups, the root first, each above those below it.

@@ -28,7 +28,6 @@ const MAX_MEMBERS: usize = 1 << 17;
 
 const OFFSET: &str = "an offset of 4 GiB or more";
 
-/// A parsed BTF blob.
 pub(crate) struct Btf {
     data: Vec<u8>,
     strings: usize,

@@ -8,28 +8,13 @@ pub enum KernelError {
     Btf(&'static str),
     /// A tracepoint's `format` file is not as expected.
     #[error("format of {tracepoint}: {what}")]
-    Format {
-        /// Which tracepoint.
-        tracepoint: String,
-        /// What was wanted.
-        what: String,
-    },
+    Format { tracepoint: String, what: String },
     /// A file of the kernel could not be read.
     #[error("{path}: {source}")]
-    Io {
-        /// Which.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
+    Io { path: String, source: std::io::Error },
     /// A ring's record is not one of ours.
     #[error("record of {bytes} bytes: {what}")]
-    Record {
-        /// Its size.
-        bytes: usize,
-        /// What was wanted.
-        what: &'static str,
-    },
+    Record { bytes: usize, what: &'static str },
     /// BPF, through aya.
     #[error("{0}")]
     Bpf(String),

@@ -18,7 +18,6 @@
 
 use super::KernelError;
 
-/// One parsed `format` file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Format {
     tracepoint: String,

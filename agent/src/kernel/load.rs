@@ -24,9 +24,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../ebpf/prebuilt/cgtap
 /// Sizes of the rings: powers of two, multiples of the page size.
 #[derive(Clone, Copy, Debug)]
 pub struct RingSizes {
-    /// Lifecycle records.
     pub lifecycle_bytes: u32,
-    /// OOM records.
     pub oom_bytes: u32,
 }
 

@@ -91,7 +91,6 @@ impl CounterGroup {
         Self { counters }
     }
 
-    /// How many descriptors it takes.
     #[must_use]
     pub fn descriptors(&self) -> usize {
         self.counters.len()

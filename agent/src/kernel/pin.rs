@@ -36,19 +36,12 @@ pub enum PinError {
     /// It is not what it must be.
     #[error("--pin {}: {why}", path.display())]
     Refused {
-        /// The place.
         path: PathBuf,
         /// What it is and what was wanted.
         why: String,
     },
-    /// The system refused.
     #[error("--pin {}: {source}", path.display())]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
 }
 
 /// A place for pins that is ours alone.
@@ -168,7 +161,6 @@ impl Pins {
 }
 
 impl Pinned {
-    /// The map of that name.
     pub(super) fn map(&self, name: &str) -> Result<Map, KernelError> {
         let missing = || KernelError::Bpf(format!("no map {name} is pinned"));
         let (_, path) = self.maps.iter().find(|(known, _)| *known == name).ok_or_else(missing)?;

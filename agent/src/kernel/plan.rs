@@ -10,7 +10,6 @@ use crate::model::{Hook, RungChoice, RungChoices, Source};
 pub struct Plan {
     /// Goes into the programs.
     pub(crate) layout: Layout,
-    /// Each hook.
     pub(crate) hooks: Vec<HookPlan>,
     /// Marks of victims are of no use without the decisions: a setting asks for a rung that has both.
     pub(crate) needs_decisions: bool,
@@ -19,7 +18,6 @@ pub struct Plan {
 /// What shall be tried for one hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookPlan {
-    /// The hook.
     pub hook: Hook,
     /// Forms to try, best first, with the tracefs number for a classic tracepoint.
     pub(crate) attempts: Vec<Attempt>,

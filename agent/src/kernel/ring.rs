@@ -15,7 +15,6 @@ use crate::model::{Hook, LifecycleEvent, OomKill, Source};
 /// At most this many records are taken at once, so that a flood does not starve what else the task has to do.
 const BATCH_RECORDS: usize = 4096;
 
-/// A batch of decoded records.
 #[derive(Debug)]
 pub struct Batch<T> {
     /// In the ring's order.
@@ -101,7 +100,6 @@ fn take<T>(
     (batch, true)
 }
 
-/// The ring of lifecycle records.
 pub struct LifecycleRing {
     ring: Ring,
     /// The form that is attached for each hook.
@@ -149,7 +147,6 @@ fn source_of(sources: &[(Hook, Source)], program: cgtap_abi::Program) -> Source 
     found.map_or(Source::TpBtf, |(_, source)| *source)
 }
 
-/// The ring of OOM records.
 pub struct OomRing {
     ring: Ring,
     source: Source,

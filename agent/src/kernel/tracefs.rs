@@ -9,7 +9,6 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, 
 
 use super::KernelError;
 
-/// An open tracefs.
 pub(crate) struct Tracefs {
     dir: OwnedFd,
 }

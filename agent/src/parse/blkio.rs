@@ -20,28 +20,17 @@ use super::scan::{device_number, lines};
 /// One device of a blkio file, in the file's unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BlkioDevice {
-    /// Major device number.
     pub major: u32,
-    /// Minor device number.
     pub minor: u32,
-    /// `Read`.
     pub read: Option<u64>,
-    /// `Write`.
     pub write: Option<u64>,
-    /// `Sync`.
     pub sync: Option<u64>,
-    /// `Async`.
     pub r#async: Option<u64>,
-    /// `Discard`.
     pub discard: Option<u64>,
-    /// `Total`.
     pub total: Option<u64>,
 }
 
 /// A blkio file with one line per device and operation. An operation that is not known is skipped.
-///
-/// # Errors
-/// When a line is no device, operation and number.
 pub fn blkio(input: &[u8]) -> Result<Vec<BlkioDevice>, ParseError> {
     const WANTED: &str = "a device number, an operation and a decimal number";
     let mut devices: Vec<BlkioDevice> = Vec::new();

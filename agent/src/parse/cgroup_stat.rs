@@ -12,7 +12,6 @@ use super::ParseError;
 use super::keyed::{keyed, keys};
 use crate::model::Descendants;
 
-/// `cgroup.stat`.
 pub fn cgroup_stat(input: &[u8]) -> Result<Descendants, ParseError> {
     keys!(field_of: Descendants { b"nr_descendants" => living, b"nr_dying_descendants" => dying });
     keyed(input, field_of)

@@ -83,9 +83,6 @@ pub fn cpuacct_stat(input: &[u8]) -> Result<CpuStat, ParseError> {
 }
 
 /// `cpuacct.usage_percpu` (v1): nanoseconds of each possible CPU, in order.
-///
-/// # Errors
-/// When a word is no number, or there is none.
 pub fn per_cpu_nsec(input: &[u8]) -> Result<Vec<u64>, ParseError> {
     let line = lines(input).next().ok_or(Empty { wanted: "a number for each CPU" })?;
     let cpus = line.words().map(|word| line.number(word, "a decimal number for each CPU"));
@@ -94,9 +91,6 @@ pub fn per_cpu_nsec(input: &[u8]) -> Result<Vec<u64>, ParseError> {
 }
 
 /// `cpu.max` (v2): processor time allowed per period, and the period, both in microseconds.
-///
-/// # Errors
-/// When the text is not a number or `max`, and a number.
 pub fn cpu_max(input: &[u8]) -> Result<(Limit, u64), ParseError> {
     const WANTED: &str = "a number or \"max\", and a period";
     let line = lines(input).next().ok_or(Empty { wanted: WANTED })?;

@@ -16,7 +16,6 @@ use std::collections::BTreeSet;
 use super::ParseError;
 use super::scan::{lines, split_once};
 
-/// What `/proc/cpuinfo` tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cpuinfo {
     /// Blocks, one per online processor.
@@ -28,9 +27,6 @@ pub struct Cpuinfo {
 }
 
 /// `/proc/cpuinfo`.
-///
-/// # Errors
-/// When there is no `processor` line, or an id is no number.
 pub fn cpuinfo(input: &[u8]) -> Result<Cpuinfo, ParseError> {
     let (mut processors, mut package) = (0, None);
     let (mut cores, mut packages) = (BTreeSet::new(), BTreeSet::new());

@@ -15,9 +15,6 @@ use crate::model::DiskStats;
 const WANTED: &str = "a device and its eleven counters";
 
 /// Every line of `/proc/diskstats`.
-///
-/// # Errors
-/// When a line lacks a field or has no number where one is wanted.
 pub fn diskstats(input: &[u8]) -> Result<Vec<DiskStats>, ParseError> {
     lines(input).map(|line| disk(&line)).collect()
 }

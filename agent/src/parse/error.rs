@@ -18,10 +18,7 @@ pub enum ParseError {
     },
     /// There is no text, or not the line that was looked for.
     #[error("no text where {wanted} was wanted")]
-    Empty {
-        /// What was wanted.
-        wanted: &'static str,
-    },
+    Empty { wanted: &'static str },
 }
 
 impl ParseError {

@@ -15,9 +15,6 @@ use super::scan::{device_number, lines, split_once};
 use crate::model::IoDeviceStats;
 
 /// `io.stat`. A device without counters is left out.
-///
-/// # Errors
-/// When a line does not start with a device, or a wanted value is no number.
 pub fn io_stat(input: &[u8]) -> Result<Vec<IoDeviceStats>, ParseError> {
     let mut devices = Vec::new();
     for line in lines(input) {

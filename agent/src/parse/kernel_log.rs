@@ -25,7 +25,6 @@ use super::scan::{decimal, split_once};
 use crate::model::{CgroupPath, Decision, LimitOwner, Trigger, Victim};
 use lines::{Line, Scope};
 
-/// One record of `/dev/kmsg`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogRecord<'a> {
     /// Its number; a gap is a loss.
@@ -39,9 +38,6 @@ pub struct LogRecord<'a> {
 }
 
 /// One record as a read of `/dev/kmsg` gives it.
-///
-/// # Errors
-/// When it has not the fields `priority,sequence,time,flags;`.
 pub fn log_record(input: &[u8]) -> Result<LogRecord<'_>, ParseError> {
     const WANTED: &str = "priority,sequence,time,flags;text";
     let refused = || ParseError::line(1, input, WANTED);
@@ -80,7 +76,6 @@ pub struct LogKill {
     pub time_usec: u64,
     /// Whether it was there before the agent was.
     pub is_old: bool,
-    /// The process.
     pub victim: Victim,
     /// Its memory cgroup, where the log tells.
     pub path: Option<CgroupPath>,

@@ -30,7 +30,6 @@ macro_rules! keys {
 }
 pub(super) use keys;
 
-/// One line of the shape.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pair<'a> {
     line: Line<'a>,

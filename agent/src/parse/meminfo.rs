@@ -13,19 +13,14 @@ use super::ParseError;
 use super::keyed::keys;
 use super::scan::{lines, split_once};
 
-/// What `/proc/meminfo` tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Meminfo {
-    /// `MemTotal`.
     pub memory_total_bytes: Option<u64>,
-    /// `SwapTotal`.
     pub swap_total_bytes: Option<u64>,
-    /// `SwapFree`.
     pub swap_free_bytes: Option<u64>,
 }
 
 impl Meminfo {
-    /// Swap in use.
     #[must_use]
     pub fn swap_used_bytes(&self) -> Option<u64> {
         self.swap_total_bytes?.checked_sub(self.swap_free_bytes?)
@@ -33,9 +28,6 @@ impl Meminfo {
 }
 
 /// `/proc/meminfo`.
-///
-/// # Errors
-/// When a line has no colon, a wanted value is not in kB, or the text is empty.
 pub fn meminfo(input: &[u8]) -> Result<Meminfo, ParseError> {
     keys!(field_of: Meminfo {
         b"MemTotal" => memory_total_bytes * 1024,

@@ -23,7 +23,6 @@ use super::keyed::{Pair, each_pair, keys};
 use super::{ParseError, limit_v1};
 use crate::model::{Limit, MemoryDetail, MemoryStat};
 
-/// What a `memory.stat` has.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct MemoryStatFile {
     pub stat: MemoryStat,
@@ -35,7 +34,6 @@ pub struct MemoryStatFile {
     pub memory_and_swap_limit: Option<Limit>,
 }
 
-/// `memory.stat` of v2.
 pub fn memory_stat_v2(input: &[u8], with_detail: bool) -> Result<MemoryStatFile, ParseError> {
     let mut file = MemoryStatFile::new(with_detail);
     each_pair(input, |pair| match stat_v2(&mut file.stat, pair.key) {

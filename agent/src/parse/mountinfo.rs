@@ -15,7 +15,6 @@ use super::scan::{Line, decimal, device_number, lines, split_once, text};
 
 const WANTED: &str = "the fields of a mount";
 
-/// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
     pub id: u64,
@@ -49,9 +48,6 @@ impl Mount {
 }
 
 /// All mounts, in the kernel's order.
-///
-/// # Errors
-/// When a line lacks a field or has no number where one is wanted.
 pub fn mounts(input: &[u8]) -> Result<Vec<Mount>, ParseError> {
     lines(input).map(|line| mount(&line).ok_or_else(|| line.refused(WANTED))).collect()
 }

@@ -14,9 +14,6 @@ use super::scan::{Line, lines, split_once, text, words};
 use crate::model::{InterfaceStats, TransferStats};
 
 /// `/proc/<pid>/net/dev`, all interfaces.
-///
-/// # Errors
-/// When the two heading lines are missing, or a line has not a name and 16 numbers.
 pub fn net_dev(input: &[u8]) -> Result<Vec<InterfaceStats>, ParseError> {
     let mut lines = lines(input);
     for _ in 0..2 {

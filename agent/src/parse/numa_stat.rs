@@ -17,9 +17,6 @@ use crate::model::{NumaKind, NumaPages};
 const WANTED: &str = "a key and N<node>=<decimal number> for each node";
 
 /// `memory.numa_stat` of v1.
-///
-/// # Errors
-/// When a line is no key and nodes, or the text is empty.
 pub fn numa_stat_v1(input: &[u8]) -> Result<Vec<NumaPages>, ParseError> {
     each_line(input, |line, found| {
         let (key, nodes) = split_once(line.text, b' ').ok_or_else(|| line.refused(WANTED))?;
@@ -33,9 +30,6 @@ pub fn numa_stat_v1(input: &[u8]) -> Result<Vec<NumaPages>, ParseError> {
 }
 
 /// `memory.numa_stat` of v2, in pages of `page_bytes`.
-///
-/// # Errors
-/// When a line is no key and nodes, or the text is empty.
 pub fn numa_stat_v2(input: &[u8], page_bytes: u64) -> Result<Vec<NumaPages>, ParseError> {
     each_line(input, |line, found| {
         let (key, nodes) = split_once(line.text, b' ').ok_or_else(|| line.refused(WANTED))?;

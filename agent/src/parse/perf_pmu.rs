@@ -16,10 +16,7 @@ use super::scan::text;
 /// Numbers in a list of processors; the kernel takes no more than 8192 of them.
 const MAX_CPUS: usize = 8192;
 
-/// A term of an event and its value; a term without one is 1.
-///
-/// # Errors
-/// When there is no term, or a value is no number: `?` is one that the user has to give.
+/// A term of an event and its value; a term without one is 1. `?` is a value that the user has to give: it is refused.
 pub fn perf_terms(input: &[u8]) -> Result<Vec<(String, u64)>, ParseError> {
     let line = text(input.trim_ascii());
     let refused = || ParseError::line(1, input.trim_ascii(), "terms NAME=NUMBER between commas");
@@ -54,9 +51,6 @@ impl TermBits {
 }
 
 /// A file of `format`.
-///
-/// # Errors
-/// When it is not `config`, `config1` or `config2` with ranges of bits.
 pub fn perf_format(input: &[u8]) -> Result<TermBits, ParseError> {
     let refused =
         || ParseError::line(1, input.trim_ascii(), "config, config1 or config2 with ranges of bits");
@@ -72,9 +66,6 @@ pub fn perf_format(input: &[u8]) -> Result<TermBits, ParseError> {
 }
 
 /// `cpumask` and `online`: the numbers of processors, in order.
-///
-/// # Errors
-/// When the text is not a list of numbers and ranges.
 pub fn cpu_list(input: &[u8]) -> Result<Vec<u32>, ParseError> {
     let line = text(input.trim_ascii());
     if line.is_empty() {

@@ -13,9 +13,6 @@ use super::scan::{Line, decimal, lines, split_once};
 use crate::model::{Pressure, PressureLine};
 
 /// A pressure file.
-///
-/// # Errors
-/// When a `some` or `full` line lacks a value or has one that is no number, or there is neither line.
 pub fn pressure(input: &[u8]) -> Result<Pressure, ParseError> {
     let mut pressure = Pressure::default();
     for line in lines(input) {

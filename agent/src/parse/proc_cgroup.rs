@@ -14,10 +14,8 @@ use super::ParseError;
 use super::scan::{Line, decimal, lines, split_once, text};
 use crate::model::{CgroupPath, HierarchyId};
 
-/// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcCgroup {
-    /// The hierarchy's number.
     pub hierarchy: HierarchyId,
     /// Its controllers, and `name=...` for a named v1 hierarchy; none for v2.
     pub controllers: Vec<String>,
@@ -26,9 +24,6 @@ pub struct ProcCgroup {
 }
 
 /// `/proc/<pid>/cgroup`, in its order.
-///
-/// # Errors
-/// When a line has not three fields and a number first, or the text is empty.
 pub fn proc_cgroup(input: &[u8]) -> Result<Vec<ProcCgroup>, ParseError> {
     let found = lines(input).map(|line| membership(&line)).collect::<Result<Vec<_>, _>>()?;
     if found.is_empty() { Err(ParseError::Empty { wanted: "a line for each hierarchy" }) } else { Ok(found) }

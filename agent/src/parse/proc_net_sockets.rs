@@ -16,9 +16,6 @@ const TCP: &str = "a socket with its state, in hexadecimal, in the fourth place"
 const UDP: &str = "a socket with its queues in the fifth place and dropped datagrams in the last";
 
 /// `/proc/<pid>/net/tcp` or `tcp6`.
-///
-/// # Errors
-/// When a line behind the heading has no state.
 pub fn proc_tcp(input: &[u8]) -> Result<TcpStates, ParseError> {
     let mut states = TcpStates::default();
     for line in sockets(input)? {
@@ -29,9 +26,6 @@ pub fn proc_tcp(input: &[u8]) -> Result<TcpStates, ParseError> {
 }
 
 /// `/proc/<pid>/net/udp` or `udp6`.
-///
-/// # Errors
-/// When a line behind the heading has no queues or no count of dropped datagrams.
 pub fn proc_udp(input: &[u8]) -> Result<UdpStats, ParseError> {
     let mut found = UdpStats::default();
     for line in sockets(input)? {

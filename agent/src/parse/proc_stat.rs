@@ -34,9 +34,6 @@ impl ProcStat {
 }
 
 /// `/proc/stat`.
-///
-/// # Errors
-/// When there is no `cpu` line with at least the first seven numbers, or `btime` is no number.
 pub fn proc_stat(input: &[u8]) -> Result<ProcStat, ParseError> {
     let mut total = None;
     let mut boot_time_sec = None;

@@ -18,9 +18,6 @@ use super::scan::{Line, decimal, lines};
 use crate::model::{Limit, SchedStats, TaskState};
 
 /// `/proc/<pid>/task/<tid>/schedstat`.
-///
-/// # Errors
-/// When the text is not three numbers.
 pub fn schedstat(input: &[u8]) -> Result<SchedStats, ParseError> {
     const WANTED: &str = "run time, wait time and a count of time slices";
     let line = lines(input).next().ok_or(ParseError::Empty { wanted: WANTED })?;
@@ -30,9 +27,6 @@ pub fn schedstat(input: &[u8]) -> Result<SchedStats, ParseError> {
 }
 
 /// The state in `/proc/<pid>/task/<tid>/stat`; `None` for one that is no task any more.
-///
-/// # Errors
-/// When there is no state behind the name.
 pub fn task_state(input: &[u8]) -> Result<Option<TaskState>, ParseError> {
     let line = Line { number: 1, text: input };
     let input = input.trim_ascii_end();
@@ -49,9 +43,6 @@ pub fn task_state(input: &[u8]) -> Result<Option<TaskState>, ParseError> {
 }
 
 /// The soft limit of open files in `/proc/<pid>/limits`; `None` when it is not told.
-///
-/// # Errors
-/// When the limit is no number and not `unlimited`.
 pub fn open_files_limit(input: &[u8]) -> Result<Option<Limit>, ParseError> {
     for line in lines(input) {
         let Some(rest) = line.text.strip_prefix(b"Max open files") else { continue };
@@ -64,9 +55,6 @@ pub fn open_files_limit(input: &[u8]) -> Result<Option<Limit>, ParseError> {
 }
 
 /// `Referenced` of `/proc/<pid>/smaps_rollup`, in bytes; `None` when it is not told.
-///
-/// # Errors
-/// When it is no number of KiB.
 pub fn referenced_bytes(input: &[u8]) -> Result<Option<u64>, ParseError> {
     const WANTED: &str = "a number of kB that fits 64 bits in bytes";
     for line in lines(input) {

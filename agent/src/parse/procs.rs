@@ -12,17 +12,11 @@ use super::ParseError;
 use super::scan::{Line, lines};
 
 /// The first process that the reader's PID namespace knows; `None` when there is none.
-///
-/// # Errors
-/// When a line before it is no number.
 pub fn first_process(input: &[u8]) -> Result<Option<u32>, ParseError> {
     each_process(input).next().transpose()
 }
 
 /// All processes that the reader's PID namespace knows.
-///
-/// # Errors
-/// When a line is no number.
 pub fn processes(input: &[u8]) -> Result<Vec<u32>, ParseError> {
     each_process(input).collect()
 }

@@ -11,9 +11,6 @@
 use super::{ParseError, value};
 
 /// The number; `None` for one of the words.
-///
-/// # Errors
-/// When the text is neither.
 pub fn resctrl_count(input: &[u8]) -> Result<Option<u64>, ParseError> {
     match input.trim_ascii() {
         b"Unavailable" | b"Error" | b"Unassigned" => Ok(None),

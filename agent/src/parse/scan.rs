@@ -9,7 +9,6 @@ use super::ParseError;
 pub(super) struct Line<'a> {
     /// From 1.
     pub(super) number: usize,
-    /// Its bytes.
     pub(super) text: &'a [u8],
 }
 

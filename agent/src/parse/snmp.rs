@@ -14,9 +14,6 @@ use super::scan::{lines, words};
 const WANTED: &str = "a line of names and a line of as many numbers for each protocol";
 
 /// The counters of one protocol (`Tcp`, `TcpExt`), names in lower case. A negative value is left out.
-///
-/// # Errors
-/// When the second line is not like the first, or a value is no number.
 pub fn snmp(input: &[u8], protocol: &str) -> Result<Vec<(String, u64)>, ParseError> {
     let mut of_protocol = lines(input).filter(|line| {
         line.text.strip_prefix(protocol.as_bytes()).is_some_and(|rest| rest.first() == Some(&b':'))

@@ -29,7 +29,6 @@ pub enum DiagEnd {
     Refused(i32),
 }
 
-/// One socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Socket {
     state: u8,

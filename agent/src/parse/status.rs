@@ -12,11 +12,8 @@
 use super::ParseError;
 use super::scan::lines;
 
-/// `Tgid`: the process that the thread belongs to.
-///
-/// # Errors
-/// When there is no such line or it holds no number of 32 bits, or 0: that is what the kernel shows of a thread that it is
-/// taking out of its tables (`task_tgid_nr_ns`), and no process has it.
+/// `Tgid`: the process that the thread belongs to. The kernel shows 0 for a thread that it is taking out of its tables
+/// (`task_tgid_nr_ns`); no process has that number, so it is refused.
 pub fn tgid(input: &[u8]) -> Result<u32, ParseError> {
     for line in lines(input) {
         if let Some(value) = line.text.strip_prefix(b"Tgid:") {

@@ -17,27 +17,18 @@ use crate::model::Limit;
 const NO_LIMIT_V1_BYTES: u64 = 0x7fff_ffff_ffff_0000;
 
 /// A single number.
-///
-/// # Errors
-/// When the text is empty or no decimal number.
 pub fn value(input: &[u8]) -> Result<u64, ParseError> {
     let line = only_line(input)?;
     line.number(line.text, "a decimal number")
 }
 
 /// A number or `max`: the limits of v2, and `pids.max` of both.
-///
-/// # Errors
-/// When the text is empty or neither.
 pub fn limit(input: &[u8]) -> Result<Limit, ParseError> {
     let line = only_line(input)?;
     word_limit(line.text).ok_or_else(|| line.refused("a decimal number or \"max\""))
 }
 
 /// A memory limit of v1 in bytes; -1 and the largest number of pages are no limit.
-///
-/// # Errors
-/// When the text is empty or no such number.
 pub fn limit_v1(input: &[u8]) -> Result<Limit, ParseError> {
     let line = only_line(input)?;
     match line.text {
@@ -50,9 +41,6 @@ pub fn limit_v1(input: &[u8]) -> Result<Limit, ParseError> {
 }
 
 /// `cpu.cfs_quota_us` of v1 in microseconds; -1 is no limit.
-///
-/// # Errors
-/// When the text is empty or no such number.
 pub fn quota_v1(input: &[u8]) -> Result<Limit, ParseError> {
     let line = only_line(input)?;
     match line.text {
@@ -61,7 +49,6 @@ pub fn quota_v1(input: &[u8]) -> Result<Limit, ParseError> {
     }
 }
 
-/// A number or `max`.
 pub(super) fn word_limit(text: &[u8]) -> Option<Limit> {
     if text == b"max" { Some(Limit::Max) } else { decimal(text).map(Limit::Value) }
 }

@@ -122,7 +122,6 @@ impl Collector {
         }
     }
 
-    /// The same, with file systems.
     #[must_use]
     pub fn with_filesystems(mut self, filesystems: FilesystemCollector) -> Self {
         self.filesystems = Some(filesystems);

@@ -13,12 +13,9 @@ use std::time::{Duration, SystemTime};
 
 use crate::model::{CgroupPath, CgroupStats, ContainerNames, Identity, Machine, PodNames};
 
-/// Everything that one scrape shows.
 #[derive(Clone, Debug)]
 pub struct NodeSnapshot {
-    /// When the reading began.
     pub taken: SystemTime,
-    /// The node.
     pub machine: Arc<Machine>,
     /// Every cgroup, sorted by path, tombstones included.
     pub cgroups: Vec<CgroupSample>,
@@ -26,12 +23,10 @@ pub struct NodeSnapshot {
     pub reading: Reading,
 }
 
-/// One cgroup in a snapshot.
 #[derive(Clone, Debug)]
 pub struct CgroupSample {
     /// Its path; the same in each of its hierarchies.
     pub path: CgroupPath,
-    /// Whose it is.
     pub identity: Arc<Identity>,
     /// What its runtime tells of it: of a container's own cgroup, once it is known.
     pub names: Option<Arc<ContainerNames>>,
@@ -39,7 +34,6 @@ pub struct CgroupSample {
     pub pod: Option<Arc<PodNames>>,
     /// What systemd calls it, of a unit's own cgroup.
     pub unit_description: Option<Arc<str>>,
-    /// Its counters.
     pub stats: CgroupStats,
     /// OOM kills of its processes that the agent saw.
     pub oom_kills: u64,

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use super::{Collector, LastMemory, NodeSnapshot};
 
-/// Why there is no snapshot.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// The reading thread ended without one: a fault of the agent.

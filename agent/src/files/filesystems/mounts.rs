@@ -54,7 +54,6 @@ pub(super) struct Served {
     pub(super) target: Arc<Target>,
 }
 
-/// The host's mounts.
 #[derive(Debug)]
 pub struct MountTable {
     /// One for each file system.

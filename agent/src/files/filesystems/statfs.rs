@@ -33,13 +33,11 @@ pub(super) struct Target {
 /// What a file system says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Space {
-    /// All blocks.
     pub(super) size_bytes: u64,
     /// Free blocks, those for root included.
     pub(super) free_bytes: u64,
     /// All inodes; `None` where they are made as they are wanted (btrfs).
     pub(super) inodes: Option<u64>,
-    /// Free inodes.
     pub(super) inodes_free: u64,
 }
 

@@ -26,7 +26,6 @@ impl Budget {
         free
     }
 
-    /// One file was closed.
     pub(super) fn give_back(&mut self) {
         self.open = self.open.saturating_sub(1);
     }

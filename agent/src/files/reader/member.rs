@@ -24,7 +24,6 @@ const RECHECK_PASSES: u32 = 64;
 /// What is kept of a directory between two passes.
 #[derive(Debug)]
 pub(super) struct Member {
-    /// Which directory.
     pub(super) key: CgroupKey,
     /// When it was made, as far as its time stamps tell.
     pub(super) created: Option<SystemTime>,
@@ -57,7 +56,6 @@ impl Member {
         Self { key, created, slots, passes: 0 }
     }
 
-    /// Files that it keeps open.
     pub(super) fn open_files(&self) -> usize {
         self.slots.iter().filter(|slot| slot.file.is_some()).count()
     }
@@ -85,7 +83,6 @@ pub(super) struct Pass<'a> {
     dir: Option<OwnedFd>,
     /// A file was not there: it is missing, or the directory is gone.
     doubt: bool,
-    /// Files that were read.
     pub(super) files: usize,
 }
 

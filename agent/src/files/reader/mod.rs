@@ -47,23 +47,18 @@ pub struct ReadSets {
 }
 
 impl ReadSets {
-    /// All of them.
     #[cfg(test)]
     pub const ALL: Self = Self { metrics: MetricSets::all(), spec: true, peaks: false };
-    /// None of them.
     pub const NONE: Self = Self { metrics: MetricSets::none(), spec: false, peaks: false };
 
-    /// Whether a set is read.
     #[must_use]
     pub const fn has(self, set: MetricSet) -> bool {
         self.metrics.has(set)
     }
 }
 
-/// What was read of a cgroup.
 #[derive(Debug, Default)]
 pub struct CgroupReading {
-    /// Its counters.
     pub stats: CgroupStats,
     /// Files that could not be read or understood; what they would tell is absent from `stats`.
     pub errors: Vec<FilesError>,

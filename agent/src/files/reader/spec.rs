@@ -70,7 +70,6 @@ files! {
     }
 }
 
-/// One file of a cgroup.
 pub(super) struct FileSpec {
     /// Its names, best first: the first that exists is read.
     pub(super) names: &'static [&'static CStr],

@@ -17,7 +17,6 @@ use crate::parse::{Mount, mounts};
 /// Docker and Podman mount from inside of these directories when the options would be too long otherwise.
 const MOUNTED_FROM: [&str; 2] = ["/var/lib/docker/overlay2", "/var/lib/containers/storage/overlay"];
 
-/// A container's writable layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Layer {
     /// The directory, a path of the host.

@@ -31,12 +31,10 @@ const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::CLOEXEC);
 
-/// What was counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sum {
     /// Blocks, in bytes.
     pub(super) bytes: u64,
-    /// Inodes.
     pub(super) inodes: u64,
     /// Whether something was left out: it could not be read, or there was too much of it.
     pub(super) cut: bool,
@@ -69,7 +67,6 @@ impl<'a> Walk<'a> {
         Self { sum: Sum::default(), linked: HashSet::new(), pending: 0, pace }
     }
 
-    /// Counts one file.
     pub(super) fn file(&mut self, stat: &Stat) {
         let id = (stat.st_dev, stat.st_ino);
         if stat.st_nlink > 1 && FileType::from_raw_mode(stat.st_mode) != FileType::Directory {

@@ -8,7 +8,6 @@ use crate::model::CgroupPath;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{pattern:?}: {why}; wanted a glob of a cgroup's path, as /system.slice/*.service or /kubepods*/**")]
 pub struct GlobError {
-    /// As given.
     pub pattern: String,
     /// Why it is none.
     pub why: String,
@@ -31,7 +30,6 @@ impl Shown {
         Ok(Self { include: globs(include)?, exclude: globs(exclude)? })
     }
 
-    /// Whether a cgroup is shown.
     #[must_use]
     pub fn has(&self, path: &CgroupPath) -> bool {
         if self.include.is_none() && self.exclude.is_none() {
