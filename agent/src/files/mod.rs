@@ -45,7 +45,7 @@ pub use sockets::{SocketsWanted, read_sockets};
 pub use tasks::{ProcessFacts, TasksWanted, clear_referenced, open_files_limit, process_facts};
 pub use tree_watch::{TreeEvent, TreeEvents, TreeWatch};
 pub use unit::unit_description;
-pub use usage::{Hooks, Usage, UsageReader, UsageSettings};
+pub use usage::{Usage, UsageReader, UsageSettings};
 pub use walk::walk;
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     // Path rules are pure and instant, so a cgroup is never without its identity.
     ("identity",    &["parse", "telemetry"]),
     ("registry",    &["identity", "telemetry"]),
-    ("files",       &["parse", "telemetry"]),
+    // `kernel` for what neither std nor rustix offers: project quotas and the priority of a thread.
+    ("files",       &["parse", "kernel", "telemetry"]),
     ("kernel",      &["durable", "telemetry"]),
     ("names",       &["parse", "identity", "files", "registry", "telemetry"]),
     ("kills",       &["parse", "identity", "registry", "telemetry"]),

@@ -1,6 +1,6 @@
 //! One look at what a container uses: its layer by project quota or by walking, its logs by walking.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -11,13 +11,14 @@ use super::layer::Layer;
 use super::logs::Logs;
 use super::pace::Pace;
 use super::walk::{Ended, Walk};
-use super::{Hooks, Usage, UsageCounts};
+use super::{Usage, UsageCounts};
 use crate::files::HostRoot;
+use crate::kernel::project_usage;
+use crate::model::ProjectUsage;
 
 /// What the thread keeps between two looks.
 pub(super) struct Looker {
     host: HostRoot,
-    hooks: Hooks,
     logs: Logs,
     pace: Pace,
     /// Since they were last taken.
@@ -25,21 +26,32 @@ pub(super) struct Looker {
 }
 
 impl Looker {
-    pub(super) fn new(host: HostRoot, entries_per_second: u32, hooks: Hooks) -> Self {
+    pub(super) fn new(host: HostRoot, entries_per_second: u32) -> Self {
         let (logs, pace) = (Logs::new(host.clone()), Pace::new(entries_per_second));
-        Self { host, hooks, logs, pace, counts: UsageCounts::default() }
+        Self { host, logs, pace, counts: UsageCounts::default() }
     }
 
     /// What a container uses now; `None` when its layer cannot be opened (it may be gone) or the agent ends.
     pub(super) fn look(&mut self, id: &str, layer: &Layer, ended: &AtomicBool) -> Option<Usage> {
         let dir = self.host.open_with(&layer.path, OFlags::RDONLY | OFlags::DIRECTORY).ok()?;
+        let quota = project_usage(dir.as_fd(), &self.host.join(&layer.label));
+        self.count(id, layer, &dir, quota, ended)
+    }
+
+    /// Counts the open layer, by its project quota where there is one, and the logs.
+    pub(super) fn count(
+        &mut self,
+        id: &str,
+        layer: &Layer,
+        dir: &OwnedFd,
+        quota: Option<ProjectUsage>,
+        ended: &AtomicBool,
+    ) -> Option<Usage> {
         let places = self.logs.of(id, &layer.path);
-        let device = self.host.join(&layer.label);
-        let quota = (self.hooks.project_usage)(dir.as_fd(), &device);
         let mut step = || self.pace.step(ended);
         let mut walk = Walk::new(&mut step);
         if quota.is_none() {
-            walk.directory(&dir).ok()?;
+            walk.directory(dir).ok()?;
         }
         let walked = walk.sum;
         for place in places {

@@ -11,7 +11,6 @@ mod pace;
 mod walk;
 
 use std::collections::HashMap;
-use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -20,20 +19,11 @@ use std::time::{Duration, Instant};
 use self::layer::{Layer, layer};
 use self::look::Looker;
 use super::{HostRoot, MountTable};
-use crate::model::{CgroupPath, ProjectUsage};
+use crate::kernel::go_last;
+use crate::model::CgroupPath;
 
 /// Between two attempts to find a container's layer: doubled up to the last.
 const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
-
-/// What is not this folder's to do, as it needs the kernel's calls.
-#[derive(Clone, Copy)]
-pub struct Hooks {
-    /// What the project quota of an open directory has counted, if it has one. The path is the block device's, for
-    /// kernels that want it.
-    pub project_usage: fn(BorrowedFd<'_>, &std::path::Path) -> Option<ProjectUsage>,
-    /// Lets the calling thread run after all others.
-    pub go_last: fn() -> std::io::Result<()>,
-}
 
 /// How often and how fast layers are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +34,6 @@ pub struct UsageSettings {
     pub entries_per_second: u32,
 }
 
-/// What a container uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Usage {
     /// The name of the file system that its layer is on.
@@ -53,7 +42,6 @@ pub struct Usage {
     pub device: (u32, u32),
     /// Its writable layer.
     pub writable_bytes: u64,
-    /// Its logs.
     pub logs_bytes: u64,
     /// Inodes of both.
     pub inodes: u64,
@@ -86,7 +74,6 @@ pub struct UsageReader {
 
 struct Shared {
     settings: UsageSettings,
-    hooks: Hooks,
     host: HostRoot,
     state: Mutex<State>,
     wake: Condvar,
@@ -115,10 +102,9 @@ struct Container {
 impl UsageReader {
     /// A reader of containers of that host. No thread is started before there is a container.
     #[must_use]
-    pub fn new(host: HostRoot, settings: UsageSettings, hooks: Hooks) -> Self {
+    pub fn new(host: HostRoot, settings: UsageSettings) -> Self {
         let shared = Shared {
             settings,
-            hooks,
             host: host.clone(),
             state: Mutex::default(),
             wake: Condvar::new(),
@@ -212,10 +198,10 @@ impl Shared {
     }
 
     fn serve(&self) {
-        if let Err(error) = (self.hooks.go_last)() {
+        if let Err(error) = go_last() {
             tracing::debug!(%error, "walks have the priority of other threads");
         }
-        let mut looker = Looker::new(self.host.clone(), self.settings.entries_per_second, self.hooks);
+        let mut looker = Looker::new(self.host.clone(), self.settings.entries_per_second);
         let mut state = self.lock();
         while !self.ended.load(Ordering::Relaxed) {
             let now = Instant::now();

@@ -1,15 +1,17 @@
 //! From a container's process to what it uses.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
+
+use rustix::fs::OFlags;
 
 use super::*;
 use crate::files::fixture::Fixture;
 use crate::files::{Filesystems, Wanted};
+use crate::model::ProjectUsage;
 
 const ID: &str = "4f1b6a0d9e8c7b6a5f4e3d2c1b0a99887766554433221100ffeeddccbbaa9988";
 const LONG: Duration = Duration::from_secs(30);
-const NO_QUOTA: Hooks = Hooks { project_usage: |_, _| None, go_last: || Ok(()) };
 
 /// A host with one container, whose layer has a file of 100,000 bytes and whose log one of 5,000.
 fn host() -> (Fixture, CgroupPath) {
@@ -21,10 +23,10 @@ fn host() -> (Fixture, CgroupPath) {
     (fixture, CgroupPath::from_bytes(format!("/docker/{ID}").as_bytes()))
 }
 
-fn reader(fixture: &Fixture, hooks: Hooks) -> (UsageReader, Arc<MountTable>) {
+fn reader(fixture: &Fixture) -> (UsageReader, Arc<MountTable>) {
     let settings = UsageSettings { interval: Duration::from_millis(1), entries_per_second: 100_000 };
     let table = Filesystems::new(fixture.host(), Wanted { sizes: false, disks: false }).mounts().unwrap();
-    (UsageReader::new(fixture.host(), settings, hooks), table)
+    (UsageReader::new(fixture.host(), settings), table)
 }
 
 /// Scrapes until the container's usage fits.
@@ -48,7 +50,7 @@ fn until(
 #[test]
 fn a_container_is_walked_and_its_layer_outlives_its_process() {
     let (fixture, path) = host();
-    let (mut reader, table) = reader(&fixture, NO_QUOTA);
+    let (mut reader, table) = reader(&fixture);
     let first = until(&mut reader, &table, &path, |_| true);
     assert_eq!((first.label.as_str(), first.device), ("/dev/vda", (254, 0)));
     assert!((100_000..200_000).contains(&first.writable_bytes), "{first:?}");
@@ -70,25 +72,24 @@ fn a_container_is_walked_and_its_layer_outlives_its_process() {
 
 #[test]
 fn a_project_quota_saves_the_walk_of_the_layer() {
-    let (fixture, path) = host();
-    let hooks = Hooks {
-        project_usage: |_, device| {
-            assert!(device.ends_with("dev/vda"));
-            Some(ProjectUsage { bytes: 77, inodes: 7 })
-        },
-        go_last: || Ok(()),
-    };
-    let (mut reader, table) = reader(&fixture, hooks);
-    let usage = until(&mut reader, &table, &path, |_| true);
+    let (fixture, _) = host();
+    let path = PathBuf::from("/layer");
+    let layer = Layer { path: path.clone(), label: "/dev/vda".to_owned(), device: (254, 0) };
+    let dir = fixture.host().open_with(&path, OFlags::RDONLY | OFlags::DIRECTORY).unwrap();
+    let mut looker = Looker::new(fixture.host(), 100_000);
+    let quota = Some(ProjectUsage { bytes: 77, inodes: 7 });
+    let usage = looker.count(ID, &layer, &dir, quota, &AtomicBool::new(false)).unwrap();
     assert_eq!((usage.writable_bytes, usage.inodes), (77, 9));
     assert!(usage.logs_bytes >= 5_000);
-    assert_eq!(reader.counts().walks, 0);
+    let mut counts = UsageCounts::default();
+    looker.add_to(&mut counts);
+    assert_eq!((counts.quotas, counts.walks), (1, 0));
 }
 
 #[test]
 fn nothing_is_looked_at_that_no_scrape_asked_for() {
     let (fixture, path) = host();
-    let (mut reader, table) = reader(&fixture, NO_QUOTA);
+    let (mut reader, table) = reader(&fixture);
     until(&mut reader, &table, &path, |_| true);
     std::thread::sleep(Duration::from_millis(50));
     let looks = reader.counts().walks;
@@ -100,7 +101,7 @@ fn nothing_is_looked_at_that_no_scrape_asked_for() {
 fn no_thread_without_a_container_and_attempts_are_spaced() {
     static ASKED: AtomicU32 = AtomicU32::new(0);
     let (fixture, path) = host();
-    let (mut reader, table) = reader(&fixture, NO_QUOTA);
+    let (mut reader, table) = reader(&fixture);
     for _ in 0..100 {
         let found = reader.read([(&path, ID)].into_iter(), &table, |_| {
             ASKED.fetch_add(1, Ordering::Relaxed);
@@ -115,7 +116,7 @@ fn no_thread_without_a_container_and_attempts_are_spaced() {
 #[test]
 fn a_container_of_the_same_name_is_another_one() {
     let (fixture, path) = host();
-    let (mut reader, table) = reader(&fixture, NO_QUOTA);
+    let (mut reader, table) = reader(&fixture);
     until(&mut reader, &table, &path, |_| true);
     fixture.file("second/file", b"");
     fixture.file("proc/8/mountinfo", "99 98 0:50 / / rw - overlay overlay rw,upperdir=/second\n");

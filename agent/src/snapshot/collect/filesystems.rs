@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::Known;
 use crate::files::{
-    CgroupReader, FilesError, Filesystems, Hooks, HostRoot, NodeFilesystem, Usage, UsageReader,
+    CgroupReader, FilesError, Filesystems, HostRoot, NodeFilesystem, Usage, UsageReader,
     UsageSettings, Wanted,
 };
-use crate::kernel::{go_last, project_usage};
 use crate::model::{CgroupPath, CgroupStats, DiskStats, FilesystemStats, IoDeviceStats, WrittenStats};
 use crate::snapshot::CgroupSample;
 use crate::telemetry::{Telemetry, raise};
@@ -31,10 +30,9 @@ impl FilesystemCollector {
     /// A collector of that host. Without `written` nobody looks at what containers write.
     #[must_use]
     pub fn new(host: &HostRoot, wanted: Wanted, written: Option<UsageSettings>) -> Self {
-        let hooks = Hooks { project_usage, go_last };
         Self {
             node: Filesystems::new(host.clone(), wanted),
-            written: written.map(|settings| UsageReader::new(host.clone(), settings, hooks)),
+            written: written.map(|settings| UsageReader::new(host.clone(), settings)),
         }
     }
 
