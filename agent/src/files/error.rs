@@ -15,7 +15,7 @@ pub enum FilesError {
         /// The kernel's answer.
         source: io::Error,
     },
-    /// Its text is not what it must be.
+    /// Its text does not have the form that the file requires.
     #[error("{}: {source}", path.display())]
     Parse {
         path: PathBuf,
@@ -45,7 +45,7 @@ impl FilesError {
         self.errno().is_some_and(is_gone)
     }
 
-    /// Whether the kernel has the file but not what it would tell.
+    /// Whether the kernel has the file but no values for it.
     pub(super) fn is_unsupported(&self) -> bool {
         self.errno() == Some(rustix::io::Errno::OPNOTSUPP)
     }

@@ -25,7 +25,7 @@ pub enum LogRead<'a> {
 }
 
 impl KernelLog {
-    /// Opens the log behind its last record, as what was before is not of this run; or with `from_start` at its oldest.
+    /// Opens the log after its newest record, as older ones are not of this run; with `from_start` at its oldest.
     ///
     /// # Errors
     /// When there is no log or it may not be read (CAP_SYSLOG, with `kernel.dmesg_restrict`).

@@ -47,7 +47,7 @@ pub struct KillCounters {
     counted: BTreeMap<CgroupPath, Counted>,
 }
 
-/// What is to be read again.
+/// The cgroups whose counts are to be read again.
 #[derive(Debug, Default)]
 pub struct Woken {
     /// These.
@@ -138,7 +138,7 @@ impl KillCounters {
         self.counted.get(path).is_some_and(|counted| counted.key == key)
     }
 
-    /// Forgets what is not there any more, for whoever is not told of every removal.
+    /// Forgets cgroups that are gone, for callers that do not see every removal.
     pub fn retain(&mut self, is_there: impl Fn(&CgroupPath, CgroupKey) -> bool) {
         let gone: Vec<CgroupPath> = self
             .counted
@@ -183,7 +183,7 @@ impl KillCounters {
         kill_count(&self.hierarchy, path)
     }
 
-    /// What has woken this since the last call.
+    /// Reads which counts may have changed since the last call.
     ///
     /// # Errors
     /// When the descriptor cannot be read.

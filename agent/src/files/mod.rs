@@ -1,7 +1,7 @@
 //! Opens the host's cgroup and proc files and lets [`crate::parse`] read them.
 //!
 //! Every path goes through a [`HostRoot`], so the agent sees the host's files from inside a container too. Errors
-//! name the file; one file's error never hides what the others told.
+//! name the file; one file's error never hides the values of the others.
 
 mod devices;
 mod error;

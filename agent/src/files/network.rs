@@ -54,7 +54,7 @@ impl NetDev {
         }
     }
 
-    /// What tells namespaces apart: each has a `net/dev` of its own in procfs, with its own inode number.
+    /// The identity of the namespace: each has a `net/dev` of its own in procfs, with its own inode number.
     ///
     /// `/proc/<pid>/ns/net` would say the same, but to read that link of another user's process takes
     /// `CAP_SYS_PTRACE`, with which the agent could read every process's memory. This takes nothing.

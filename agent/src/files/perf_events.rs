@@ -16,7 +16,7 @@ const MAX_UNITS: usize = 1024;
 /// Names of events that an error lists.
 const LISTED: usize = 64;
 
-/// An event that nobody knows.
+/// Why an event cannot be counted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PerfEventError {
     /// No such name.

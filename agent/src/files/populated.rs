@@ -1,4 +1,4 @@
-//! Whether processes run in a cgroup or below it, asked and not told.
+//! Looks whether processes run in a cgroup or below it.
 
 use std::path::Path;
 
@@ -6,13 +6,13 @@ use crate::parse;
 
 /// Whether there is a process in the cgroup of that directory or below. One that is gone has none.
 ///
-/// v2 tells it in `cgroup.events`; on v1 the directories below are looked at.
+/// On v2 this is in `cgroup.events`; on v1 every directory below is read.
 #[must_use]
 pub fn has_processes(dir: &Path) -> bool {
     if let Some(populated) = populated(dir) {
         return populated;
     }
-    // A list of what is to do, no recursion: a container may nest cgroups deeply.
+    // A list of directories to read, no recursion: a container may nest cgroups deeply.
     let mut pending = vec![dir.to_owned()];
     while let Some(dir) = pending.pop() {
         if std::fs::read(dir.join("cgroup.procs")).is_ok_and(|text| !text.is_empty()) {

@@ -1,4 +1,4 @@
-//! What `/proc/<pid>` tells of a process's cgroups, where the kernel's event does not.
+//! Reads a process's cgroups, thread group and name from `/proc/<pid>`, where the kernel's event lacks them.
 
 use super::{FilesError, HostRoot, directory_key};
 use crate::model::{CgroupKey, CgroupPath, Hierarchy, HierarchyId};
@@ -6,8 +6,8 @@ use crate::parse;
 
 /// The cgroup of a process or thread in each of the hierarchies, from `/proc/<pid>/cgroup`.
 ///
-/// To an agent that is in a cgroup namespace of its own the kernel tells other cgroups relative to that (`/../x`);
-/// such a path does not tell which cgroup it is and is left out.
+/// In a cgroup namespace of its own the agent sees other cgroups relative to that namespace (`/../x`). Such a path
+/// names no cgroup for sure and is left out.
 ///
 /// # Errors
 /// When the file cannot be read (the process may be gone: [`FilesError::is_gone`]) or understood.
@@ -23,8 +23,8 @@ pub fn process_cgroup(
     Ok(found.map(|line| (line.hierarchy, line.path)).collect())
 }
 
-/// The memory cgroup of the agent itself; `None` where it cannot be told for sure: in the root, which a private cgroup
-/// namespace shows for any cgroup.
+/// The memory cgroup of the agent itself; `None` where it is not certain: a private cgroup namespace shows the root for
+/// any cgroup.
 #[must_use]
 pub fn own_memory_cgroup(host: &HostRoot, hierarchies: &[Hierarchy]) -> Option<CgroupKey> {
     let memory = hierarchies.iter().find(|hierarchy| hierarchy.has("memory"))?;

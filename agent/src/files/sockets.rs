@@ -173,7 +173,7 @@ mod tests {
 
     const ALL: SocketsWanted = SocketsWanted { tcp: true, udp: true, advanced_tcp: true };
 
-    /// Both ways tell the same of this process's namespace, but for what came and went between the two.
+    /// Both ways count the same sockets, but for those that came and went between the two.
     #[test]
     fn netlink_and_text_agree() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,4 +1,4 @@
-//! What `/proc` tells of processes and their tasks: descriptors, states, run queue times, referenced memory.
+//! Reads processes and their tasks from `/proc`: descriptors, states, run queue times, referenced memory.
 //!
 //! Each process costs some system calls, so nothing of this is read unless a set wants it. Other users' descriptors,
 //! limits and memory maps take `CAP_SYS_PTRACE`.
@@ -19,7 +19,7 @@ pub struct TasksWanted {
     pub referenced: bool,
 }
 
-/// What one process told. `None` where it may not be read.
+/// The readings of one process. `None` where it may not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessFacts {
     /// Open descriptors, and how many of them are sockets.
@@ -69,7 +69,7 @@ fn known<T>(read: Result<T, FilesError>) -> Option<Option<T>> {
     }
 }
 
-/// A task that ended meanwhile tells nothing.
+/// A task that ended meanwhile adds nothing.
 fn read_task(host: &HostRoot, (pid, tid): (u32, u32), wanted: TasksWanted, facts: &mut ProcessFacts) {
     if wanted.sched {
         let read = host.parse(format!("/proc/{pid}/task/{tid}/schedstat"), parse::schedstat);
@@ -94,13 +94,13 @@ fn descriptors(host: &HostRoot, pid: u32) -> Result<Descriptors, FilesError> {
     Ok(found)
 }
 
-/// The soft limit of open files of a process; `None` when it cannot be told.
+/// The soft limit of open files of a process; `None` when it cannot be read.
 #[must_use]
 pub fn open_files_limit(host: &HostRoot, pid: u32) -> Option<Limit> {
     host.parse(format!("/proc/{pid}/limits"), parse::open_files_limit).ok().flatten()
 }
 
-/// Makes the kernel forget which pages of a process were referenced: what is counted then begins anew.
+/// Makes the kernel forget which pages of a process were referenced, so that counting begins anew.
 ///
 /// # Errors
 /// When the process is gone or may not be written to.

@@ -1,7 +1,7 @@
 //! The directories of the cgroup file systems, watched by inotify: which come, go, move, and (v2) begin and cease to run.
 //!
-//! Whoever makes a directory and at once another in it is faster than a watch on the first, so each new directory is
-//! watched and then listed. A directory that is made and gone before it can be looked at has no id any more: it is counted
+//! A process that makes a directory and at once another in it is faster than a watch on the first. So each new directory
+//! is watched and then listed. A directory that is made and gone before it can be looked at has no id any more: it is counted
 //! in [`TreeEvents::unseen`] and is no event.
 
 use std::collections::HashMap;
@@ -41,7 +41,7 @@ pub struct TreeEvents {
     pub overflows: u64,
     /// Directories that were gone before they could be looked at.
     pub unseen: u64,
-    /// Directories that could not be watched: what is below them is not seen.
+    /// Directories that could not be watched: those below them are not seen.
     pub errors: Vec<FilesError>,
 }
 
@@ -90,7 +90,7 @@ impl TreeWatch {
         found
     }
 
-    /// Those of whose removal the kernel told nothing, as its queue was full.
+    /// Forgets directories whose removal the kernel did not report, as its queue was full.
     fn forget_gone(&mut self, found: &mut TreeEvents) {
         let dir_of = |place: &(HierarchyId, CgroupPath)| {
             let hierarchy = self.hierarchies.iter().find(|hierarchy| hierarchy.id == place.0);
@@ -128,7 +128,7 @@ impl TreeWatch {
                     continue;
                 }
             }
-            // After the watch: what is made meanwhile is found twice, and known the second time.
+            // After the watch: a directory that is made meanwhile is found twice, and is known the second time.
             let Ok(entries) = std::fs::read_dir(&dir) else { continue };
             let directories =
                 entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
@@ -224,7 +224,7 @@ impl TreeWatch {
             self.watched.remove(&watch);
         }
         if known.populated == Some(true) {
-            // Its own word may have come too late to be read.
+            // The change of its `cgroup.events` may have come too late to be read.
             let kind = LifecycleKind::Populated(false);
             found.events.push(TreeEvent { key: known.key, path: path.clone(), kind });
         }

@@ -14,19 +14,19 @@ use crate::model::{CgroupKey, CgroupPath, Hierarchy};
 const LISTING_BYTES: usize = 32 << 10;
 
 #[derive(Debug, Default)]
-pub struct Walk {
+pub struct CgroupWalk {
     /// The cgroups, the root first, each above those below it.
     pub cgroups: Vec<(CgroupKey, CgroupPath)>,
     /// Directories that were listed by their parent and gone when it was their turn.
     pub vanished: u64,
-    /// Directories that could not be listed. They themselves are in `cgroups`, what is below them is not.
+    /// Directories that could not be listed. They are in `cgroups`, but no directory below them is.
     pub errors: Vec<FilesError>,
 }
 
 /// Every cgroup of the hierarchy, the root included. A cgroup that is made or removed meanwhile may be there or not.
 #[must_use]
-pub fn walk(hierarchy: &Hierarchy) -> Walk {
-    let mut walk = Walk::default();
+pub fn walk(hierarchy: &Hierarchy) -> CgroupWalk {
+    let mut walk = CgroupWalk::default();
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root =
         openat(CWD, &hierarchy.mount, flags, Mode::empty()).and_then(|fd| Ok((fstat(&fd)?.st_ino, fd)));
@@ -46,11 +46,11 @@ struct Walker<'a> {
     hierarchy: &'a Hierarchy,
     root: BorrowedFd<'a>,
     listing: Vec<u8>,
-    walk: Walk,
+    walk: CgroupWalk,
 }
 
 impl Walker<'_> {
-    /// Adds the root and all below it. A list of what is to do, no recursion: a container may nest cgroups deeply.
+    /// Adds the root and all below it. A list of directories to read, no recursion: a container may nest cgroups deeply.
     fn add_all_below(&mut self, root_id: u64) {
         let mut pending = vec![(root_id, CgroupPath::root())];
         while let Some((id, path)) = pending.pop() {
@@ -81,7 +81,7 @@ impl Walker<'_> {
     }
 }
 
-/// Calls `found` with inode and name of each directory in `dir`. The listing tells both, so nothing else is asked.
+/// Calls `found` with inode and name of each directory in `dir`. The listing has both, so no further call is made.
 pub(super) fn each_directory(
     dir: &OwnedFd,
     listing: &mut Vec<u8>,
@@ -121,7 +121,7 @@ mod tests {
     use crate::files::fixture::{Fixture, key_of};
     use crate::files::hierarchies;
 
-    fn sorted(walk: &Walk) -> Vec<CgroupPath> {
+    fn sorted(walk: &CgroupWalk) -> Vec<CgroupPath> {
         let mut paths: Vec<_> = walk.cgroups.iter().map(|(_, path)| path.clone()).collect();
         paths.sort();
         paths

@@ -26,7 +26,7 @@ pub(super) const NSEC_PER_TICK: u64 = 10_000_000;
 
 const NSEC_PER_USEC: u64 = 1000;
 
-/// What `cpu.stat` tells, in the terms of [`crate::model::CpuStats`].
+/// The lines of `cpu.stat` and `cpuacct.stat`, in the units of [`CpuStats`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuStat {
     /// v2 `usage_usec`.
@@ -50,7 +50,7 @@ pub struct CpuStat {
 }
 
 impl CpuStat {
-    /// Puts what is known of periods, and of throttling in them, into the cgroup's counters.
+    /// Copies the counters of periods, throttling and bursts.
     pub fn put_periods(&self, cpu: &mut CpuStats) {
         (cpu.periods, cpu.throttled_periods, cpu.throttled_nsec) =
             (self.periods, self.throttled_periods, self.throttled_nsec);

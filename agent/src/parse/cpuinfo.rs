@@ -9,7 +9,7 @@
 //!
 //! processor : 1
 //! ```
-//! One block per online processor. Only x86 prints the two ids; elsewhere the topology in sysfs has to tell.
+//! One block per online processor. Only x86 prints the two ids; elsewhere they are read from the topology in sysfs.
 
 use std::collections::BTreeSet;
 

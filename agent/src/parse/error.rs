@@ -6,7 +6,7 @@ const QUOTED_BYTES: usize = 200;
 /// A text that has not the shape of its file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
-    /// A line is not what it must be.
+    /// A line does not have the form that its file requires.
     #[error("line {line}: {text:?} is not {wanted}")]
     Line {
         /// Its number, from 1.

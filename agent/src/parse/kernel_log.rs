@@ -14,7 +14,7 @@
 //! ```
 //! Before 5.0 there is `Task in /pod/leaf killed as a result of limit of /pod` instead of the `oom-kill:` line. All but
 //! the last line is rate limited (10 in 5 s), and of a whole cgroup that goes (`memory.oom.group`) only the first victim
-//! has them. So a kill without lines of its own may be one more of a group, or of another cgroup: see [`Open::has`]. A name in these lines is the process's own: it may hold anything, so it is cut out from both ends.
+//! has them. So a kill without lines of its own may be one more of a group, or of another cgroup: see [`UnfinishedDecision::has`]. A name in these lines is the process's own: it may hold anything, so it is cut out from both ends.
 
 mod lines;
 
@@ -23,7 +23,7 @@ use std::borrow::Cow;
 use super::ParseError;
 use super::scan::{decimal, split_once};
 use crate::model::{CgroupPath, Decision, LimitOwner, Trigger, Victim};
-use lines::{Line, Scope};
+use lines::{OomLine, Scope};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogRecord<'a> {
@@ -33,7 +33,7 @@ pub struct LogRecord<'a> {
     pub time_usec: u64,
     /// Whether the kernel wrote it; programs may write records too.
     pub of_kernel: bool,
-    /// Its first line, as it was before the kernel wrote what is not printable as `\xNN`.
+    /// Its first line, with the kernel's `\xNN` escapes undone.
     pub text: Cow<'a, [u8]>,
 }
 
@@ -69,7 +69,7 @@ fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// A kill as the log tells it.
+/// A kill, read from the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogKill {
     /// When it was written, since the machine started.
@@ -77,7 +77,7 @@ pub struct LogKill {
     /// Whether it was there before the agent was.
     pub is_old: bool,
     pub victim: Victim,
-    /// Its memory cgroup, where the log tells.
+    /// Its memory cgroup, where the log names it.
     pub path: Option<CgroupPath>,
     /// Why.
     pub decision: Decision,
@@ -94,17 +94,17 @@ const MAX_TASKS: usize = 1024;
 /// Puts the lines of a kill together.
 #[derive(Clone, Debug, Default)]
 pub struct OomLines {
-    decision: Option<Open>,
+    decision: Option<UnfinishedDecision>,
 }
 
-/// What the lines so far told of a decision.
+/// A decision of the OOM killer, as far as its lines have come.
 #[derive(Clone, Debug, Default)]
-struct Open {
+struct UnfinishedDecision {
     began_usec: u64,
     decision: Decision,
     path: Option<CgroupPath>,
     pid: Option<u32>,
-    /// The processes that it could choose from; nobody counts on them when they are too many to be kept.
+    /// The processes that it could choose from, up to a bound.
     tasks: Vec<u32>,
     /// This whole cgroup goes: more kills follow.
     group: Option<CgroupPath>,
@@ -121,17 +121,17 @@ impl OomLines {
         }
         let line = lines::read(&record.text)?;
         match line {
-            Line::Invoked { comm } => {
-                let mut open = Open::at(record.time_usec);
+            OomLine::Invoked { comm } => {
+                let mut open = UnfinishedDecision::at(record.time_usec);
                 open.trigger().comm = Some(comm.to_vec());
                 self.decision = Some(open);
             }
-            Line::Cpu { pid } => {
+            OomLine::Cpu { pid } => {
                 if let Some(open) = self.decision.as_mut().filter(|open| !open.killed) {
                     open.trigger().pid.get_or_insert(pid);
                 }
             }
-            Line::Kill { scope, victim } => return Some(self.kill(record.time_usec, scope, victim)),
+            OomLine::Kill { scope, victim } => return Some(self.kill(record.time_usec, scope, victim)),
             told => {
                 let open = self.open(record.time_usec);
                 open.last_usec = record.time_usec;
@@ -141,19 +141,19 @@ impl OomLines {
         None
     }
 
-    fn open(&mut self, now_usec: u64) -> &mut Open {
-        let fresh = |open: &Open| now_usec.saturating_sub(open.began_usec) < ONE_DECISION_USEC;
+    fn open(&mut self, now_usec: u64) -> &mut UnfinishedDecision {
+        let fresh = |open: &UnfinishedDecision| now_usec.saturating_sub(open.began_usec) < ONE_DECISION_USEC;
         if !self.decision.as_ref().is_some_and(fresh) {
             self.decision = None;
         }
-        self.decision.get_or_insert_with(|| Open::at(now_usec))
+        self.decision.get_or_insert_with(|| UnfinishedDecision::at(now_usec))
     }
 
     fn kill(&mut self, now_usec: u64, scope: Scope, victim: Victim) -> LogKill {
         let open = self.open(now_usec);
         if !open.has(&victim, now_usec) {
             // A kill whose own lines were held back.
-            *open = Open::at(now_usec);
+            *open = UnfinishedDecision::at(now_usec);
         }
         let path = open.path_of_next();
         (open.killed, open.pid, open.last_usec) = (true, None, now_usec);
@@ -164,7 +164,7 @@ impl OomLines {
     }
 }
 
-impl Open {
+impl UnfinishedDecision {
     fn at(began_usec: u64) -> Self {
         Self { began_usec, last_usec: began_usec, ..Self::default() }
     }
@@ -196,9 +196,9 @@ impl Open {
         self.decision.owner.get_or_insert_default()
     }
 
-    fn take(&mut self, line: Line<'_>) {
+    fn take(&mut self, line: OomLine<'_>) {
         match line {
-            Line::Decision { constraint, owner, path, pid } => {
+            OomLine::Decision { constraint, owner, path, pid } => {
                 self.decision.constraint = constraint;
                 if let Some(owner) = owner {
                     self.owner().path = Some(owner);
@@ -206,22 +206,22 @@ impl Open {
                 self.path = path.or(self.path.take());
                 self.pid = pid;
             }
-            Line::Memory { usage_bytes, limit } => {
+            OomLine::Memory { usage_bytes, limit } => {
                 let owner = self.owner();
                 (owner.usage_bytes, owner.limit) = (Some(usage_bytes), Some(limit));
             }
-            Line::Swap { usage_bytes } => self.owner().swap_usage_bytes = Some(usage_bytes),
-            Line::MemoryAndSwap { usage_bytes } => {
+            OomLine::Swap { usage_bytes } => self.owner().swap_usage_bytes = Some(usage_bytes),
+            OomLine::MemoryAndSwap { usage_bytes } => {
                 let owner = self.owner();
                 let memory_bytes = owner.usage_bytes.unwrap_or(usage_bytes);
                 owner.swap_usage_bytes = usage_bytes.checked_sub(memory_bytes);
             }
-            Line::Group { path } => {
+            OomLine::Group { path } => {
                 self.group = Some(path);
                 self.decision.group_kill = Some(true);
             }
-            Line::Task { tgid } if self.tasks.len() < MAX_TASKS => self.tasks.push(tgid),
-            Line::Task { .. } | Line::Invoked { .. } | Line::Cpu { .. } | Line::Kill { .. } => {}
+            OomLine::Task { tgid } if self.tasks.len() < MAX_TASKS => self.tasks.push(tgid),
+            OomLine::Task { .. } | OomLine::Invoked { .. } | OomLine::Cpu { .. } | OomLine::Kill { .. } => {}
         }
     }
 }

@@ -8,7 +8,7 @@
 //! 0::/
 //! ```
 //! The hierarchy's number (0 is v2), its controllers, the path. A path may itself hold `:`; the kernel adds
-//! ` (deleted)` to the v2 path of a cgroup that is gone, and nothing tells that from a name that ends so.
+//! ` (deleted)` to the v2 path of a cgroup that is gone, and a cgroup may have a name that ends so.
 
 use super::ParseError;
 use super::scan::{Line, decimal, lines, split_once, text};

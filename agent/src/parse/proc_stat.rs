@@ -14,7 +14,7 @@ use super::ParseError;
 use super::cpu::NSEC_PER_TICK;
 use super::scan::{Line, lines, words};
 
-/// What `/proc/stat` tells of the whole node, in the terms that the root's `cpu.stat` of v2 uses.
+/// The times of the whole node, split as in the `cpu.stat` of v2's root.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcStat {
     /// User and nice.

@@ -42,7 +42,7 @@ pub fn task_state(input: &[u8]) -> Result<Option<TaskState>, ParseError> {
     }
 }
 
-/// The soft limit of open files in `/proc/<pid>/limits`; `None` when it is not told.
+/// The soft limit of open files in `/proc/<pid>/limits`; `None` where there is no such line.
 pub fn open_files_limit(input: &[u8]) -> Result<Option<Limit>, ParseError> {
     for line in lines(input) {
         let Some(rest) = line.text.strip_prefix(b"Max open files") else { continue };
@@ -54,7 +54,7 @@ pub fn open_files_limit(input: &[u8]) -> Result<Option<Limit>, ParseError> {
     Ok(None)
 }
 
-/// `Referenced` of `/proc/<pid>/smaps_rollup`, in bytes; `None` when it is not told.
+/// `Referenced` of `/proc/<pid>/smaps_rollup`, in bytes; `None` where there is no such line.
 pub fn referenced_bytes(input: &[u8]) -> Result<Option<u64>, ParseError> {
     const WANTED: &str = "a number of kB that fits 64 bits in bytes";
     for line in lines(input) {

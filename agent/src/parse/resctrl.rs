@@ -5,7 +5,7 @@
 //! ```text
 //! 4718592
 //! ```
-//! Bytes. In place of a number stands a word where the processor has none: `Unavailable` while a count is not ready,
+//! Bytes. The kernel prints a word where the processor has no number: `Unavailable` while a count is not ready,
 //! `Error` for one that it refuses, `Unassigned` where all its counters count for others.
 
 use super::{ParseError, value};

@@ -9,7 +9,7 @@
 //! ExecStart=...
 //! ```
 //! The last assignment in the section counts; a backslash at the end goes on with the next line. Of the specifiers
-//! those that the unit's name tells are replaced: `%n`, `%N`, `%p`, `%i`, `%I`, `%%`.
+//! those that follow from the unit's name are replaced: `%n`, `%N`, `%p`, `%i`, `%I`, `%%`.
 
 use super::scan::text;
 

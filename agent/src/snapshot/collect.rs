@@ -28,7 +28,7 @@ use crate::model::{
 use crate::registry::Tombstone;
 use crate::telemetry::set;
 
-/// What `machine_*` tells changes with hot-plugged CPUs and memory alone.
+/// The values of `machine_*` change with hot-plugged CPUs and memory only.
 const MACHINE_REFRESH: Duration = Duration::from_secs(60);
 
 /// Each distinct fault is logged once; this many are remembered.
@@ -66,8 +66,8 @@ pub struct Collector {
     faults: HashSet<PathBuf>,
 }
 
-/// What a snapshot needs of a cgroup in the registry.
-struct Known {
+/// The part of a cgroup in the registry that a snapshot needs.
+struct CgroupToRead {
     path: CgroupPath,
     identity: Arc<Identity>,
     members: Vec<CgroupKey>,
@@ -78,15 +78,15 @@ struct Known {
     last: Option<Arc<CgroupStats>>,
 }
 
-impl Known {
-    /// Its directory has gone, and the word of that is on its way: what its tombstone will tell.
+impl CgroupToRead {
+    /// Its directory is gone and the event of that is on its way: the sample that its tombstone will give.
     fn finished(self, taken: SystemTime) -> Option<CgroupSample> {
         let Self { path, identity, oom_kills, last, .. } = self;
         finished(&path, &Tombstone { identity, oom_kills, removed: taken, last }, taken)
     }
 }
 
-/// What is shown of a cgroup that is gone; nothing when nothing is left to tell.
+/// The sample of a cgroup that is gone; `None` when it has neither OOM kills nor last values.
 fn finished(path: &CgroupPath, tombstone: &Tombstone, taken: SystemTime) -> Option<CgroupSample> {
     (tombstone.oom_kills > 0 || tombstone.last.is_some()).then(|| CgroupSample {
         path: path.clone(),
@@ -140,9 +140,9 @@ impl Collector {
     pub fn collect(&mut self) -> NodeSnapshot {
         let (began, taken) = (Instant::now(), SystemTime::now());
         let (known, mut cgroups) = self.registry_now(taken);
-        // What is excluded has its part in what is above it, so tasks are read of all.
+        // An excluded cgroup counts in those above it, so the tasks of all are read.
         let mut sums = self.tasks.collect(&self.host, &mut self.reader, &known);
-        let known: Vec<Known> =
+        let known: Vec<CgroupToRead> =
             known.into_iter().filter(|cgroup| self.options.shown.has(&cgroup.path)).collect();
         let paths: HashSet<CgroupPath> = known.iter().map(|cgroup| cgroup.path.clone()).collect();
         for gone in self.kept.difference(&paths) {
@@ -181,9 +181,9 @@ impl Collector {
     }
 
     /// What the registry holds: cgroups to read, and tombstones as finished samples.
-    fn registry_now(&self, taken: SystemTime) -> (Vec<Known>, Vec<CgroupSample>) {
+    fn registry_now(&self, taken: SystemTime) -> (Vec<CgroupToRead>, Vec<CgroupSample>) {
         let registry = self.agent.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = registry.cgroups().map(|(path, cgroup)| Known {
+        let known = registry.cgroups().map(|(path, cgroup)| CgroupToRead {
             path: path.clone(),
             identity: cgroup.identity.clone(),
             members: cgroup.members.clone(),
@@ -197,7 +197,12 @@ impl Collector {
         (known.collect(), tombstones.collect())
     }
 
-    fn sample(&mut self, cgroup: Known, taken: SystemTime, reading: &mut Reading) -> Option<CgroupSample> {
+    fn sample(
+        &mut self,
+        cgroup: CgroupToRead,
+        taken: SystemTime,
+        reading: &mut Reading,
+    ) -> Option<CgroupSample> {
         let Ok(found) = self.reader.read(&cgroup.path, &cgroup.members) else {
             reading.vanished += 1;
             return cgroup.finished(taken);
@@ -219,7 +224,7 @@ impl Collector {
         })
     }
 
-    fn networks(&mut self, known: &[Known]) -> BTreeMap<CgroupPath, Network> {
+    fn networks(&mut self, known: &[CgroupToRead]) -> BTreeMap<CgroupPath, Network> {
         let networks = network::networks(&self.host, &mut self.reader, known, self.options.sets);
         if !networks.empty.is_empty() {
             self.agent.registry.lock().unwrap_or_else(PoisonError::into_inner).looked_empty(networks.empty);
@@ -227,8 +232,14 @@ impl Collector {
         networks.found
     }
 
-    fn filesystems(&mut self, known: &[Known], reading: &mut Reading) -> filesystems::Found {
-        let Some(filesystems) = &mut self.filesystems else { return filesystems::Found::default() };
+    fn filesystems(
+        &mut self,
+        known: &[CgroupToRead],
+        reading: &mut Reading,
+    ) -> filesystems::FilesystemReadings {
+        let Some(filesystems) = &mut self.filesystems else {
+            return filesystems::FilesystemReadings::default();
+        };
         let mut found = filesystems.read(known, &mut self.reader);
         set(&self.agent.telemetry.hung_filesystems, filesystems.hung());
         if let Some(error) = found.error.take().filter(|error| !error.is_gone()) {
@@ -238,10 +249,10 @@ impl Collector {
         found
     }
 
-    /// What the processor tells of the node and of each container.
+    /// The processor's counters of the node and of each container.
     fn hardware(
         &mut self,
-        known: &[Known],
+        known: &[CgroupToRead],
         reading: &mut Reading,
     ) -> HashMap<CgroupPath, Box<HardwareStats>> {
         let mut found: HashMap<CgroupPath, Box<HardwareStats>> = HashMap::new();
@@ -302,7 +313,7 @@ mod tests {
     use crate::model::{CpuStats, Hierarchy};
     use crate::registry::{Registry, Walked};
 
-    /// Its exit was told with these values already, so the page must not lack them meanwhile.
+    /// Its exit was reported with these values already, so the page must not lack them meanwhile.
     #[test]
     fn a_container_that_is_gone_before_its_removal_is_told_has_its_last_values() {
         let fixture = Fixture::v2();

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use super::NodeSnapshot;
 use crate::model::{CgroupPath, LastSample, Limit};
 
-/// Of the last reading. Small beside a snapshot, which nobody keeps.
+/// The memory of each cgroup at the last reading. Small beside a snapshot, which is not kept.
 #[derive(Debug)]
 pub struct LastMemory {
     taken: SystemTime,

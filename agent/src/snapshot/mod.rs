@@ -28,7 +28,7 @@ pub struct CgroupSample {
     /// Its path; the same in each of its hierarchies.
     pub path: CgroupPath,
     pub identity: Arc<Identity>,
-    /// What its runtime tells of it: of a container's own cgroup, once it is known.
+    /// The names from its runtime, of a container's own cgroup, once they are known.
     pub names: Option<Arc<ContainerNames>>,
     /// Its pod, of a container's and of the pod's own cgroup.
     pub pod: Option<Arc<PodNames>>,
@@ -39,8 +39,8 @@ pub struct CgroupSample {
     pub oom_kills: u64,
     /// When it was last known to exist.
     pub last_seen: SystemTime,
-    /// Whether it is gone: then only what it had in all is shown, so that a count outlives its container. `stats` holds
-    /// what was read after its last process had ended, if anything.
+    /// Whether it is gone: then only its totals are shown, so that a count outlives its container. `stats` holds the values
+    /// that were read after its last process had ended, if any.
     pub removed: bool,
 }
 

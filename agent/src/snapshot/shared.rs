@@ -23,7 +23,7 @@ pub struct Snapshots {
 
 struct Shared {
     collector: Collector,
-    /// Alive for the minimum interval, and while a scrape shows it: a node that nobody asks for takes no memory, and
+    /// Alive for the minimum interval, and while a scrape shows it: a node that is not scraped takes no memory, and
     /// a reading does not stand beside the one before it.
     last: Option<(Instant, Weak<NodeSnapshot>)>,
 }

@@ -69,7 +69,7 @@ impl Filesystems {
         self.watch.now()
     }
 
-    /// Every file system of the table, with what it tells within a second.
+    /// Every file system of the table, with the sizes that arrive within a second.
     ///
     /// # Errors
     /// When the disks' counters cannot be read or understood; they are left out.

@@ -147,7 +147,7 @@ fn is_network(kind: &str) -> bool {
 fn is_wanted(mount: &Mount) -> bool {
     let kind = mount.kind.as_str();
     match kind {
-        // The one of each container is what `/` is to the container, and has the blocks of what it lies on.
+        // A container's own overlay has the same blocks as the file system that it lies on.
         "overlay" => mount.mount_point == b"/",
         "tmpfs" => !OF_CONTAINERS.iter().any(|place| mount.mount_point.starts_with(place.as_bytes())),
         _ => kind.starts_with("ext") || LOCAL.contains(&kind) || is_network(kind),

@@ -13,7 +13,7 @@ use rustix::fs::{OFlags, fstat, fstatvfs};
 
 use crate::files::HostRoot;
 
-/// After so long without an end one more thread helps: most often one asks them all within a millisecond.
+/// How long one thread may take before a second one helps. Most often one asks all within a millisecond.
 const HELP_AFTER: Duration = Duration::from_millis(10);
 
 /// They open a file and ask; a megabyte each would be waste.
@@ -180,7 +180,7 @@ impl Shared {
             let answer = (self.ask)(&target);
             state = self.lock();
             state.running.remove(&target.device);
-            // Later than its round is too late: the round has told that it is absent.
+            // An answer after its round is dropped: that round has reported it absent.
             if state.round == round {
                 state.answers.extend(answer.map(|answer| (target.device, answer)));
                 state.open -= 1;

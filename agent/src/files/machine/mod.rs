@@ -8,8 +8,7 @@ use super::HostRoot;
 use crate::model::{Machine, Topology};
 use crate::parse::{assignment, cpuinfo, meminfo, value};
 
-/// What the host tells of itself, with its topology where that is asked for. What it does not tell, or what cannot be
-/// read, is `None`.
+/// Reads the node, with its topology where that is asked for. What the host lacks, or what cannot be read, is `None`.
 #[must_use]
 pub fn machine(host: &HostRoot, with_topology: bool) -> Machine {
     let cpus = host.parse("/proc/cpuinfo", cpuinfo).ok();
@@ -46,7 +45,7 @@ fn os_name(host: &HostRoot) -> Option<String> {
     assignment(&text, "PRETTY_NAME")
 }
 
-/// Processors, cores and packages as sysfs tells them on every architecture.
+/// Processors, cores and packages from sysfs, which has them on every architecture.
 #[derive(Default)]
 struct Packages {
     processors: Option<u64>,
@@ -62,7 +61,7 @@ fn packages(host: &HostRoot) -> Packages {
         let id = |file: &str| {
             host.parse(format!("/sys/devices/system/cpu/cpu{number}/topology/{file}"), value).ok()
         };
-        // An offline processor has no topology; a board that does not tell its package says -1.
+        // An offline processor has no topology; a board without the number of its package shows -1.
         if let (Some(package), Some(core)) = (id("physical_package_id"), id("core_id")) {
             processors += 1;
             packages.insert(package);

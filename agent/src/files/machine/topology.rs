@@ -1,4 +1,4 @@
-//! Cores, caches, memory nodes and memory modules, as sysfs tells them.
+//! Cores, caches, memory nodes and memory modules, read from sysfs.
 //!
 //! Kernel text: <https://docs.kernel.org/admin-guide/cputopology.html>, `Documentation/ABI/stable/sysfs-devices-node`,
 //! `Documentation/ABI/testing/sysfs-devices-edac`

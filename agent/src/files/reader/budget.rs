@@ -46,7 +46,7 @@ impl Budget {
         self.starved
     }
 
-    /// All was closed because descriptors ran out: from now on keep half of what was open.
+    /// Descriptors ran out and all files were closed: from now on keep half as many open.
     pub(super) fn shrink(&mut self) {
         *self = Self::new(self.open / 2);
     }

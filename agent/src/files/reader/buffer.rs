@@ -39,7 +39,7 @@ impl Buffer {
         }
     }
 
-    /// What [`Buffer::fill`] read last.
+    /// The text that [`Buffer::fill`] read last.
     pub(super) fn text(&self) -> &[u8] {
         self.bytes.get(..self.filled).unwrap_or_default()
     }

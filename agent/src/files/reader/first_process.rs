@@ -49,7 +49,7 @@ fn directories(dir: &OwnedFd, room: usize) -> Vec<OwnedFd> {
     // The descriptor of a cgroup is good for opening only; a listing needs one for reading.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(readable) = openat(dir, c".", flags, Mode::empty()) else { return found };
-    // A listing that breaks off because the directory is going gives what it had.
+    // A listing that breaks off, as the directory is being removed, gives the entries read so far.
     let _ = each_directory(&readable, &mut Vec::new(), |_, name| {
         if found.len() < room {
             found.extend(openat(

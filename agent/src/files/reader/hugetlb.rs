@@ -4,7 +4,7 @@
 //! <https://docs.kernel.org/admin-guide/cgroup-v2.html#hugetlb-interface-files>. The names are made by the kernel's
 //! `hugetlb_cgroup.c` (`mem_fmt`): `hugetlb.2MB.current`.
 //!
-//! Names with `rsvd.` (since 5.7) count what is reserved, which is what a limit acts on first; runc and cAdvisor
+//! Names with `rsvd.` (since 5.7) count reserved pages, which a limit acts on first; runc and cAdvisor
 //! prefer them.
 
 use std::ffi::CStr;

@@ -1,4 +1,4 @@
-//! One directory of a cgroup: what is kept of it, and one pass over its files.
+//! One directory of a cgroup: its files that stay open, and one pass over all its files.
 
 use std::ffi::OsStr;
 use std::mem::MaybeUninit;
@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, RawDir, Stat, fstat, openat, statat};
 use rustix::io::{Errno, Result};
 
 use super::spec::FileSpec;
-use super::{CgroupReading, Gone, Sources};
+use super::{CgroupReading, Gone, ReadContext};
 use crate::files::FilesError;
 use crate::files::error::is_gone;
 use crate::files::walk::relative;
@@ -25,16 +25,16 @@ const RECHECK_PASSES: u32 = 64;
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) key: CgroupKey,
-    /// When it was made, as far as its time stamps tell.
+    /// When it was made, by its time stamps.
     pub(super) created: Option<SystemTime>,
     /// One for each file of the plan.
-    slots: Vec<Slot>,
+    slots: Vec<FileSlot>,
     passes: u32,
 }
 
 /// What is known of a file.
 #[derive(Debug, Default)]
-struct Slot {
+struct FileSlot {
     file: Option<OwnedFd>,
     state: State,
 }
@@ -52,7 +52,7 @@ enum State {
 
 impl Member {
     fn new(key: CgroupKey, created: Option<SystemTime>, files: usize) -> Self {
-        let slots = std::iter::repeat_with(Slot::default).take(files).collect();
+        let slots = std::iter::repeat_with(FileSlot::default).take(files).collect();
         Self { key, created, slots, passes: 0 }
     }
 
@@ -73,7 +73,7 @@ impl Member {
 
 /// One pass over the files of one directory.
 pub(super) struct Pass<'a> {
-    sources: &'a mut Sources,
+    context: &'a mut ReadContext,
     index: usize,
     cgroup: &'a CgroupPath,
     key: CgroupKey,
@@ -88,14 +88,14 @@ pub(super) struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     pub(super) fn new(
-        sources: &'a mut Sources,
+        context: &'a mut ReadContext,
         index: usize,
         cgroup: &'a CgroupPath,
         key: CgroupKey,
         in_cpuacct: bool,
         reading: &'a mut CgroupReading,
     ) -> Self {
-        Self { sources, index, cgroup, key, in_cpuacct, reading, dir: None, doubt: false, files: 0 }
+        Self { context, index, cgroup, key, in_cpuacct, reading, dir: None, doubt: false, files: 0 }
     }
 
     /// Reads the files of the plan; `kept` is what earlier passes left of the cgroup.
@@ -115,7 +115,7 @@ impl<'a> Pass<'a> {
         member.count_pass();
         match result {
             Err(errno) => self.failed_dir(errno),
-            Ok(()) if self.doubt && !self.sources.is_there(self.index, self.cgroup, self.key.id) => {
+            Ok(()) if self.doubt && !self.context.is_there(self.index, self.cgroup, self.key.id) => {
                 Err(Gone(self.key.hierarchy))
             }
             Ok(()) => Ok(()),
@@ -124,12 +124,12 @@ impl<'a> Pass<'a> {
 
     /// Opens a directory for the first time, and takes its time stamps.
     fn first_look(&mut self) -> Result<Member> {
-        let dir = self.sources.open_dir(self.index, self.cgroup, self.key.id)?;
+        let dir = self.context.open_dir(self.index, self.cgroup, self.key.id)?;
         let other =
             if self.key.hierarchy == HierarchyId::V2 { c"cgroup.events" } else { c"cgroup.clone_children" };
         let stamps = [fstat(&dir), statat(&dir, other, AtFlags::SYMLINK_NOFOLLOW)];
         let created = stamps.iter().flatten().filter_map(modified).min();
-        let files = self.sources.hierarchies.get(self.index).map_or(0, |source| source.plan.files.len());
+        let files = self.context.hierarchies.get(self.index).map_or(0, |source| source.plan.files.len());
         self.dir = Some(dir);
         Ok(Member::new(self.key, created, files))
     }
@@ -137,7 +137,7 @@ impl<'a> Pass<'a> {
     fn read_files(&mut self, member: &mut Member) -> Result<()> {
         for (number, slot) in member.slots.iter_mut().enumerate() {
             let file =
-                self.sources.hierarchies.get(self.index).and_then(|source| source.plan.files.get(number));
+                self.context.hierarchies.get(self.index).and_then(|source| source.plan.files.get(number));
             let Some(&file) = file else { continue };
             let skipped = slot.state == State::Missing
                 || (file.yields_to_cpuacct && self.in_cpuacct)
@@ -150,13 +150,13 @@ impl<'a> Pass<'a> {
     }
 
     /// Reads a file that is kept open; false when it is not, or is not this cgroup's file any more.
-    fn read_kept(&mut self, file: &'static FileSpec, slot: &mut Slot) -> bool {
+    fn read_kept(&mut self, file: &'static FileSpec, slot: &mut FileSlot) -> bool {
         let Some(fd) = &slot.file else { return false };
-        match self.sources.buffer.fill(fd) {
+        match self.context.buffer.fill(fd) {
             Ok(()) => self.apply(file, slot),
             Err(errno) => {
                 slot.file = None;
-                self.sources.budget.give_back();
+                self.context.budget.give_back();
                 if is_gone(errno) {
                     self.doubt = true;
                     return false;
@@ -168,15 +168,15 @@ impl<'a> Pass<'a> {
     }
 
     /// Opens the first of the file's names that is there. Fails when the directory cannot be opened.
-    fn open_and_read(&mut self, file: &'static FileSpec, slot: &mut Slot) -> Result<()> {
+    fn open_and_read(&mut self, file: &'static FileSpec, slot: &mut FileSlot) -> Result<()> {
         let first = if let State::Found(name) = slot.state { name } else { 0 };
         for (number, name) in file.names.iter().enumerate().skip(first) {
             let opened = openat(self.dir()?, *name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-            let read = opened.and_then(|fd| self.sources.buffer.fill(&fd).map(|()| fd));
+            let read = opened.and_then(|fd| self.context.buffer.fill(&fd).map(|()| fd));
             match read {
                 Ok(fd) => {
                     slot.state = State::Found(number);
-                    slot.file = self.sources.budget.take().then_some(fd);
+                    slot.file = self.context.budget.take().then_some(fd);
                     self.apply(file, slot);
                     return Ok(());
                 }
@@ -192,15 +192,15 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    fn apply(&mut self, file: &'static FileSpec, slot: &Slot) {
+    fn apply(&mut self, file: &'static FileSpec, slot: &FileSlot) {
         self.files += 1;
-        if let Err(error) = (file.apply)(self.sources.buffer.text(), &mut self.reading.stats) {
+        if let Err(error) = (file.apply)(self.context.buffer.text(), &mut self.reading.stats) {
             self.reading.errors.push(FilesError::parse(self.path(file, slot), error));
         }
     }
 
     /// Notes why a file could not be read. What the kernel does not support is missing, not wrong.
-    fn failed(&mut self, file: &'static FileSpec, slot: &mut Slot, errno: Errno) {
+    fn failed(&mut self, file: &'static FileSpec, slot: &mut FileSlot, errno: Errno) {
         match errno {
             Errno::OPNOTSUPP => slot.state = State::Missing,
             _ => {
@@ -222,34 +222,34 @@ impl<'a> Pass<'a> {
 
     fn note_starved(&mut self, errno: Errno) {
         if matches!(errno, Errno::MFILE | Errno::NFILE) {
-            self.sources.budget.starve();
+            self.context.budget.starve();
         }
     }
 
     /// The directory, opened when it is first asked for.
     fn dir(&mut self) -> Result<&OwnedFd> {
         if self.dir.is_none() {
-            self.dir = Some(self.sources.open_dir(self.index, self.cgroup, self.key.id)?);
+            self.dir = Some(self.context.open_dir(self.index, self.cgroup, self.key.id)?);
         }
         self.dir.as_ref().ok_or(Errno::NOENT)
     }
 
     fn dir_path(&self) -> PathBuf {
-        self.sources
+        self.context
             .hierarchies
             .get(self.index)
             .map(|source| source.hierarchy.dir(self.cgroup))
             .unwrap_or_default()
     }
 
-    fn path(&self, file: &FileSpec, slot: &Slot) -> PathBuf {
+    fn path(&self, file: &FileSpec, slot: &FileSlot) -> PathBuf {
         let number = if let State::Found(number) = slot.state { number } else { 0 };
         let name = file.names.get(number).map(|name| name.to_bytes()).unwrap_or_default();
         self.dir_path().join(OsStr::from_bytes(name))
     }
 }
 
-impl Sources {
+impl ReadContext {
     /// The directory of a cgroup, if it is the one with that inode; ENOENT if it is not there or another.
     pub(super) fn open_dir(&mut self, index: usize, cgroup: &CgroupPath, id: u64) -> Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;

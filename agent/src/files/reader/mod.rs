@@ -1,12 +1,12 @@
 //! Reads all counters of a cgroup, scrape after scrape, at the least cost.
 //!
 //! Files of cgroups are kept open within a budget and read again with `pread`, which makes the kernel print them
-//! anew. A kept file belongs to one directory, which is known by its inode: it can never tell of another cgroup that
+//! anew. A kept file belongs to one directory, which is known by its inode: it never shows another cgroup that
 //! was made later under the same path. A directory that vanishes while it is read gives nothing, not a part.
 //! Directories are not kept: while all its files are, none is needed, and a file kept instead spares more.
 //!
-//! A kept file costs the kernel a page and each pass a system call, so a file is passed over where another one of the
-//! same pass has told its value already.
+//! A kept file costs the kernel a page and each pass a system call, so a file is skipped where another one of the
+//! same pass has given its value already.
 
 mod budget;
 mod buffer;
@@ -60,7 +60,7 @@ impl ReadSets {
 #[derive(Debug, Default)]
 pub struct CgroupReading {
     pub stats: CgroupStats,
-    /// Files that could not be read or understood; what they would tell is absent from `stats`.
+    /// Files that could not be read or understood; their values are absent from `stats`.
     pub errors: Vec<FilesError>,
 }
 
@@ -73,14 +73,14 @@ pub struct Vanished;
 #[derive(Debug)]
 pub struct CgroupReader {
     kept: HashMap<CgroupPath, Vec<Member>>,
-    sources: Sources,
+    context: ReadContext,
 }
 
 /// What all cgroups share.
 #[derive(Debug)]
-struct Sources {
+struct ReadContext {
     host: HostRoot,
-    hierarchies: Vec<Source>,
+    hierarchies: Vec<ReadHierarchy>,
     sets: ReadSets,
     budget: Budget,
     buffer: Buffer,
@@ -88,9 +88,9 @@ struct Sources {
     boot: Option<SystemTime>,
 }
 
-/// A hierarchy, and what is read in it.
+/// A hierarchy, and the files that are read in each of its cgroups.
 #[derive(Debug)]
-struct Source {
+struct ReadHierarchy {
     hierarchy: Hierarchy,
     plan: Plan,
     /// Whether v1 accounts processor time here.
@@ -105,13 +105,13 @@ impl CgroupReader {
     pub fn new(host: HostRoot, hierarchies: Arc<[Hierarchy]>, sets: ReadSets, max_open_files: usize) -> Self {
         let boot = host.parse("/proc/stat", proc_stat).ok().and_then(|stat| stat.boot_time_sec);
         let page_sizes = if sets.has(MetricSet::Hugetlb) { hugetlb::page_sizes(&host) } else { Vec::new() };
-        let source = |hierarchy: &Hierarchy| Source {
+        let source = |hierarchy: &Hierarchy| ReadHierarchy {
             hierarchy: hierarchy.clone(),
             plan: Plan::new(hierarchy, sets, &page_sizes),
             is_cpuacct: hierarchy.id != HierarchyId::V2 && hierarchy.has("cpuacct"),
             root: None,
         };
-        let sources = Sources {
+        let context = ReadContext {
             hierarchies: hierarchies.iter().map(source).collect(),
             sets,
             budget: Budget::new(max_open_files),
@@ -120,7 +120,7 @@ impl CgroupReader {
             boot: boot.and_then(|sec| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(sec))),
             host,
         };
-        Self { kept: HashMap::new(), sources }
+        Self { kept: HashMap::new(), context }
     }
 
     /// Reads the cgroup in the hierarchies in which `members` says that it is. A hierarchy that it has left gives
@@ -130,61 +130,61 @@ impl CgroupReader {
     /// When the cgroup is gone from all of them.
     pub fn read(&mut self, cgroup: &CgroupPath, members: &[CgroupKey]) -> Result<CgroupReading, Vanished> {
         let kept = self.kept.entry(cgroup.clone()).or_default();
-        self.sources.drop_unlisted(kept, members);
-        let mut result = self.sources.read_until_whole(cgroup, members, kept);
+        self.context.drop_unlisted(kept, members);
+        let mut result = self.context.read_until_whole(cgroup, members, kept);
         match &mut result {
-            Ok(reading) => self.sources.finish(cgroup, kept, reading),
+            Ok(reading) => self.context.finish(cgroup, kept, reading),
             Err(Vanished) => self.forget(cgroup),
         }
         self.give_back_if_starved();
         result
     }
 
-    /// Reads a cgroup that may go at any moment, processor time first: of a directory that goes meanwhile this is what was
-    /// read before, and of one that is gone nothing.
+    /// Reads a cgroup that may go at any moment, processor time first. Values that were read before its directory went
+    /// are kept; a directory that is gone already gives none.
     pub fn read_parts(&mut self, cgroup: &CgroupPath, members: &[CgroupKey]) -> CgroupReading {
         let kept = self.kept.entry(cgroup.clone()).or_default();
-        self.sources.drop_unlisted(kept, members);
+        self.context.drop_unlisted(kept, members);
         let mut reading = CgroupReading::default();
-        let mut places = self.sources.places(members);
-        places.sort_by_key(|&(index, _)| !self.sources.is_cpuacct(index));
-        let in_cpuacct = places.iter().any(|&(index, _)| self.sources.is_cpuacct(index));
+        let mut places = self.context.places(members);
+        places.sort_by_key(|&(index, _)| !self.context.is_cpuacct(index));
+        let in_cpuacct = places.iter().any(|&(index, _)| self.context.is_cpuacct(index));
         for (index, key) in places {
-            // It is gone: what there is of it is there already.
-            let _ = Pass::new(&mut self.sources, index, cgroup, key, in_cpuacct, &mut reading).run(kept);
+            // A directory that went keeps the values that it gave before.
+            let _ = Pass::new(&mut self.context, index, cgroup, key, in_cpuacct, &mut reading).run(kept);
         }
-        self.sources.finish(cgroup, kept, &mut reading);
+        self.context.finish(cgroup, kept, &mut reading);
         self.give_back_if_starved();
         reading
     }
 
     fn give_back_if_starved(&mut self) {
-        if self.sources.budget.is_starved() {
+        if self.context.budget.is_starved() {
             self.kept.clear();
-            self.sources.budget.shrink();
+            self.context.budget.shrink();
         }
     }
 
-    /// Closes what is kept of the cgroup: it is gone, or renamed.
+    /// Closes the kept files of a cgroup that is gone or renamed.
     pub fn forget(&mut self, cgroup: &CgroupPath) {
         if let Some(members) = self.kept.remove(cgroup) {
-            self.sources.budget.close(members);
+            self.context.budget.close(members);
         }
     }
 
     /// Files that are kept open now.
     #[must_use]
     pub fn open_files(&self) -> usize {
-        self.sources.budget.open()
+        self.context.budget.open()
     }
 
-    /// The processes of the cgroup itself, in the first of its hierarchies that has any; `None` when none of them tells.
+    /// The processes of the cgroup itself, in the first of its hierarchies that has any; `None` when none can be read.
     pub fn processes(&mut self, cgroup: &CgroupPath, members: &[CgroupKey]) -> Option<Vec<u32>> {
         let mut found = None;
         for key in members {
-            let Some(index) = self.sources.index(key.hierarchy) else { continue };
-            let Ok(dir) = self.sources.open_dir(index, cgroup, key.id) else { continue };
-            if let Some(pids) = first_process::own_processes(&dir, &mut self.sources.buffer) {
+            let Some(index) = self.context.index(key.hierarchy) else { continue };
+            let Ok(dir) = self.context.open_dir(index, cgroup, key.id) else { continue };
+            if let Some(pids) = first_process::own_processes(&dir, &mut self.context.buffer) {
                 let has_any = !pids.is_empty();
                 found = Some(pids);
                 if has_any {
@@ -198,9 +198,9 @@ impl CgroupReader {
     /// A process of the cgroup, or else of one below it; `None` when there is none.
     pub fn first_process(&mut self, cgroup: &CgroupPath, members: &[CgroupKey]) -> Option<u32> {
         members.iter().find_map(|key| {
-            let index = self.sources.index(key.hierarchy)?;
-            let dir = self.sources.open_dir(index, cgroup, key.id).ok()?;
-            first_process::first_process(dir, &mut self.sources.buffer)
+            let index = self.context.index(key.hierarchy)?;
+            let dir = self.context.open_dir(index, cgroup, key.id).ok()?;
+            first_process::first_process(dir, &mut self.context.buffer)
         })
     }
 }
@@ -208,7 +208,7 @@ impl CgroupReader {
 /// The member's directory is not there any more.
 struct Gone(HierarchyId);
 
-impl Sources {
+impl ReadContext {
     fn index(&self, hierarchy: HierarchyId) -> Option<usize> {
         self.hierarchies.iter().position(|source| source.hierarchy.id == hierarchy)
     }
@@ -232,7 +232,7 @@ impl Sources {
         source.root.as_ref().ok_or(rustix::io::Errno::NOENT)
     }
 
-    /// Closes what is kept of directories that the caller does not name.
+    /// Closes the kept files of directories that the caller does not name.
     fn drop_unlisted(&mut self, kept: &mut Vec<Member>, members: &[CgroupKey]) {
         let budget = &mut self.budget;
         for member in kept.extract_if(.., |member| !members.contains(&member.key)) {
@@ -240,7 +240,7 @@ impl Sources {
         }
     }
 
-    /// Reads all members; when one vanishes meanwhile, all but that one again, so that no part of it is told.
+    /// Reads all members. When one vanishes meanwhile, reads the others again, so that no part of it is shown.
     fn read_until_whole(
         &mut self,
         cgroup: &CgroupPath,
@@ -276,7 +276,7 @@ impl Sources {
             files += pass.files;
         }
         if files == 0 {
-            // No file told that the directories are still there.
+            // No file was read, so nothing shows yet that the directories are still there.
             for &(index, key) in members {
                 if !self.is_there(index, cgroup, key.id) {
                     return Err(Gone(key.hierarchy));

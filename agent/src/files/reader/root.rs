@@ -1,4 +1,4 @@
-//! The root cgroup: what its controllers have no file for is told by `/proc`.
+//! The root cgroup: values that its controllers have no file for are read from `/proc`.
 
 use super::{CgroupReading, ReadSets};
 use crate::files::{FilesError, HostRoot};

@@ -1,4 +1,4 @@
-//! One file of a cgroup: when it is read, and what is done with its text.
+//! The row of one file of a cgroup: its names, the sets that need it, and the field that its text fills.
 
 use std::ffi::CStr;
 use std::fmt;
@@ -75,11 +75,11 @@ pub(super) struct FileSpec {
     pub(super) names: &'static [&'static CStr],
     /// Which sets need it.
     pub(super) needed: fn(ReadSets) -> bool,
-    /// Puts what its text tells into the stats; leaves them as they are when it refuses the text.
+    /// Puts the text's values into the stats; on an error it leaves the stats as they are.
     pub(super) apply: fn(&[u8], &mut CgroupStats) -> Result<(), ParseError>,
     /// Not read in a cgroup that v1's `cpuacct` counts as well: v1 has it finer there.
     pub(super) yields_to_cpuacct: bool,
-    /// Whether the files before it in the plan have told in this pass, to the digit, all that it would tell.
+    /// Whether the files before it in the plan have already given, in this pass, exactly its values.
     pub(super) is_told: fn(&CgroupStats) -> bool,
     /// Read only where the kernel has huge pages of this size.
     pub(super) page_size: Option<&'static str>,

@@ -389,7 +389,7 @@ fn when_descriptors_run_out_less_is_kept() {
     let mut reader = host.reader(100);
     let wanted = host.read(&mut reader, "/a").stats;
     let open = reader.open_files();
-    reader.sources.budget.starve();
+    reader.context.budget.starve();
     assert_eq!(host.read(&mut reader, "/a").stats, wanted);
     assert_eq!(reader.open_files(), 0, "all is given back at once");
     assert_eq!(host.read(&mut reader, "/a").stats, wanted);

@@ -1,8 +1,8 @@
 //! Where a container writes: the upper directory of the overlay that is its `/`, or the directory of the host that is.
 //!
-//! An overlay says so itself, whoever mounted it: containerd, CRI-O, Docker's overlay2, Podman. A plain directory or a
+//! An overlay names its upper directory in its mount options, whichever runtime mounted it: containerd, CRI-O, Docker's overlay2, Podman. A plain directory or a
 //! btrfs subvolume as root (Docker's vfs, containerd's native and btrfs snapshotters) counts with the image in it, as
-//! cAdvisor counts it. Not covered: fuse-overlayfs, which tells nobody its directories; zfs and devicemapper, where the
+//! cAdvisor counts it. Not covered: fuse-overlayfs, whose mount options do not name its directories; zfs and devicemapper, where the
 //! root is a file system of its own; roots on a network; virtual machines, whose root the host does not see.
 
 use std::ffi::OsStr;
@@ -27,7 +27,7 @@ pub(super) struct Layer {
     pub(super) device: (u32, u32),
 }
 
-/// The writable layer of the container that a process runs in; `None` where it cannot be told, which may change: a
+/// The writable layer of the container that a process runs in; `None` where it is not known, which may change: a
 /// container's first process begins in the host's root.
 pub(super) fn layer(host: &HostRoot, table: &MountTable, process: u32) -> Option<Layer> {
     let all = host.parse(format!("/proc/{process}/mountinfo"), mounts).ok()?;
@@ -67,7 +67,7 @@ fn upper_dirs(option: &[u8]) -> Vec<PathBuf> {
 
 /// The directory of a file system that the host has mounted too. The whole of one is no container's directory.
 fn plain_dir(table: &MountTable, root: &Mount) -> Option<PathBuf> {
-    // A scrape opens the directory, so it must not be where nobody may answer.
+    // A scrape opens the directory, so it must not be on a server that may not answer.
     if root.root == b"/" || root.root.ends_with(b"//deleted") || MountTable::is_network(root) {
         return None;
     }

@@ -77,7 +77,7 @@ fn id_of(name: &[u8]) -> Option<&str> {
     if digits && before.ends_with(b"-") { std::str::from_utf8(id).ok() } else { None }
 }
 
-/// `/x` of a layer `/x/DRIVER/ID/diff`: where Docker or Podman was told to keep its data.
+/// `/x` of a layer `/x/DRIVER/ID/diff`: where Docker or Podman is configured to keep its data.
 fn storage(layer: &Path, driver: &str) -> Option<PathBuf> {
     let above = layer.parent()?.parent()?;
     (layer.file_name()? == "diff" && above.file_name()? == driver)

@@ -10,7 +10,7 @@ use rustix::fs::{FileType, OFlags, fstat};
 use super::layer::Layer;
 use super::logs::Logs;
 use super::pace::Pace;
-use super::walk::{Ended, Walk};
+use super::walk::{DiskWalk, Ended};
 use super::{Usage, UsageCounts};
 use crate::files::HostRoot;
 use crate::kernel::project_usage;
@@ -49,7 +49,7 @@ impl Looker {
     ) -> Option<Usage> {
         let places = self.logs.of(id, &layer.path);
         let mut step = || self.pace.step(ended);
-        let mut walk = Walk::new(&mut step);
+        let mut walk = DiskWalk::new(&mut step);
         if quota.is_none() {
             walk.directory(dir).ok()?;
         }
@@ -82,7 +82,7 @@ impl Looker {
 }
 
 /// Counts a log or a directory of logs, if it is there.
-fn logs(host: &HostRoot, place: &Path, walk: &mut Walk<'_>) -> Result<(), Ended> {
+fn logs(host: &HostRoot, place: &Path, walk: &mut DiskWalk<'_>) -> Result<(), Ended> {
     // Not opened for reading, as a name may be a pipe's.
     let Ok(found) = host.open_with(place, OFlags::PATH | OFlags::NOFOLLOW) else { return Ok(()) };
     let Ok(stat) = fstat(&found) else { return Ok(()) };

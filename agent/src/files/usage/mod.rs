@@ -223,7 +223,7 @@ impl Shared {
             looker.add_to(&mut state.counts);
             if let Some(container) = state.containers.get_mut(&path).filter(|found| found.id == id) {
                 (container.due, container.asked) = (Instant::now() + self.settings.interval, false);
-                // What cannot be read for once stays what it was; its age tells.
+                // After a failed read the last value stays; its age shows that it is old.
                 container.usage = usage.or(container.usage.take());
             }
         }

@@ -41,7 +41,7 @@ pub(super) struct Sum {
 }
 
 /// Counts directories and files into one sum.
-pub(super) struct Walk<'a> {
+pub(super) struct DiskWalk<'a> {
     pub(super) sum: Sum,
     /// Device and inode of files with several names.
     linked: HashSet<(u64, u64)>,
@@ -50,7 +50,7 @@ pub(super) struct Walk<'a> {
     pace: &'a mut dyn FnMut() -> bool,
 }
 
-/// The walk was told to end.
+/// The agent ends, and the walk with it.
 #[derive(Debug)]
 pub(super) struct Ended;
 
@@ -62,7 +62,7 @@ struct Level {
     below: Vec<CString>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> DiskWalk<'a> {
     pub(super) fn new(pace: &'a mut dyn FnMut() -> bool) -> Self {
         Self { sum: Sum::default(), linked: HashSet::new(), pending: 0, pace }
     }

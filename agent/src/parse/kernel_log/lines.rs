@@ -8,7 +8,7 @@ const COMM_MAX_BYTES: usize = 15;
 
 /// A line of the kernel about an OOM kill.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Line<'a> {
+pub(super) enum OomLine<'a> {
     /// `X invoked oom-killer: ...`
     Invoked { comm: &'a [u8] },
     /// `CPU: 0 PID: 1 Comm: ...`: of the process that asked for memory.
@@ -50,37 +50,37 @@ impl Scope {
 }
 
 /// The line if it is one of these.
-pub(super) fn read(text: &[u8]) -> Option<Line<'_>> {
+pub(super) fn read(text: &[u8]) -> Option<OomLine<'_>> {
     if let Some((comm, _)) = around(text, b" invoked oom-killer: gfp_mask=") {
-        return Some(Line::Invoked { comm });
+        return Some(OomLine::Invoked { comm });
     }
     if let Some(rest) = text.strip_prefix(b"oom-kill:constraint=") {
         return decision(rest);
     }
     if let Some(rest) = text.strip_prefix(b"CPU: ") {
         let (_, rest) = around(rest, b"PID: ")?;
-        return Some(Line::Cpu { pid: leading(rest)?.0.try_into().ok()? });
+        return Some(OomLine::Cpu { pid: leading(rest)?.0.try_into().ok()? });
     }
     if let Some(rest) = text.strip_prefix(b"[") {
         return task(rest);
     }
     if let Some(rest) = text.strip_prefix(b"memory: usage ") {
         let (usage_bytes, limit) = usage(rest)?;
-        return Some(Line::Memory { usage_bytes, limit });
+        return Some(OomLine::Memory { usage_bytes, limit });
     }
     if let Some(rest) = text.strip_prefix(b"swap: usage ") {
-        return Some(Line::Swap { usage_bytes: usage(rest)?.0 });
+        return Some(OomLine::Swap { usage_bytes: usage(rest)?.0 });
     }
     if let Some(rest) = text.strip_prefix(b"memory+swap: usage ") {
-        return Some(Line::MemoryAndSwap { usage_bytes: usage(rest)?.0 });
+        return Some(OomLine::MemoryAndSwap { usage_bytes: usage(rest)?.0 });
     }
     if let Some(rest) = text.strip_prefix(b"Tasks in ") {
         let path = rest.strip_suffix(b" are going to be killed due to memory.oom.group set")?;
-        return Some(Line::Group { path: CgroupPath::from_bytes(path) });
+        return Some(OomLine::Group { path: CgroupPath::from_bytes(path) });
     }
     if let Some(rest) = text.strip_prefix(b"Task in ") {
         let (path, owner) = around(rest, b" killed as a result of limit of ")?;
-        return Some(Line::Decision {
+        return Some(OomLine::Decision {
             constraint: Some(Constraint::Memcg),
             owner: Some(CgroupPath::from_bytes(owner)),
             path: Some(CgroupPath::from_bytes(path)),
@@ -91,17 +91,17 @@ pub(super) fn read(text: &[u8]) -> Option<Line<'_>> {
 }
 
 /// After the bracket: the thread, which has the process's memory, then user and process.
-fn task(rest: &[u8]) -> Option<Line<'_>> {
+fn task(rest: &[u8]) -> Option<OomLine<'_>> {
     let (thread, rest) = split_once(rest, b']')?;
     decimal(thread.trim_ascii_start())?;
     let mut figures = rest.split(|&b| b == b' ').filter(|figure| !figure.is_empty());
     let tgid = figures.nth(1).and_then(decimal)?;
-    Some(Line::Task { tgid: tgid.try_into().ok()? })
+    Some(OomLine::Task { tgid: tgid.try_into().ok()? })
 }
 
 /// After `oom-kill:constraint=`. Paths and the name may hold commas, so the fixed words are looked for: from the left up
 /// to the paths, from the right down to the name.
-fn decision(rest: &[u8]) -> Option<Line<'_>> {
+fn decision(rest: &[u8]) -> Option<OomLine<'_>> {
     let (constraint, rest) = split_once(rest, b',')?;
     let (rest, _uid) = around_last(rest, b",uid=")?;
     let (rest, pid) = around_last(rest, b",pid=")?;
@@ -118,7 +118,7 @@ fn decision(rest: &[u8]) -> Option<Line<'_>> {
         _ => None,
     };
     let pid = decimal(pid).and_then(|pid| u32::try_from(pid).ok());
-    Some(Line::Decision { constraint, owner, path: Some(CgroupPath::from_bytes(task_path)), pid })
+    Some(OomLine::Decision { constraint, owner, path: Some(CgroupPath::from_bytes(task_path)), pid })
 }
 
 /// `10240kB, limit 10240kB, failcnt 20`; no limit is the most that the kernel's counter holds.
@@ -132,7 +132,7 @@ fn usage(rest: &[u8]) -> Option<(u64, Limit)> {
 
 /// `Memory cgroup out of memory: Killed process 1 (comm) total-vm:1kB, ...`. The name ends where the last
 /// `) total-vm:` begins.
-fn kill(text: &[u8]) -> Option<Line<'_>> {
+fn kill(text: &[u8]) -> Option<OomLine<'_>> {
     let (before, rest) = around(text, b"Killed process ")?;
     let scope = if before.starts_with(b"Memory cgroup out of memory") {
         Scope::Memcg
@@ -162,7 +162,7 @@ fn kill(text: &[u8]) -> Option<Line<'_>> {
         swap_bytes: None,
         pgtables_bytes: kib(b" pgtables:"),
     };
-    Some(Line::Kill { scope, victim })
+    Some(OomLine::Kill { scope, victim })
 }
 
 /// The number at the start, and what follows it.

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::Known;
+use super::CgroupToRead;
 use crate::files::{
-    CgroupReader, FilesError, Filesystems, HostRoot, NodeFilesystem, Usage, UsageReader,
-    UsageSettings, Wanted,
+    CgroupReader, FilesError, Filesystems, HostRoot, NodeFilesystem, Usage, UsageReader, UsageSettings,
+    Wanted,
 };
 use crate::model::{CgroupPath, CgroupStats, DiskStats, FilesystemStats, IoDeviceStats, WrittenStats};
 use crate::snapshot::CgroupSample;
@@ -18,16 +18,16 @@ pub struct FilesystemCollector {
     written: Option<UsageReader>,
 }
 
-/// What was found, until the samples are there.
+/// The readings, until the samples exist that they belong to.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct FilesystemReadings {
     node: Vec<NodeFilesystem>,
     written: HashMap<CgroupPath, Usage>,
     pub(super) error: Option<FilesError>,
 }
 
 impl FilesystemCollector {
-    /// A collector of that host. Without `written` nobody looks at what containers write.
+    /// A collector of that host. Without `written` the files of containers are not counted.
     #[must_use]
     pub fn new(host: &HostRoot, wanted: Wanted, written: Option<UsageSettings>) -> Self {
         Self {
@@ -36,11 +36,11 @@ impl FilesystemCollector {
         }
     }
 
-    /// What there is to know now; waits a second at most, for mounts that do not answer.
-    pub(super) fn read(&mut self, known: &[Known], reader: &mut CgroupReader) -> Found {
+    /// Reads all file systems; waits a second at most for mounts that do not answer.
+    pub(super) fn read(&mut self, known: &[CgroupToRead], reader: &mut CgroupReader) -> FilesystemReadings {
         let table = match self.node.mounts() {
             Ok(table) => table,
-            Err(error) => return Found { error: Some(error), ..Found::default() },
+            Err(error) => return FilesystemReadings { error: Some(error), ..FilesystemReadings::default() },
         };
         let (node, error) = self.node.read(&table);
         let written = self.written.as_mut().map(|written| {
@@ -52,7 +52,7 @@ impl FilesystemCollector {
                 reader.first_process(path, &cgroup.members)
             })
         });
-        Found { node, written: written.unwrap_or_default(), error }
+        FilesystemReadings { node, written: written.unwrap_or_default(), error }
     }
 
     /// Mounts that were asked how full they are and have not answered yet.
@@ -70,7 +70,7 @@ impl FilesystemCollector {
     }
 }
 
-impl Found {
+impl FilesystemReadings {
     /// Puts it into the samples it belongs to.
     pub(super) fn put_into(mut self, samples: &mut [CgroupSample]) {
         let now = Instant::now();
@@ -102,7 +102,8 @@ fn written(usage: Usage, limit_bytes: Option<u64>, age: Duration) -> FilesystemS
     }
 }
 
-/// The node's. Its disks also count for the root where the controller tells nothing of them: it knows no partitions.
+/// Puts the node's file systems into the root. Its disks also fill the root's I/O where the controller lacks them: the
+/// controller has no partitions.
 fn put_node(stats: &mut CgroupStats, filesystems: Vec<FilesystemStats>) {
     for disk in filesystems.iter().filter_map(|filesystem| filesystem.disk.as_ref()) {
         let devices = stats.io.get_or_insert_default();
@@ -168,7 +169,7 @@ mod tests {
         };
         let size = FilesystemStats { limit_bytes: Some(1 << 30), ..FilesystemStats::default() };
         let path = CgroupPath::from("/a");
-        let found = Found {
+        let found = FilesystemReadings {
             node: vec![NodeFilesystem { device, stats: size }],
             written: HashMap::from([(path.clone(), usage)]),
             error: None,

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Known;
+use super::CgroupToRead;
 use crate::files::{
     CgroupReader, HostRoot, Namespace, SocketsWanted, read_host_network, read_network, read_sockets,
 };
@@ -43,7 +43,7 @@ pub(super) struct Networks<'a> {
 pub(super) fn networks<'a>(
     host: &HostRoot,
     reader: &mut CgroupReader,
-    known: &'a [Known],
+    known: &'a [CgroupToRead],
     sets: MetricSets,
 ) -> Networks<'a> {
     let wanted = SocketsWanted {
@@ -66,7 +66,7 @@ pub(super) fn networks<'a>(
     networks
 }
 
-fn namespaces<'a>(host: &HostRoot, reader: &mut CgroupReader, known: &'a [Known]) -> Networks<'a> {
+fn namespaces<'a>(host: &HostRoot, reader: &mut CgroupReader, known: &'a [CgroupToRead]) -> Networks<'a> {
     let mut networks = Networks::default();
     if let Ok(interfaces) = read_host_network(host) {
         let of_host = Network { pid: 1, interfaces, ..Network::default() };

@@ -1,8 +1,8 @@
-//! Counts performance events of containers, and of the node: opens counters for what is new, closes those of what is gone.
+//! Counts performance events of containers, and of the node: opens counters for new cgroups, closes those of cgroups that are gone.
 //!
 //! The kernel counts while a counter is open, so a container's count begins with the first reading that sees it. Each
 //! counter is a descriptor and some 2 KiB of the kernel's memory, for each event, container and processor; the processor
-//! is told anew which to count at each switch between cgroups. So nothing is opened that the operator does not name.
+//! is set up anew at each switch between cgroups. So nothing is opened that the operator does not name.
 
 mod tracked;
 
@@ -11,14 +11,14 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use self::tracked::Tracked;
-use super::Known;
+use super::CgroupToRead;
 use crate::files::{CgroupReader, HostRoot, online_cpus};
 use crate::kernel::{CountedIn, CounterGroup};
 use crate::model::{
     CgroupKey, CgroupPath, CpuCount, PerfCode, PerfCounts, PerfEvent, PerfPlan, Role, UncoreCount,
 };
 
-/// What performance events tell of one cgroup.
+/// The performance events of one cgroup.
 #[derive(Debug, Default)]
 pub(super) struct PerfReading {
     pub(super) core: Vec<PerfCounts>,
@@ -92,7 +92,7 @@ impl Perf {
         &mut self,
         host: &HostRoot,
         reader: &mut CgroupReader,
-        known: &[Known],
+        known: &[CgroupToRead],
     ) -> HashMap<CgroupPath, PerfReading> {
         if self.plan.core.is_empty() && self.plan.uncore.is_empty() {
             return HashMap::new();
@@ -230,7 +230,10 @@ impl Counters {
 }
 
 /// Whether events are counted in the cgroup, and by which member; the node's are by none.
-fn counted_by<'a>(reader: &CgroupReader, cgroup: &'a Known) -> Option<(&'a CgroupPath, Option<CgroupKey>)> {
+fn counted_by<'a>(
+    reader: &CgroupReader,
+    cgroup: &'a CgroupToRead,
+) -> Option<(&'a CgroupPath, Option<CgroupKey>)> {
     match cgroup.identity.role {
         Role::Root => Some((&cgroup.path, None)),
         Role::Container => Some((&cgroup.path, Some(reader.perf_member(&cgroup.members)?))),

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::Known;
+use super::CgroupToRead;
 use crate::files::{CacheGroups, CacheReading, HostRoot};
 use crate::model::{CgroupPath, Role};
 
 /// Reads the groups; nothing where resctrl is not mounted.
-pub(super) fn cache_domains(host: &HostRoot, known: &[Known]) -> HashMap<CgroupPath, CacheReading> {
+pub(super) fn cache_domains(host: &HostRoot, known: &[CgroupToRead]) -> HashMap<CgroupPath, CacheReading> {
     let Some(groups) = CacheGroups::list(host) else { return HashMap::new() };
-    let reading = |cgroup: &Known| match (cgroup.identity.role, &cgroup.identity.container_id) {
+    let reading = |cgroup: &CgroupToRead| match (cgroup.identity.role, &cgroup.identity.container_id) {
         (Role::Root, _) => Some(groups.read_root(host)),
         (Role::Container, Some(id)) => groups.read(host, id),
         _ => None,

@@ -1,9 +1,9 @@
-//! What the tasks of each cgroup and of all below it tell, summed up the tree.
+//! Reads the tasks of every cgroup and sums them up the tree.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-use super::Known;
+use super::CgroupToRead;
 use crate::files::{
     CgroupReader, HostRoot, ProcessFacts, TasksWanted, clear_referenced, open_files_limit, process_facts,
 };
@@ -21,7 +21,7 @@ pub(super) struct Tasks {
     /// Readings after which referenced memory is cleared; 0 is never.
     referenced_reset: u64,
     readings: u64,
-    /// Each task's times when it was last read: what it has since then is added to where it is now.
+    /// Each task's times when it was last read: the difference is added to the cgroup that it is in now.
     times: HashMap<u32, SchedStats>,
     /// What all tasks had that were seen in a cgroup, those that have ended with what they had when last seen.
     sched: HashMap<CgroupPath, SchedStats>,
@@ -34,13 +34,13 @@ pub(super) struct Tasks {
 struct Load([f64; 2]);
 
 /// One process, as it is added up.
-struct Facts {
+struct CountedProcess {
     process: ProcessFacts,
     sched: SchedStats,
     states: TaskStates,
 }
 
-/// What the tasks of one cgroup and all below it tell.
+/// The sums of the tasks of one cgroup and all below it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TaskSums {
     processes: Option<ProcessStats>,
@@ -89,7 +89,7 @@ impl Tasks {
         &mut self,
         host: &HostRoot,
         reader: &mut CgroupReader,
-        known: &[Known],
+        known: &[CgroupToRead],
     ) -> HashMap<CgroupPath, TaskSums> {
         let wanted = self.wanted();
         if wanted == TasksWanted::default() {
@@ -113,7 +113,7 @@ impl Tasks {
         host: &HostRoot,
         pids: &HashMap<CgroupPath, Vec<u32>>,
         wanted: TasksWanted,
-    ) -> HashMap<u32, Facts> {
+    ) -> HashMap<u32, CountedProcess> {
         self.readings += 1;
         let clear = wanted.referenced
             && self.referenced_reset > 0
@@ -133,7 +133,7 @@ impl Tasks {
                 // A process that has ended needs none.
                 let _ = clear_referenced(host, pid);
             }
-            facts.insert(pid, Facts { process, sched, states });
+            facts.insert(pid, CountedProcess { process, sched, states });
         }
         self.times = times;
         facts
@@ -144,14 +144,14 @@ impl Tasks {
         host: &HostRoot,
         path: &CgroupPath,
         pids: &[u32],
-        facts: &HashMap<u32, Facts>,
+        facts: &HashMap<u32, CountedProcess>,
         decay: Option<f64>,
     ) -> TaskSums {
         let wanted = self.wanted();
-        let living: Vec<&Facts> = pids.iter().filter_map(|pid| facts.get(pid)).collect();
+        let living: Vec<&CountedProcess> = pids.iter().filter_map(|pid| facts.get(pid)).collect();
         let mut sums = TaskSums::default();
         if wanted.descriptors {
-            // Of one that may not be read nothing is known, so nothing is of the sum.
+            // Where one process may not be read, the sum is unknown too.
             let of = |pick: fn(&ProcessFacts) -> Option<u64>| living.iter().map(|f| pick(&f.process)).sum();
             sums.processes = Some(ProcessStats {
                 count: Some(living.len() as u64),
@@ -193,9 +193,9 @@ impl Tasks {
     }
 }
 
-/// The processes of each cgroup and of all below it, each once, in the order of their numbers. A cgroup that does not tell
-/// its own is left out.
-fn processes(reader: &mut CgroupReader, known: &[Known]) -> HashMap<CgroupPath, Vec<u32>> {
+/// The processes of each cgroup and of all below it, each once, in the order of their numbers. A cgroup whose
+/// processes cannot be read is left out.
+fn processes(reader: &mut CgroupReader, known: &[CgroupToRead]) -> HashMap<CgroupPath, Vec<u32>> {
     let own = known.iter().filter_map(|cgroup| {
         let pids = reader.processes(&cgroup.path, &cgroup.members)?;
         Some((&cgroup.path, pids))

@@ -12,7 +12,7 @@ fn open(dir: &Path) -> OwnedFd {
 
 fn sum(dir: &Path) -> Sum {
     let mut go_on = || true;
-    let mut walk = Walk::new(&mut go_on);
+    let mut walk = DiskWalk::new(&mut go_on);
     walk.directory(&open(dir)).unwrap();
     assert_eq!(walk.pending, 0);
     walk.sum
@@ -52,7 +52,7 @@ fn no_link_leads_out() {
     let swapped = folder.path().join("swapped");
     create_dir(&swapped).unwrap();
     let mut go_on = || true;
-    let mut walk = Walk::new(&mut go_on);
+    let mut walk = DiskWalk::new(&mut go_on);
     let mut level = walk.enter(open(folder.path()), (metadata(folder.path()).unwrap().dev(), 0)).unwrap();
     remove_dir_all(&swapped).unwrap();
     symlink(outside.path(), &swapped).unwrap();
@@ -87,7 +87,7 @@ fn deep_trees_need_few_descriptors_and_no_stack() {
         }
         true
     };
-    let mut walk = Walk::new(&mut count);
+    let mut walk = DiskWalk::new(&mut count);
     walk.directory(&open(folder.path())).unwrap();
     let found = walk.sum;
     assert_eq!((found.inodes, found.cut), (3_001, false));
@@ -124,7 +124,7 @@ fn what_vanishes_or_moves_meanwhile_is_no_fault() {
         }
         true
     };
-    let mut walk = Walk::new(&mut remove_after_the_listing);
+    let mut walk = DiskWalk::new(&mut remove_after_the_listing);
     walk.directory(&open(folder.path())).unwrap();
     assert!(!walk.sum.cut, "{:?}", walk.sum);
     assert_eq!(walk.sum.inodes, 4);
@@ -154,7 +154,7 @@ fn it_ends_when_it_is_told_to() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path().join("x"), b"").unwrap();
     let mut stop = || false;
-    assert!(Walk::new(&mut stop).directory(&open(folder.path())).is_err());
+    assert!(DiskWalk::new(&mut stop).directory(&open(folder.path())).is_err());
 }
 
 /// By hand: `cargo test --release -p cgtap --lib usage::walk -- --ignored --nocapture`, with `CGTAP_WALK_DIR`.

@@ -16,8 +16,8 @@ fn reader() -> CgroupReader {
     CgroupReader::new(HostRoot::default(), hierarchies, ReadSets::NONE, 0)
 }
 
-fn known(path: &str, role: Role, members: Vec<CgroupKey>) -> Known {
-    Known {
+fn known(path: &str, role: Role, members: Vec<CgroupKey>) -> CgroupToRead {
+    CgroupToRead {
         path: CgroupPath::from(path),
         identity: Arc::new(Identity { role, ..Identity::default() }),
         members,

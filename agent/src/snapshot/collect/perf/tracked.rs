@@ -3,7 +3,7 @@
 use crate::kernel::{CounterGroup, GroupReading};
 use crate::model::Scaled;
 
-/// A group that is counted, and what it has told.
+/// A group that is counted, and its counts so far.
 #[derive(Debug)]
 pub(super) struct Tracked {
     group: CounterGroup,
