@@ -1,4 +1,4 @@
-//! Installs Debian packages where that is allowed, or says which to install.
+//! Installs Debian packages where that is allowed, or prints which to install.
 
 use std::path::PathBuf;
 use std::process::Command;

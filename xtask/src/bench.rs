@@ -3,11 +3,11 @@
 //! | figure | how |
 //! |---|---|
 //! | start | from the start of the process to the first scrape that has every container |
-//! | processor time | user and system time from `/proc/PID/stat` over all scrapes, one a second, with and without what the process uses in the same time when nobody scrapes |
+//! | processor time | user and system time from `/proc/PID/stat` over all scrapes, one a second, with and without what the process uses in the same time without scrapes |
 //! | wall time | the median of the scrapes |
-//! | events | a burst of cgroups and a row of OOM kills, made after the scrapes, against what the process tells of them |
+//! | events | a burst of cgroups and a row of OOM kills, made after the scrapes, against what the process reports |
 //!
-//! It is no test: it asserts nothing, and its figures are those of one run on one host.
+//! It is no test: it asserts nothing, and its figures are from one run on one host.
 
 use std::time::Duration;
 

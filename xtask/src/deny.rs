@@ -12,7 +12,7 @@ const VERSION: &str = "0.20.2";
 /// The tool in the cache folder, built there once from the registry that cargo uses.
 ///
 /// # Errors
-/// It does not build: the registry cannot be reached, say.
+/// It does not build, for example because the registry cannot be reached.
 pub(crate) fn tool() -> Result<PathBuf> {
     exec::installed("cargo-deny", VERSION, |_| {}).context("cannot build cargo-deny")
 }
@@ -20,7 +20,7 @@ pub(crate) fn tool() -> Result<PathBuf> {
 /// Checks all dependencies. Advisories are left out: they change without a change here.
 ///
 /// # Errors
-/// One is not allowed; the tool has said which and why.
+/// One is not allowed; the tool has printed which and why.
 pub(crate) fn check(tool: &Path) -> Result<()> {
     let mut deny = Command::new(tool);
     deny.current_dir(exec::root()).args([

@@ -7,10 +7,10 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
 
-/// The folder of the workspace, as the cargo that runs this command says it.
+/// The folder of the workspace, from the cargo that runs this command.
 ///
-/// What was compiled in is the folder that this program was built in: another one where two checkouts share a folder of
-/// build results, and a check of the wrong files would pass.
+/// The path that was compiled in is not enough: two checkouts may share a folder of build results, and a check would then
+/// read the files of the wrong one.
 pub(crate) fn root() -> &'static Path {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     ROOT.get_or_init(|| {
@@ -25,7 +25,7 @@ pub(crate) fn root() -> &'static Path {
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
-    // `cargo xtask` sets these for this program; a nested cargo would take them for its caller's wishes.
+    // `cargo xtask` sets these for this program; they must not change what a nested cargo does.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text == "CARGO_MANIFEST_DIR" || text == "CARGO_MANIFEST_PATH" {
@@ -90,7 +90,7 @@ pub(crate) fn cache() -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// A program of the registry in the cache folder, built there once: cargo alone decides what is in it.
+/// A program of the registry in the cache folder, built there once: cargo alone writes to it.
 ///
 /// # Errors
 /// It does not build.
@@ -100,7 +100,7 @@ pub(crate) fn installed(name: &str, version: &str, also: impl FnOnce(&mut Comman
     if !program.exists() {
         eprintln!("building {name} {version} into {} (some minutes, once)", home.display());
         let mut cargo = cargo();
-        // Away from the workspace: its lock file and settings are none of the program's.
+        // Outside the workspace, whose lock file and settings would apply.
         cargo.current_dir(cache()?).args(["install", name, "--locked", "--version", version, "--root"]);
         cargo.arg(&home).env_remove("RUSTFLAGS");
         also(&mut cargo);

@@ -48,7 +48,7 @@ enum Command {
         /// Leave out the live tests on other kernels, in virtual machines.
         #[arg(long)]
         no_machines: bool,
-        /// Run them in all machines instead of the three that differ most, compare docs/kernels.md with what they said, and
+        /// Run them in all machines instead of the three that differ most, compare docs/kernels.md with their results, and
         /// check the dependencies.
         #[arg(long, conflicts_with = "no_machines")]
         all_machines: bool,
@@ -69,7 +69,7 @@ enum Command {
     },
     /// Run the live tests on other kernels and cgroup layouts, in virtual machines.
     Vm {
-        /// Put what the machines say into the table of docs/kernels.md, instead of comparing.
+        /// Write the machines' results into the table of docs/kernels.md, instead of comparing.
         #[arg(long, conflicts_with = "only")]
         write: bool,
         /// Only tests with this in their names, instead of all; then the table is left alone.

@@ -1,6 +1,6 @@
 //! `cargo xtask soak`: the tests of the stream of events, for as long as it takes to believe them.
 //!
-//! The same tests are in `cargo xtask test` with few rounds. Each says its figures on a line of its own.
+//! `cargo xtask test` runs the same tests with few rounds. Each prints its figures on a line of its own.
 
 use anyhow::Result;
 use cgtap_tests::soak::SOAK;
@@ -10,8 +10,8 @@ use crate::exec;
 /// What has a long form: a test program, and which of its tests.
 const LONG: [(&str, &str); 2] = [("events", ""), ("live", "pinned")];
 
-/// Runs them one after the other, as each would disturb the next one's figures. `only` takes the tests with that in their
-/// names.
+/// Runs them one after the other, because each would change the figures of the others. `only` is a
+/// part of the names of the tests to run.
 ///
 /// # Errors
 /// A test failed.

@@ -52,7 +52,7 @@ pub(crate) fn run() -> Result<()> {
     }
     if count > 0 {
         bail!(
-            "{count} breaches of the project's rules; ARCHITECTURE.md and CONTRIBUTING.md say why they are there"
+            "{count} breaches of the project's rules; ARCHITECTURE.md and CONTRIBUTING.md have their reasons"
         );
     }
     println!("{} files are tidy", files.len());

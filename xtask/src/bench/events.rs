@@ -1,4 +1,4 @@
-//! What a program tells of cgroups that were made, and of OOM kills.
+//! How many of the cgroups that were made, and of the OOM kills, a program reports.
 
 use std::collections::HashSet;
 use std::time::{Duration, UNIX_EPOCH};
@@ -10,7 +10,7 @@ use cgtap_tests::{http, load};
 
 use super::peer::{Kind, Process};
 
-/// For the program to tell what it has seen; cAdvisor looks at its sources by itself.
+/// How long the program has to report: cAdvisor looks at its sources on an interval of its own.
 const SETTLE: Duration = Duration::from_secs(5);
 const LIMIT_MIB: u64 = 20;
 
@@ -29,7 +29,7 @@ pub(super) fn creations_seen(process: &Process, count: u32) -> Result<f64> {
     Ok(f64::from(u32::try_from(ours.count())?))
 }
 
-/// What was told of a row of kills.
+/// What was reported of a row of kills.
 pub(super) struct Kills {
     /// Kills that have an event, known by their pids, since cAdvisor does not always name the cgroup.
     pub(super) seen: f64,

@@ -17,11 +17,11 @@ const START_WITHIN: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Figures {
     pub(super) start_seconds: f64,
-    /// Of one core, while nobody scrapes.
+    /// Of one core, without scrapes.
     pub(super) idle_share: f64,
     /// Processor time from the first to the last scrape, by scrape.
     pub(super) cpu_seconds: f64,
-    /// The same without what it uses when nobody scrapes.
+    /// The same less what it uses without scrapes.
     pub(super) cpu_scrape_seconds: f64,
     /// Median.
     pub(super) wall_seconds: f64,
@@ -69,7 +69,7 @@ fn wait_for_all(process: &Process, tree: &Tree) -> Result<f64> {
     bail!("it did not show every container within {START_WITHIN:?}")
 }
 
-/// What `/status` says; cAdvisor has none.
+/// From `/status`; cAdvisor has none.
 fn ready_seconds(process: &Process) -> f64 {
     let status = http::get(process.address, "/status").and_then(|answer| answer.json());
     status.ok().and_then(|status| status.pointer("/ready_after_seconds")?.as_f64()).unwrap_or(f64::NAN)

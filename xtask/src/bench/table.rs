@@ -36,7 +36,7 @@ pub(super) fn render(theirs: &Figures, ours: &Figures) -> String {
     text
 }
 
-/// Figures that are not measured, or below what the kernel's clock can tell, have no ratio.
+/// Figures that are not measured, or below the resolution of the kernel's clock, have no ratio.
 fn ratio(a: f64, b: f64) -> String {
     if a > 0.0 && b > 0.0 { format!("{:.2}", a / b) } else { "-".to_owned() }
 }

@@ -39,7 +39,7 @@ impl Toolchain {
     /// Finds the tool chain; installs what is missing where that is allowed.
     ///
     /// # Errors
-    /// Something is missing; the message says how to get it.
+    /// Something is missing; the message has the way to get it.
     pub(crate) fn ensure() -> Result<Self> {
         apt::ensure("building the BPF object", &NEEDS)?;
         let compiler_version = exec::read(Command::new(COMPILER).arg("--version"))?.trim().to_owned();
@@ -52,7 +52,7 @@ impl Toolchain {
         cargo.env("RUSTC", COMPILER);
         // `no_std` programs use features that stable rustc does not offer, such as the BPF target itself.
         cargo.env("RUSTC_BOOTSTRAP", "1");
-        // A wrapper or flags of the caller would end in the object.
+        // A wrapper or flags of the caller would change the object.
         for name in ["RUSTUP_TOOLCHAIN", "RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"] {
             cargo.env_remove(name);
         }

@@ -76,7 +76,7 @@ fn tests(selection: &[String], cadvisor: &Result<PathBuf>) -> Result<Ran> {
     command.env(SKIP_LOG, &log).env("RUST_BACKTRACE", "0").stdout(Stdio::piped());
     match cadvisor {
         Ok(path) => command.env(CADVISOR, path),
-        // The test that compares with it says that it was not there.
+        // The test that compares with it prints the reason and skips itself.
         Err(why) => command.env(CADVISOR, "").env(CADVISOR_WHY, format!("{why:#}").replace('\n', " ")),
     };
     let mut child = command.spawn().with_context(|| format!("cannot start `{}`", exec::typed(&command)))?;

@@ -107,7 +107,7 @@ fn folded(skips: &[String]) -> Vec<String> {
     groups.into_iter().map(line).collect()
 }
 
-/// What stands before the test's own name, and behind it.
+/// The part before the test's own name, and the part after it.
 fn split_note(note: &str) -> Option<(&str, &str)> {
     let (_, tail) = note.split_once("::")?;
     let (path, why) = tail.split_once(": ")?;

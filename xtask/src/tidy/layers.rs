@@ -1,4 +1,4 @@
-//! Which folder of `agent/src` may use which: data flows one way, and this is the table that says so.
+//! Which folder of `agent/src` may use which: data flows one way, and this table is the rule.
 //!
 //! A new folder or top-level file gets a row here and in the code map of ARCHITECTURE.md.
 

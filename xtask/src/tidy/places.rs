@@ -3,13 +3,13 @@
 use super::Problem;
 use crate::source::{has_word, is_test_module, product_lines};
 
-/// Folders whose work cannot be done without it, and the one load program that starts a process as no safe call can.
+/// Folders that cannot work without it, and the load program that starts a process which shares its memory.
 const UNCHECKED: [&str; 3] = ["ebpf/", "agent/src/kernel/", "tests/src/bin/cgtap-load-shared.rs"];
 /// How far above its reason may stand, in lines.
 const REASON_WITHIN: usize = 8;
 const KEYWORD: &str = concat!("un", "safe");
 
-/// Who in the agent may open files, and why.
+/// Folders of the agent that may open files, and why.
 const OPENERS: &[(&str, &str)] = &[
     ("agent/src/files/", "the one reader of the host's files, below the host root"),
     ("agent/src/kernel/", "BTF, tracefs and its mount"),

@@ -11,7 +11,7 @@ use super::console::Console;
 use super::machines::Machine;
 use crate::exec;
 
-/// No test is silent for so long. One host took twice as long for the same machine on one day as on another.
+/// Longer than any test prints nothing. The same machine has taken twice as long on another day.
 const SILENT_FOR: Duration = Duration::from_secs(300);
 const AT_MOST: Duration = Duration::from_secs(1_500);
 const LOOK_EACH: Duration = Duration::from_millis(100);
@@ -20,7 +20,7 @@ const LOOK_EACH: Duration = Duration::from_millis(100);
 /// free lists. Page tables of five levels would only cost time.
 const CPU: &str = "max,-cx16,-la57";
 
-/// Some tests take all of it, which takes the longer the more there is.
+/// Some tests use all of it, which takes longer the more there is.
 const MEMORY_MIB: &str = "512";
 
 /// What all machines of a run have in common.
@@ -36,7 +36,7 @@ pub(super) struct Boot<'a> {
 
 /// How a machine ended.
 pub(super) struct Outcome {
-    /// What it said.
+    /// What it printed.
     pub(super) console: Console,
     /// Why the machine failed as a whole; then its counts mean nothing.
     pub(super) bad_end: Option<String>,
@@ -73,12 +73,12 @@ impl Boot<'_> {
 
     /// The kernel's arguments.
     fn arguments(&self, machine: &Machine) -> String {
-        // oops=panic, softlockup_panic: a kernel that stumbled over the agent, or that hangs, is a failed machine, at once and
-        // with its stack, whatever it still serves.
-        // mitigations=off: nobody is to be kept apart there, and it costs a tenth.
+        // oops=panic, softlockup_panic: a kernel that oopses or hangs is a failed machine at once, and
+        // prints its stack.
+        // mitigations=off: no process must be protected from another there, and they cost a tenth.
         // psi=1: Debian's kernels measure pressure only when asked to. Above loglevel 3 each OOM kill writes a page.
-        // log_buf_len: 128 KiB hold 30 kills, and a slow machine has more between two starts of an agent, which then cannot say
-        // which process it was.
+        // log_buf_len: 128 KiB hold 30 kills, and a slow machine has more between two starts of an agent, which then cannot
+        // find the process.
         let mut arguments = format!(
             "console=ttyS0 quiet loglevel=3 log_buf_len=4M oops=panic softlockup_panic=1 panic=-1 psi=1 mitigations=off \
              cgtap.cgroups={} {}",
@@ -92,7 +92,7 @@ impl Boot<'_> {
     }
 }
 
-/// The process of a machine, killed by its id when nobody waits for it any more.
+/// The process of a machine, killed by its id on drop.
 struct Guest(Child);
 
 impl Drop for Guest {
@@ -133,7 +133,7 @@ fn watch(guest: &mut Guest, console: &Path) -> Result<End> {
 
 fn bad_end(end: &End, console: &Console) -> Option<String> {
     match (end, console) {
-        (End::Silent, _) => Some(format!("said nothing for {} s", SILENT_FOR.as_secs())),
+        (End::Silent, _) => Some(format!("printed nothing for {} s", SILENT_FOR.as_secs())),
         (End::TooLong, _) => Some(format!("still ran after {} s", AT_MOST.as_secs())),
         (_, Console { panicked: true, .. }) => Some("the kernel panicked".to_owned()),
         (_, Console { error: Some(error), .. }) => Some(error.clone()),

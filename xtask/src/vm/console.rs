@@ -1,11 +1,11 @@
-//! What the console of a machine says.
+//! Reads the console of a machine.
 
-/// The parts that count.
+/// The parts of a console that the report needs.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Console {
     /// The kernel's release and the layout of cgroups.
     pub(super) kernel: Option<String>,
-    /// How many tests passed and failed, from the closing line.
+    /// How many tests passed and failed, from the last line.
     pub(super) counts: Option<(u64, u64)>,
     /// `NAME: why` of each skipped test.
     pub(super) skips: Vec<String>,
@@ -23,7 +23,7 @@ pub(super) struct Console {
     pub(super) tail: String,
 }
 
-/// What the init says itself begins so.
+/// How lines of the init itself begin.
 const INIT: &str = "cgtap-init: ";
 const TAIL_LINES: usize = 30;
 

@@ -19,7 +19,7 @@ const VETH: &str = "drivers/net/veth.ko";
 pub(super) struct Kernel {
     /// The kernel itself.
     pub(super) vmlinuz: PathBuf,
-    /// Its release, as `uname -r` says it there.
+    /// Its release, as `uname -r` prints it there.
     pub(super) release: String,
     /// The driver of the network interfaces that containers have, uncompressed.
     pub(super) veth: PathBuf,
@@ -28,7 +28,7 @@ pub(super) struct Kernel {
 /// The suite's kernel.
 ///
 /// # Errors
-/// The host is no Debian, its mirror does not answer, or the packages have another shape than we know.
+/// The host is no Debian, its mirror does not answer, or the packages have an unknown layout.
 pub(super) fn fetch(suite: &str) -> Result<Kernel> {
     let root = exec::cache()?.join(suite).join("kernel");
     if let Ok(kernel) = find(&root) {

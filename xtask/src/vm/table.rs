@@ -1,4 +1,4 @@
-//! The table in `docs/kernels.md` of what events contain by kernel, layout and rung: from what the machines said.
+//! The table in `docs/kernels.md` of what events contain by kernel, layout and rung, from the results of the machines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -12,10 +12,10 @@ use crate::exec;
 const BEGIN: &str = "<!-- written by `cargo xtask vm --write`: begin -->";
 const END: &str = "<!-- end -->";
 
-/// What one kind of event has, by who told it: (kernel, cgroups, rung) to fields.
+/// The fields of one kind of event, by machine and then by rung.
 type Told = BTreeMap<(usize, String), BTreeMap<String, BTreeSet<String>>>;
 
-/// What all machines said so far.
+/// The results of all machines so far.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     kills: Told,
@@ -38,7 +38,7 @@ impl Table {
         }
     }
 
-    /// How many machines it knows.
+    /// How many machines have results.
     pub(super) fn machines(&self) -> usize {
         self.machines.len()
     }
@@ -65,7 +65,7 @@ impl Table {
         let differs = wanted.lines().zip(text.lines()).find(|(new, old)| new != old);
         let (new, old) = differs.unwrap_or(("more lines", "fewer lines"));
         bail!(
-            "{} has\n  {old}\nwhere the machines said\n  {new}\n`cargo xtask vm --write` puts it right",
+            "{} has\n  {old}\nwhere the machines have\n  {new}\n`cargo xtask vm --write` puts it right",
             path.display()
         )
     }
@@ -85,7 +85,7 @@ impl Table {
         text
     }
 
-    /// One row for all rungs of a kernel that say the same, and for all layouts in which they do.
+    /// One row for all rungs of a kernel with the same fields, and for all layouts in which they have them.
     fn rows(&self, told: &Told, cell: impl Fn(&BTreeSet<String>) -> String) -> String {
         let mut rows: Vec<(String, Vec<String>, String, String)> = Vec::new();
         for ((place, _), rungs) in told {
@@ -158,7 +158,7 @@ fn document() -> Result<(PathBuf, String)> {
 fn replaced(text: &str, table: &str) -> Result<String> {
     let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
     let (before, after) =
-        parts.with_context(|| format!("docs/kernels.md has no `{BEGIN}` with `{END}` behind it"))?;
+        parts.with_context(|| format!("docs/kernels.md has no `{BEGIN}` with `{END}` after it"))?;
     Ok(format!("{before}{BEGIN}\n{table}{END}{after}"))
 }
 
