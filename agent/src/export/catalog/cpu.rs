@@ -4,47 +4,32 @@ use super::metric::{Emit, LabelValue, Metric, Scope, Value};
 use crate::model::{CpuStats, Limit, MetricSet};
 use crate::snapshot::CgroupSample;
 
-const fn counter(name: &'static str, help: &'static str) -> Metric {
-    Metric::counter(name, help).set(MetricSet::Cpu)
-}
-
-pub(super) const METRICS: &[Metric] = &[
-    counter("container_cpu_user_seconds_total", "Cumulative user CPU time consumed, in seconds.")
-        .v1("cpuacct.stat user")
-        .v2("cpu.stat user_usec")
-        .one(|s, _| cpu(s)?.user_nsec.map(Value::Nanoseconds)),
-    counter("container_cpu_system_seconds_total", "Cumulative system CPU time consumed, in seconds.")
-        .v1("cpuacct.stat system")
-        .v2("cpu.stat system_usec")
-        .one(|s, _| cpu(s)?.system_nsec.map(Value::Nanoseconds)),
-    counter("container_cpu_usage_seconds_total", "Cumulative CPU time consumed, in seconds.")
-        .v1("cpuacct.usage_percpu with set percpu, else cpuacct.usage")
-        .v2("cpu.stat usage_usec")
-        .many(&["cpu"], usage),
-    counter("container_cpu_cfs_periods_total", "Number of elapsed enforcement intervals of the CPU quota.")
-        .both("cpu.stat nr_periods, while a quota is set")
-        .one(|s, _| with_quota(s)?.periods.map(Value::Count)),
-    counter("container_cpu_cfs_throttled_periods_total", "Number of enforcement intervals with throttling.")
-        .both("cpu.stat nr_throttled, while a quota is set")
-        .one(|s, _| with_quota(s)?.throttled_periods.map(Value::Count)),
-    counter(
-        "container_cpu_cfs_throttled_seconds_total",
+metrics! { Some(MetricSet::Cpu);
+    counter "container_cpu_user_seconds_total", "Cumulative user CPU time consumed, in seconds.",
+        v1 "cpuacct.stat user", v2 "cpu.stat user_usec", one |s, _| cpu(s)?.user_nsec.map(Value::Nanoseconds);
+    counter "container_cpu_system_seconds_total", "Cumulative system CPU time consumed, in seconds.",
+        v1 "cpuacct.stat system", v2 "cpu.stat system_usec", one |s, _| cpu(s)?.system_nsec.map(Value::Nanoseconds);
+    counter "container_cpu_usage_seconds_total", "Cumulative CPU time consumed, in seconds.",
+        v1 "cpuacct.usage_percpu with set percpu, else cpuacct.usage", v2 "cpu.stat usage_usec", labels &["cpu"],
+        many usage;
+    counter "container_cpu_cfs_periods_total", "Number of elapsed enforcement intervals of the CPU quota.",
+        both "cpu.stat nr_periods, while a quota is set", one |s, _| with_quota(s)?.periods.map(Value::Count);
+    counter "container_cpu_cfs_throttled_periods_total", "Number of enforcement intervals with throttling.",
+        both "cpu.stat nr_throttled, while a quota is set",
+        one |s, _| with_quota(s)?.throttled_periods.map(Value::Count);
+    counter "container_cpu_cfs_throttled_seconds_total",
         "Total time for which the container was throttled, in seconds.",
-    )
-    .v1("cpu.stat throttled_time, while a quota is set")
-    .v2("cpu.stat throttled_usec, while a quota is set")
-    .one(|s, _| with_quota(s)?.throttled_nsec.map(Value::Nanoseconds)),
-    counter("container_cpu_cfs_burst_periods_total", "Number of enforcement intervals with a burst.")
-        .both("cpu.stat nr_bursts (since 5.14), while a quota is set")
-        .one(|s, _| with_quota(s)?.burst_periods.map(Value::Count)),
-    counter(
-        "container_cpu_cfs_burst_seconds_total",
+        v1 "cpu.stat throttled_time, while a quota is set", v2 "cpu.stat throttled_usec, while a quota is set",
+        one |s, _| with_quota(s)?.throttled_nsec.map(Value::Nanoseconds);
+    counter "container_cpu_cfs_burst_periods_total", "Number of enforcement intervals with a burst.",
+        both "cpu.stat nr_bursts (since 5.14), while a quota is set",
+        one |s, _| with_quota(s)?.burst_periods.map(Value::Count);
+    counter "container_cpu_cfs_burst_seconds_total",
         "Total time that the container ran above its quota in bursts, in seconds.",
-    )
-    .v1("cpu.stat burst_time (since 5.14), while a quota is set")
-    .v2("cpu.stat burst_usec (since 5.14), while a quota is set")
-    .one(|s, _| with_quota(s)?.burst_nsec.map(Value::Nanoseconds)),
-];
+        v1 "cpu.stat burst_time (since 5.14), while a quota is set",
+        v2 "cpu.stat burst_usec (since 5.14), while a quota is set",
+        one |s, _| with_quota(s)?.burst_nsec.map(Value::Nanoseconds);
+}
 
 fn cpu(sample: &CgroupSample) -> Option<&CpuStats> {
     sample.stats.cpu.as_ref()

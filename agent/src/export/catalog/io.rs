@@ -10,53 +10,35 @@ use crate::snapshot::CgroupSample;
 const DEVICE: &[&str] = &["device"];
 const BLKIO: &[&str] = &["device", "major", "minor", "operation"];
 
-const fn counter(name: &'static str, help: &'static str) -> Metric {
-    Metric::counter(name, help).set(MetricSet::DiskIo)
+metrics! { Some(MetricSet::DiskIo);
+    counter "container_fs_reads_bytes_total", "Cumulative count of bytes read.",
+        v1 "blkio io_service_bytes Read", v2 "io.stat rbytes", labels DEVICE,
+        many |s, _, emit| by_device(s, emit, |d| d.read_bytes.map(Value::Count));
+    counter "container_fs_writes_bytes_total", "Cumulative count of bytes written.",
+        v1 "blkio io_service_bytes Write", v2 "io.stat wbytes", labels DEVICE,
+        many |s, _, emit| by_device(s, emit, |d| d.write_bytes.map(Value::Count));
+    counter "container_fs_reads_total", "Cumulative count of reads completed.",
+        v1 "blkio io_serviced Read", v2 "io.stat rios", labels DEVICE,
+        many |s, _, emit| by_device(s, emit, |d| d.reads.map(Value::Count));
+    counter "container_fs_writes_total", "Cumulative count of writes completed.",
+        v1 "blkio io_serviced Write", v2 "io.stat wios", labels DEVICE,
+        many |s, _, emit| by_device(s, emit, |d| d.writes.map(Value::Count));
+    counter "container_fs_io_cost_usage_seconds_total", "Cumulative device time charged by iocost, in seconds.",
+        v2 "io.stat cost.usage", labels DEVICE,
+        many |s, _, emit| by_device(s, emit, |d| d.cost_usage_usec.map(Value::Microseconds));
+    counter "container_fs_io_cost_wait_seconds_total", "Cumulative time spent waiting for iocost, in seconds.",
+        v2 "io.stat cost.wait", labels DEVICE,
+        many |s, _, emit| by_device(s, emit, |d| d.cost_wait_usec.map(Value::Microseconds));
+    counter "container_fs_io_cost_indebt_seconds_total", "Cumulative time spent in iocost debt, in seconds.",
+        v2 "io.stat cost.indebt", labels DEVICE,
+        many |s, _, emit| by_device(s, emit, |d| d.cost_indebt_usec.map(Value::Microseconds));
+    counter "container_fs_io_cost_indelay_seconds_total", "Cumulative time delayed for iocost debt, in seconds.",
+        v2 "io.stat cost.indelay", labels DEVICE,
+        many |s, _, emit| by_device(s, emit, |d| d.cost_indelay_usec.map(Value::Microseconds));
+    counter "container_blkio_device_usage_total", "Bytes transferred, by block device and operation.",
+        v1 "blkio io_service_bytes, every operation", v2 "io.stat rbytes, wbytes, dbytes as Read, Write, Discard",
+        labels BLKIO, many |s, _, emit| operations(s, emit);
 }
-
-pub(super) const METRICS: &[Metric] = &[
-    counter("container_fs_reads_bytes_total", "Cumulative count of bytes read.")
-        .v1("blkio io_service_bytes Read")
-        .v2("io.stat rbytes")
-        .many(DEVICE, |s, _, emit| by_device(s, emit, |d| d.read_bytes.map(Value::Count))),
-    counter("container_fs_writes_bytes_total", "Cumulative count of bytes written.")
-        .v1("blkio io_service_bytes Write")
-        .v2("io.stat wbytes")
-        .many(DEVICE, |s, _, emit| by_device(s, emit, |d| d.write_bytes.map(Value::Count))),
-    counter("container_fs_reads_total", "Cumulative count of reads completed.")
-        .v1("blkio io_serviced Read")
-        .v2("io.stat rios")
-        .many(DEVICE, |s, _, emit| by_device(s, emit, |d| d.reads.map(Value::Count))),
-    counter("container_fs_writes_total", "Cumulative count of writes completed.")
-        .v1("blkio io_serviced Write")
-        .v2("io.stat wios")
-        .many(DEVICE, |s, _, emit| by_device(s, emit, |d| d.writes.map(Value::Count))),
-    counter(
-        "container_fs_io_cost_usage_seconds_total",
-        "Cumulative device time charged by iocost, in seconds.",
-    )
-    .v2("io.stat cost.usage")
-    .many(DEVICE, |s, _, emit| by_device(s, emit, |d| d.cost_usage_usec.map(Value::Microseconds))),
-    counter(
-        "container_fs_io_cost_wait_seconds_total",
-        "Cumulative time spent waiting for iocost, in seconds.",
-    )
-    .v2("io.stat cost.wait")
-    .many(DEVICE, |s, _, emit| by_device(s, emit, |d| d.cost_wait_usec.map(Value::Microseconds))),
-    counter("container_fs_io_cost_indebt_seconds_total", "Cumulative time spent in iocost debt, in seconds.")
-        .v2("io.stat cost.indebt")
-        .many(DEVICE, |s, _, emit| by_device(s, emit, |d| d.cost_indebt_usec.map(Value::Microseconds))),
-    counter(
-        "container_fs_io_cost_indelay_seconds_total",
-        "Cumulative time delayed for iocost debt, in seconds.",
-    )
-    .v2("io.stat cost.indelay")
-    .many(DEVICE, |s, _, emit| by_device(s, emit, |d| d.cost_indelay_usec.map(Value::Microseconds))),
-    counter("container_blkio_device_usage_total", "Bytes transferred, by block device and operation.")
-        .v1("blkio io_service_bytes, every operation")
-        .v2("io.stat rbytes, wbytes, dbytes as Read, Write, Discard")
-        .many(BLKIO, |s, _, emit| operations(s, emit)),
-];
 
 fn devices(sample: &CgroupSample) -> &[IoDeviceStats] {
     sample.stats.io.as_deref().unwrap_or_default()

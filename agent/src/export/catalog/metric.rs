@@ -6,13 +6,11 @@ use crate::model::{Machine, MetricSet, MetricSets};
 use crate::snapshot::{CgroupSample, NodeSnapshot};
 
 /// One metric family.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Metric {
     /// The name of its samples.
     pub name: &'static str,
-    /// The help text.
     pub help: &'static str,
-    /// Counter or gauge.
     pub kind: Kind,
     /// The set that turns it on; `None` for one that is always there.
     pub set: Option<MetricSet>,
@@ -26,7 +24,6 @@ pub struct Metric {
     pub stamped: bool,
     /// Whether a removed cgroup still has it: a total or a peak of its life.
     pub outlives: bool,
-    /// Makes its samples.
     pub values: Values,
 }
 
@@ -102,14 +99,22 @@ pub struct Scope<'a> {
 }
 
 impl Metric {
-    /// A counter; set, sources and samples are added by the methods below.
     pub(super) const fn counter(name: &'static str, help: &'static str) -> Self {
-        Self::new(name, help, Kind::Counter)
+        Self { outlives: true, ..Self::new(name, help, Kind::Counter) }
     }
 
-    /// A gauge; set, sources and samples are added by the methods below.
     pub(super) const fn gauge(name: &'static str, help: &'static str) -> Self {
         Self::new(name, help, Kind::Gauge)
+    }
+
+    /// A gauge that a removed cgroup keeps.
+    pub(super) const fn peak(name: &'static str, help: &'static str) -> Self {
+        Self { outlives: true, ..Self::gauge(name, help) }
+    }
+
+    /// A gauge without a timestamp: a limit, a time of start, a fact.
+    pub(super) const fn unstamped(name: &'static str, help: &'static str) -> Self {
+        Self { stamped: false, ..Self::gauge(name, help) }
     }
 
     const fn new(name: &'static str, help: &'static str, kind: Kind) -> Self {
@@ -122,13 +127,13 @@ impl Metric {
             source_v2: None,
             labels: &[],
             stamped: true,
-            outlives: matches!(kind, Kind::Counter),
+            outlives: false,
             values: Values::Many(|_, _, _| {}),
         }
     }
 
-    pub(super) const fn set(mut self, set: MetricSet) -> Self {
-        self.set = Some(set);
+    pub(super) const fn set(mut self, set: Option<MetricSet>) -> Self {
+        self.set = set;
         self
     }
 
@@ -147,13 +152,8 @@ impl Metric {
         self.v1(source).v2(source)
     }
 
-    pub(super) const fn unstamped(mut self) -> Self {
-        self.stamped = false;
-        self
-    }
-
-    pub(super) const fn outlives(mut self) -> Self {
-        self.outlives = true;
+    pub(super) const fn labels(mut self, labels: &'static [&'static str]) -> Self {
+        self.labels = labels;
         self
     }
 
@@ -162,12 +162,7 @@ impl Metric {
         self
     }
 
-    pub(super) const fn many(
-        mut self,
-        labels: &'static [&'static str],
-        values: fn(&CgroupSample, &Scope<'_>, &mut Emit<'_>),
-    ) -> Self {
-        self.labels = labels;
+    pub(super) const fn many(mut self, values: fn(&CgroupSample, &Scope<'_>, &mut Emit<'_>)) -> Self {
         self.values = Values::Many(values);
         self
     }
@@ -177,12 +172,7 @@ impl Metric {
         self
     }
 
-    pub(super) const fn machine_many(
-        mut self,
-        labels: &'static [&'static str],
-        values: fn(&Machine, &mut Emit<'_>),
-    ) -> Self {
-        self.labels = labels;
+    pub(super) const fn machine_many(mut self, values: fn(&Machine, &mut Emit<'_>)) -> Self {
         self.values = Values::MachineMany(values);
         self
     }
@@ -193,14 +183,24 @@ impl Metric {
     }
 }
 
-impl std::fmt::Debug for Values {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::One(_) => "One",
-            Self::Many(_) => "Many",
-            Self::Machine(_) => "Machine",
-            Self::MachineMany(_) => "MachineMany",
-            Self::Node(_) => "Node",
-        })
+/// Emits those counts that are known, each with the text of its one label.
+pub(super) fn emit_counts<'a, C: Into<Option<u64>>>(
+    emit: &mut Emit<'_>,
+    label: &'static str,
+    counts: impl IntoIterator<Item = (&'a str, C)>,
+) {
+    for (text, count) in counts {
+        if let Some(count) = count.into() {
+            emit(&[(label, LabelValue::Text(text))], Value::Count(count));
+        }
     }
+}
+
+/// The metrics of an area: the set that turns them on, then a row for each. A row is `kind name, help, column value, ..;`
+/// Its kind and its columns are the methods of [`Metric`]; a column `set` counts more than the set above the rows.
+macro_rules! metrics {
+    ($set:expr; $($kind:ident $name:literal, $help:literal, $($column:ident $value:expr),+;)+) => {
+        pub(super) const METRICS: &[Metric] =
+            &[$(Metric::$kind($name, $help).set($set)$(.$column($value))+),+];
+    };
 }

@@ -5,6 +5,9 @@
 //! - A memory limit of 0 means "no limit", as in cAdvisor; a cpu quota without limit has no sample.
 //! - A removed cgroup keeps its last counters, its peaks and its OOM kills.
 
+#[macro_use]
+mod metric;
+
 mod cgroup_detail;
 mod cpu;
 mod filesystem;
@@ -14,7 +17,6 @@ mod machine;
 mod memory;
 mod memory_detail;
 mod memory_events;
-mod metric;
 mod network;
 mod numa;
 mod oom;

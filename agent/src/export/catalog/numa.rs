@@ -4,17 +4,14 @@ use super::metric::{Emit, LabelValue, Metric, Value};
 use crate::model::{MetricSet, NumaKind};
 use crate::snapshot::CgroupSample;
 
-pub(super) const METRICS: &[Metric] = &[
-    Metric::gauge("container_memory_numa_pages", "Pages of the base size in use, by NUMA node.")
-        .set(MetricSet::MemoryNuma)
-        .v1("memory.numa_stat")
-        .v2("memory.numa_stat (since 5.10, hierarchical), bytes by page size")
-        .many(&["type", "scope", "node"], |s, _, emit| pages(s, emit)),
-    Metric::gauge("container_memory_migrate", "1 if memory moves when the cgroup's memory nodes change.")
-        .set(MetricSet::Cpuset)
-        .v1("cpuset.memory_migrate")
-        .one(|s, _| s.stats.memory_migrate.map(|migrates| Value::Count(migrates.into()))),
-];
+metrics! { Some(MetricSet::Cpuset);
+    gauge "container_memory_numa_pages", "Pages of the base size in use, by NUMA node.",
+        set Some(MetricSet::MemoryNuma), v1 "memory.numa_stat",
+        v2 "memory.numa_stat (since 5.10, hierarchical), bytes by page size", labels &["type", "scope", "node"],
+        many |s, _, emit| pages(s, emit);
+    gauge "container_memory_migrate", "1 if memory moves when the cgroup's memory nodes change.",
+        v1 "cpuset.memory_migrate", one |s, _| s.stats.memory_migrate.map(|migrates| Value::Count(migrates.into()));
+}
 
 fn pages(sample: &CgroupSample, emit: &mut Emit<'_>) {
     let numa = sample.stats.memory.as_ref().and_then(|memory| memory.numa.as_deref());

@@ -4,13 +4,10 @@ use super::metric::{Metric, Value};
 use crate::model::MetricSet;
 use crate::snapshot::CgroupSample;
 
-pub(super) const METRICS: &[Metric] = &[Metric::counter(
-    "container_oom_events_total",
-    "Processes of the container that the kernel killed for memory.",
-)
-.set(MetricSet::OomEvent)
-.both("oom:mark_victim events")
-.one(|s, _| kills(s))];
+metrics! { Some(MetricSet::OomEvent);
+    counter "container_oom_events_total", "Processes of the container that the kernel killed for memory.",
+        both "oom:mark_victim events", one |s, _| kills(s);
+}
 
 /// Every living cgroup with memory has a sample, also with 0: so the first kill is an increase and not a new series. A
 /// removed cgroup has one only if it had kills: a 0 for each container that ever lived would be noise.

@@ -7,36 +7,24 @@ use crate::snapshot::CgroupSample;
 const EVENT: &[&str] = &["cpu", "event"];
 const UNCORE: &[&str] = &["socket", "event", "pmu"];
 
-pub(super) const METRICS: &[Metric] = &[
-    Metric::counter(
-        "container_perf_events_total",
+metrics! { Some(MetricSet::PerfEvent);
+    counter "container_perf_events_total",
         "Performance events, extrapolated over the time in which they were not counted.",
-    )
-    .set(MetricSet::PerfEvent)
-    .both("perf_event_open of the cgroup; the root: of all processes, since the first reading")
-    .many(EVENT, |s, scope, emit| each(s, scope, emit, total, |count| Value::Count(count.count))),
-    Metric::gauge(
-        "container_perf_events_scaling_ratio",
+        both "perf_event_open of the cgroup; the root: of all processes, since the first reading", labels EVENT,
+        many |s, scope, emit| each(s, scope, emit, total, |count| Value::Count(count.count));
+    gauge "container_perf_events_scaling_ratio",
         "Part of the time in which a performance event was counted; the least of all CPUs.",
-    )
-    .set(MetricSet::PerfEvent)
-    .both("perf_event_open time_running / time_enabled")
-    .many(EVENT, |s, scope, emit| each(s, scope, emit, least, |count| Value::Float(count.running_ratio))),
-    Metric::counter(
-        "container_perf_uncore_events_total",
+        both "perf_event_open time_running / time_enabled", labels EVENT,
+        many |s, scope, emit| each(s, scope, emit, least, |count| Value::Float(count.running_ratio));
+    counter "container_perf_uncore_events_total",
         "Performance events outside of the cores, extrapolated over the time in which they were not counted.",
-    )
-    .set(MetricSet::PerfEvent)
-    .both("perf_event_open of /sys/bus/event_source/devices/uncore_*; the root alone")
-    .many(UNCORE, |s, _, emit| uncore(s, emit, |count| Value::Count(count.count))),
-    Metric::gauge(
-        "container_perf_uncore_events_scaling_ratio",
+        both "perf_event_open of /sys/bus/event_source/devices/uncore_*; the root alone", labels UNCORE,
+        many |s, _, emit| uncore(s, emit, |count| Value::Count(count.count));
+    gauge "container_perf_uncore_events_scaling_ratio",
         "Part of the time in which a performance event outside of the cores was counted.",
-    )
-    .set(MetricSet::PerfEvent)
-    .both("perf_event_open time_running / time_enabled; the root alone")
-    .many(UNCORE, |s, _, emit| uncore(s, emit, |count| Value::Float(count.running_ratio))),
-];
+        both "perf_event_open time_running / time_enabled; the root alone", labels UNCORE,
+        many |s, _, emit| uncore(s, emit, |count| Value::Float(count.running_ratio));
+}
 
 /// With `percpu` one sample for each CPU; else one without that label, which `merge` makes of all.
 fn each(

@@ -7,41 +7,24 @@ use super::metric::{Emit, LabelValue, Metric, Value};
 use crate::model::{Limit, MetricSet, PidsStats, ProcessStats};
 use crate::snapshot::CgroupSample;
 
-const fn gauge(name: &'static str, help: &'static str) -> Metric {
-    Metric::gauge(name, help).set(MetricSet::Process)
+metrics! { Some(MetricSet::Process);
+    gauge "container_processes", "Number of processes running inside the container.",
+        both "cgroup.procs, with those below", one |s, _| processes(s)?.count.map(Value::Count);
+    gauge "container_file_descriptors", "Number of open file descriptors for the container.",
+        both "/proc/<pid>/fd", one |s, _| processes(s)?.file_descriptors.map(Value::Count);
+    gauge "container_sockets", "Number of open sockets for the container.",
+        both "/proc/<pid>/fd, links to socket:", one |s, _| processes(s)?.sockets.map(Value::Count);
+    gauge "container_threads", "Number of threads running inside the container.",
+        both "pids.current", one |s, _| pids(s)?.current.map(Value::Count);
+    gauge "container_threads_max", "Most threads allowed inside the container; 0 is no limit.",
+        both "pids.max", one |s, _| pids(s)?.limit.map(|limit| Value::Count(limit.value().unwrap_or(0)));
+    peak "container_threads_peak", "Most threads that ran inside the container at once.",
+        both "pids.peak (since 6.1)", one |s, _| pids(s)?.peak.map(Value::Count);
+    counter "container_threads_limit_events_total", "Times that a thread could not be started for the limit.",
+        both "pids.events max", one |s, _| pids(s)?.limit_events.map(Value::Count);
+    gauge "container_ulimits_soft", "Soft limits of the container's first process; -1 is no limit.",
+        both "/proc/<pid>/limits", labels &["ulimit"], many |s, _, emit| ulimits(s, emit);
 }
-
-pub(super) const METRICS: &[Metric] = &[
-    gauge("container_processes", "Number of processes running inside the container.")
-        .both("cgroup.procs, with those below")
-        .one(|s, _| processes(s)?.count.map(Value::Count)),
-    gauge("container_file_descriptors", "Number of open file descriptors for the container.")
-        .both("/proc/<pid>/fd")
-        .one(|s, _| processes(s)?.file_descriptors.map(Value::Count)),
-    gauge("container_sockets", "Number of open sockets for the container.")
-        .both("/proc/<pid>/fd, links to socket:")
-        .one(|s, _| processes(s)?.sockets.map(Value::Count)),
-    gauge("container_threads", "Number of threads running inside the container.")
-        .both("pids.current")
-        .one(|s, _| pids(s)?.current.map(Value::Count)),
-    gauge("container_threads_max", "Most threads allowed inside the container; 0 is no limit.")
-        .both("pids.max")
-        .one(|s, _| pids(s)?.limit.map(|limit| Value::Count(limit.value().unwrap_or(0)))),
-    gauge("container_threads_peak", "Most threads that ran inside the container at once.")
-        .outlives()
-        .both("pids.peak (since 6.1)")
-        .one(|s, _| pids(s)?.peak.map(Value::Count)),
-    Metric::counter(
-        "container_threads_limit_events_total",
-        "Times that a thread could not be started for the limit.",
-    )
-    .set(MetricSet::Process)
-    .both("pids.events max")
-    .one(|s, _| pids(s)?.limit_events.map(Value::Count)),
-    gauge("container_ulimits_soft", "Soft limits of the container's first process; -1 is no limit.")
-        .both("/proc/<pid>/limits")
-        .many(&["ulimit"], |s, _, emit| ulimits(s, emit)),
-];
 
 fn processes(sample: &CgroupSample) -> Option<&ProcessStats> {
     sample.stats.processes.as_ref()

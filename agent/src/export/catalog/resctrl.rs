@@ -10,26 +10,18 @@ use crate::snapshot::CgroupSample;
 
 const NODE: &[&str] = &["node_id"];
 
-pub(super) const METRICS: &[Metric] = &[
-    Metric::gauge(
-        "container_memory_bandwidth_bytes",
-        "Bytes moved to and from memory, by domain of the last-level cache.",
-    )
-    .set(MetricSet::Resctrl)
-    .both("resctrl mon_data/mon_L3_*/mbm_total_bytes, of the group that the runtime made")
-    .many(NODE, |s, _, emit| each(s, emit, |domain| domain.bandwidth_bytes)),
-    Metric::gauge(
-        "container_memory_bandwidth_local_bytes",
+metrics! { Some(MetricSet::Resctrl);
+    gauge "container_memory_bandwidth_bytes", "Bytes moved to and from memory, by domain of the last-level cache.",
+        both "resctrl mon_data/mon_L3_*/mbm_total_bytes, of the group that the runtime made", labels NODE,
+        many |s, _, emit| each(s, emit, |domain| domain.bandwidth_bytes);
+    gauge "container_memory_bandwidth_local_bytes",
         "Bytes moved to and from the domain's own memory, by domain of the last-level cache.",
-    )
-    .set(MetricSet::Resctrl)
-    .both("resctrl mon_data/mon_L3_*/mbm_local_bytes, of the group that the runtime made")
-    .many(NODE, |s, _, emit| each(s, emit, |domain| domain.local_bandwidth_bytes)),
-    Metric::gauge("container_llc_occupancy_bytes", "Last-level cache in use, by its domain, in bytes.")
-        .set(MetricSet::Resctrl)
-        .both("resctrl mon_data/mon_L3_*/llc_occupancy, of the group that the runtime made")
-        .many(NODE, |s, _, emit| each(s, emit, |domain| domain.occupancy_bytes)),
-];
+        both "resctrl mon_data/mon_L3_*/mbm_local_bytes, of the group that the runtime made", labels NODE,
+        many |s, _, emit| each(s, emit, |domain| domain.local_bandwidth_bytes);
+    gauge "container_llc_occupancy_bytes", "Last-level cache in use, by its domain, in bytes.",
+        both "resctrl mon_data/mon_L3_*/llc_occupancy, of the group that the runtime made", labels NODE,
+        many |s, _, emit| each(s, emit, |domain| domain.occupancy_bytes);
+}
 
 fn each(sample: &CgroupSample, emit: &mut Emit<'_>, pick: fn(&CacheDomain) -> Option<u64>) {
     let Some(hardware) = &sample.stats.hardware else { return };

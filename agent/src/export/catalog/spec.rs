@@ -4,60 +4,34 @@ use super::metric::{Metric, Scope, Value};
 use crate::model::{ContainerNames, CpuStats, Health, Limit, MemoryStats};
 use crate::snapshot::CgroupSample;
 
-pub(super) const METRICS: &[Metric] = &[
-    Metric::gauge("container_last_seen", "Last time the container was seen, as Unix time in seconds.")
-        .both("the time of the reading")
-        .one(|s, _| Value::unix_time(s.last_seen)),
-    gauge(
-        "container_creation_time_seconds",
-        "When the container's cgroup was made, as Unix time in seconds.",
-    )
-    .both("the runtime; else the cgroup's directory")
-    .one(|s, _| Value::unix_time(names(s).and_then(|names| names.created).or(s.stats.created)?)),
-    gauge("container_start_time_seconds", "Start time of the container, as Unix time in seconds.")
-        .both("the runtime; else the cgroup's directory")
-        .one(|s, _| Value::unix_time(names(s).and_then(|names| names.started).or(s.stats.created)?)),
-    gauge(
-        "container_health_state",
+metrics! { None;
+    gauge "container_last_seen", "Last time the container was seen, as Unix time in seconds.",
+        both "the time of the reading", one |s, _| Value::unix_time(s.last_seen);
+    unstamped "container_creation_time_seconds", "When the container's cgroup was made, as Unix time in seconds.",
+        both "the runtime; else the cgroup's directory",
+        one |s, _| Value::unix_time(names(s).and_then(|names| names.created).or(s.stats.created)?);
+    unstamped "container_start_time_seconds", "Start time of the container, as Unix time in seconds.",
+        both "the runtime; else the cgroup's directory",
+        one |s, _| Value::unix_time(names(s).and_then(|names| names.started).or(s.stats.created)?);
+    unstamped "container_health_state",
         "Health of the container by its own check: 1 healthy, 0 not (yet), -1 without a check.",
-    )
-    .both("the runtime, Docker and Podman alone")
-    .one(|s, _| names(s)?.health.map(health)),
-    gauge("container_spec_cpu_period", "CPU period of the container, in microseconds.")
-        .v1("cpu.cfs_period_us")
-        .v2("cpu.max, second field")
-        .one(|s, _| cpu(s)?.period_usec.map(Value::Count)),
-    gauge("container_spec_cpu_quota", "CPU quota of the container, in microseconds per period.")
-        .v1("cpu.cfs_quota_us; none when -1")
-        .v2("cpu.max, first field; none when max")
-        .one(|s, _| cpu(s)?.quota_usec.and_then(Limit::value).map(Value::Count)),
-    gauge("container_spec_cpu_shares", "CPU share of the container, in the terms of cgroup v1.")
-        .v1("cpu.shares")
-        .v2("2 + (cpu.weight - 1) * 262142 / 9999")
-        .one(|s, _| shares(cpu(s)?).map(Value::Count)),
-    gauge("container_spec_memory_limit_bytes", "Memory limit of the container, in bytes; 0 is no limit.")
-        .v1("memory.limit_in_bytes; root: MemTotal")
-        .v2("memory.max; root: MemTotal")
-        .one(|s, scope| limit_or_machine(s, scope.machine.memory_bytes, memory(s)?.limit)),
-    gauge(
-        "container_spec_memory_swap_limit_bytes",
+        both "the runtime, Docker and Podman alone", one |s, _| names(s)?.health.map(health);
+    unstamped "container_spec_cpu_period", "CPU period of the container, in microseconds.",
+        v1 "cpu.cfs_period_us", v2 "cpu.max, second field", one |s, _| cpu(s)?.period_usec.map(Value::Count);
+    unstamped "container_spec_cpu_quota", "CPU quota of the container, in microseconds per period.",
+        v1 "cpu.cfs_quota_us; none when -1", v2 "cpu.max, first field; none when max",
+        one |s, _| cpu(s)?.quota_usec.and_then(Limit::value).map(Value::Count);
+    unstamped "container_spec_cpu_shares", "CPU share of the container, in the terms of cgroup v1.",
+        v1 "cpu.shares", v2 "2 + (cpu.weight - 1) * 262142 / 9999", one |s, _| shares(cpu(s)?).map(Value::Count);
+    unstamped "container_spec_memory_limit_bytes", "Memory limit of the container, in bytes; 0 is no limit.",
+        v1 "memory.limit_in_bytes; root: MemTotal", v2 "memory.max; root: MemTotal",
+        one |s, scope| limit_or_machine(s, scope.machine.memory_bytes, memory(s)?.limit);
+    unstamped "container_spec_memory_swap_limit_bytes",
         "Swap limit of the container, in bytes (v1: memory and swap together); 0 is no limit.",
-    )
-    .v1("memory.memsw.limit_in_bytes; root: SwapTotal")
-    .v2("memory.swap.max; root: SwapTotal")
-    .one(swap_limit),
-    gauge(
-        "container_spec_memory_reservation_limit_bytes",
-        "Memory reservation of the container, in bytes; 0 is none.",
-    )
-    .v1("memory.soft_limit_in_bytes")
-    .v2("memory.low")
-    .one(|s, _| memory(s)?.reservation.map(zero_for_none)),
-];
-
-/// cAdvisor puts no timestamp on settings, only on measurements.
-const fn gauge(name: &'static str, help: &'static str) -> Metric {
-    Metric::gauge(name, help).unstamped()
+        v1 "memory.memsw.limit_in_bytes; root: SwapTotal", v2 "memory.swap.max; root: SwapTotal", one swap_limit;
+    unstamped "container_spec_memory_reservation_limit_bytes",
+        "Memory reservation of the container, in bytes; 0 is none.", v1 "memory.soft_limit_in_bytes", v2 "memory.low",
+        one |s, _| memory(s)?.reservation.map(zero_for_none);
 }
 
 fn names(sample: &CgroupSample) -> Option<&ContainerNames> {

@@ -1,58 +1,44 @@
 //! Run queue times, states and load averages of tasks, and the memory that they touch.
 
-use super::metric::{Emit, LabelValue, Metric, Value};
+use super::metric::{Emit, Metric, Value, emit_counts};
 use crate::model::MetricSet;
 use crate::snapshot::CgroupSample;
 
-pub(super) const METRICS: &[Metric] = &[
-    Metric::counter("container_cpu_schedstat_run_seconds_total", "Time on a CPU, in seconds.")
-        .set(MetricSet::Sched)
-        .both("/proc/<pid>/task/<tid>/schedstat, all threads; of ended ones what was last seen")
-        .one(|s, _| s.stats.sched.map(|sched| Value::Nanoseconds(sched.run_nsec))),
-    Metric::counter(
-        "container_cpu_schedstat_runqueue_seconds_total",
-        "Time of waiting for a CPU, in seconds.",
-    )
-    .set(MetricSet::Sched)
-    .both("/proc/<pid>/task/<tid>/schedstat, all threads; of ended ones what was last seen")
-    .one(|s, _| s.stats.sched.map(|sched| Value::Nanoseconds(sched.runqueue_nsec))),
-    Metric::counter("container_cpu_schedstat_run_periods_total", "Times that a thread was put on a CPU.")
-        .set(MetricSet::Sched)
-        .both("/proc/<pid>/task/<tid>/schedstat, all threads; of ended ones what was last seen")
-        .one(|s, _| s.stats.sched.map(|sched| Value::Count(sched.run_periods))),
-    Metric::gauge(
-        "container_cpu_load_average_10s",
-        "Threads that run or want to, mean over 10 seconds, times 1000.",
-    )
-    .set(MetricSet::CpuLoad)
-    .both("/proc/<pid>/task/<tid>/stat R, at each reading, with --enable-load-reader")
-    .one(|s, _| s.stats.load.map(|load| Value::Count(load.running_milli))),
-    Metric::gauge(
-        "container_cpu_load_d_average_10s",
-        "Threads in uninterruptible sleep, mean over 10 seconds, times 1000.",
-    )
-    .set(MetricSet::CpuLoad)
-    .both("/proc/<pid>/task/<tid>/stat D, at each reading, with --enable-load-reader")
-    .one(|s, _| s.stats.load.map(|load| Value::Count(load.uninterruptible_milli))),
-    Metric::gauge("container_tasks_state", "Number of threads in a state.")
-        .set(MetricSet::CpuLoad)
-        .both("/proc/<pid>/task/<tid>/stat, with --enable-load-reader")
-        .many(&["state"], |s, _, emit| states(s, emit)),
-    Metric::gauge("container_referenced_bytes", "Memory referenced since it was last cleared, in bytes.")
-        .set(MetricSet::ReferencedMemory)
-        .both("/proc/<pid>/smaps_rollup Referenced")
-        .one(|s, _| s.stats.referenced_bytes.map(Value::Count)),
-];
+metrics! { Some(MetricSet::CpuLoad);
+    counter "container_cpu_schedstat_run_seconds_total", "Time on a CPU, in seconds.",
+        set Some(MetricSet::Sched),
+        both "/proc/<pid>/task/<tid>/schedstat, all threads; of ended ones what was last seen",
+        one |s, _| s.stats.sched.map(|sched| Value::Nanoseconds(sched.run_nsec));
+    counter "container_cpu_schedstat_runqueue_seconds_total", "Time of waiting for a CPU, in seconds.",
+        set Some(MetricSet::Sched),
+        both "/proc/<pid>/task/<tid>/schedstat, all threads; of ended ones what was last seen",
+        one |s, _| s.stats.sched.map(|sched| Value::Nanoseconds(sched.runqueue_nsec));
+    counter "container_cpu_schedstat_run_periods_total", "Times that a thread was put on a CPU.",
+        set Some(MetricSet::Sched),
+        both "/proc/<pid>/task/<tid>/schedstat, all threads; of ended ones what was last seen",
+        one |s, _| s.stats.sched.map(|sched| Value::Count(sched.run_periods));
+    gauge "container_cpu_load_average_10s", "Threads that run or want to, mean over 10 seconds, times 1000.",
+        both "/proc/<pid>/task/<tid>/stat R, at each reading, with --enable-load-reader",
+        one |s, _| s.stats.load.map(|load| Value::Count(load.running_milli));
+    gauge "container_cpu_load_d_average_10s", "Threads in uninterruptible sleep, mean over 10 seconds, times 1000.",
+        both "/proc/<pid>/task/<tid>/stat D, at each reading, with --enable-load-reader",
+        one |s, _| s.stats.load.map(|load| Value::Count(load.uninterruptible_milli));
+    gauge "container_tasks_state", "Number of threads in a state.",
+        both "/proc/<pid>/task/<tid>/stat, with --enable-load-reader", labels &["state"],
+        many |s, _, emit| states(s, emit);
+    gauge "container_referenced_bytes", "Memory referenced since it was last cleared, in bytes.",
+        set Some(MetricSet::ReferencedMemory), both "/proc/<pid>/smaps_rollup Referenced",
+        one |s, _| s.stats.referenced_bytes.map(Value::Count);
+}
 
 /// cAdvisor's `iowaiting` has no source in `/proc`: a task that waits for a disk is `uninterruptible`.
 fn states(sample: &CgroupSample, emit: &mut Emit<'_>) {
     let Some(tasks) = &sample.stats.tasks else { return };
-    for (state, count) in [
+    let counts = [
         ("sleeping", tasks.sleeping),
         ("running", tasks.running),
         ("stopped", tasks.stopped),
         ("uninterruptible", tasks.uninterruptible),
-    ] {
-        emit(&[("state", LabelValue::Text(state))], Value::Count(count));
-    }
+    ];
+    emit_counts(emit, "state", counts);
 }

@@ -2,80 +2,57 @@
 
 use std::collections::BTreeMap;
 
-use super::metric::{Emit, LabelValue, Metric, Value};
-use crate::model::{Cache, Machine, MetricSet};
+use super::metric::{Emit, LabelValue, Metric, Value, emit_counts};
+use crate::model::{Cache, Dimms, Machine, MetricSet};
 
-const fn gauge(name: &'static str, help: &'static str) -> Metric {
-    Metric::gauge(name, help).set(MetricSet::CpuTopology)
+metrics! { Some(MetricSet::CpuTopology);
+    gauge "machine_dimm_count", "Number of RAM DIMMs, by type.",
+        set None, both "/sys/devices/system/edac/mc/mc*/dimm*, where the kernel has an EDAC driver for it",
+        labels &["type"], machine_many |m, emit| each_dimm(m, emit, |dimms| dimms.count);
+    gauge "machine_dimm_capacity_bytes", "Capacity of RAM DIMMs, by type, in bytes.",
+        set None, both "/sys/devices/system/edac/mc/mc*/dimm*/size", labels &["type"],
+        machine_many |m, emit| each_dimm(m, emit, |dimms| dimms.capacity_bytes);
+    gauge "machine_cpu_cache_capacity_bytes", "Capacity of CPU caches, in bytes; from level 3 on without core_id.",
+        both "/sys/devices/system/cpu/cpu*/cache/index*", labels &["node_id", "core_id", "type", "level"],
+        machine_many caches;
+    gauge "machine_thread_siblings_count", "Number of hardware threads of the thread's core.",
+        both "/sys/devices/system/cpu/cpu*/topology", labels &["node_id", "core_id", "thread_id"],
+        machine_many siblings;
+    gauge "machine_node_memory_capacity_bytes", "Memory of a NUMA node, in bytes.",
+        both "/sys/devices/system/node/node*/meminfo MemTotal", labels &["node_id"], machine_many node_memory;
+    gauge "machine_node_hugepages_count", "Huge pages of a NUMA node, by their size in KiB.",
+        both "/sys/devices/system/node/node*/hugepages/hugepages-*/nr_hugepages", labels &["node_id", "page_size"],
+        machine_many hugepages;
+    gauge "machine_node_distance", "Distance from one NUMA node to another.",
+        both "/sys/devices/system/node/node*/distance", labels &["node_id", "target_node_id"], machine_many distances;
+    unstamped "cgtap_version_info", "Always 1; what runs here are the labels.",
+        set None, both "uname -r, os-release", labels &["kernel_version", "os_version", "version"],
+        machine_many |m, emit| versions(m, emit, ["kernel_version", "os_version", "version"], env!("CARGO_PKG_VERSION"));
+    unstamped "cadvisor_version_info", "Always 1; for dashboards that read the node's kernel from cAdvisor.",
+        set Some(MetricSet::CadvisorVersion), both "uname -r, os-release; cadvisorVersion is cgtap's",
+        labels &["kernelVersion", "osVersion", "cadvisorVersion"],
+        machine_many |m, emit| versions(m, emit, ["kernelVersion", "osVersion", "cadvisorVersion"], AS_CADVISOR);
 }
 
-pub(super) const METRICS: &[Metric] = &[
-    Metric::gauge("machine_dimm_count", "Number of RAM DIMMs, by type.")
-        .both("/sys/devices/system/edac/mc/mc*/dimm*, where the kernel has an EDAC driver for it")
-        .machine_many(&["type"], |m, emit| {
-            for dimms in &m.dimms {
-                emit(&[("type", LabelValue::Text(&dimms.kind))], Value::Count(dimms.count));
-            }
-        }),
-    Metric::gauge("machine_dimm_capacity_bytes", "Capacity of RAM DIMMs, by type, in bytes.")
-        .both("/sys/devices/system/edac/mc/mc*/dimm*/size")
-        .machine_many(&["type"], |m, emit| {
-            for dimms in &m.dimms {
-                emit(&[("type", LabelValue::Text(&dimms.kind))], Value::Count(dimms.capacity_bytes));
-            }
-        }),
-    gauge(
-        "machine_cpu_cache_capacity_bytes",
-        "Capacity of CPU caches, in bytes; from level 3 on without core_id.",
-    )
-    .both("/sys/devices/system/cpu/cpu*/cache/index*")
-    .machine_many(&["node_id", "core_id", "type", "level"], caches),
-    gauge("machine_thread_siblings_count", "Number of hardware threads of the thread's core.")
-        .both("/sys/devices/system/cpu/cpu*/topology")
-        .machine_many(&["node_id", "core_id", "thread_id"], siblings),
-    gauge("machine_node_memory_capacity_bytes", "Memory of a NUMA node, in bytes.")
-        .both("/sys/devices/system/node/node*/meminfo MemTotal")
-        .machine_many(&["node_id"], |m, emit| {
-            for (node, bytes) in
-                m.topology.nodes.iter().filter_map(|node| Some((node.id, node.memory_bytes?)))
-            {
-                emit(&[("node_id", LabelValue::Number(node))], Value::Count(bytes));
-            }
-        }),
-    gauge("machine_node_hugepages_count", "Huge pages of a NUMA node, by their size in KiB.")
-        .both("/sys/devices/system/node/node*/hugepages/hugepages-*/nr_hugepages")
-        .machine_many(&["node_id", "page_size"], hugepages),
-    gauge("machine_node_distance", "Distance from one NUMA node to another.")
-        .both("/sys/devices/system/node/node*/distance")
-        .machine_many(&["node_id", "target_node_id"], distances),
-    Metric::gauge("cgtap_version_info", "Always 1; what runs here are the labels.")
-        .both("uname -r, os-release")
-        .unstamped()
-        .machine_many(&["kernel_version", "os_version", "version"], |m, emit| {
-            let version = LabelValue::Text(env!("CARGO_PKG_VERSION"));
-            let labels = [("kernel_version", kernel(m)), ("os_version", os(m)), ("version", version)];
-            emit(&labels, Value::Count(1));
-        }),
-    Metric::gauge(
-        "cadvisor_version_info",
-        "Always 1; for dashboards that read the node's kernel from cAdvisor.",
-    )
-    .set(MetricSet::CadvisorVersion)
-    .both("uname -r, os-release; cadvisorVersion is cgtap's")
-    .unstamped()
-    .machine_many(&["kernelVersion", "osVersion", "cadvisorVersion"], |m, emit| {
-        let version = LabelValue::Text(concat!("cgtap-", env!("CARGO_PKG_VERSION")));
-        let labels = [("kernelVersion", kernel(m)), ("osVersion", os(m)), ("cadvisorVersion", version)];
-        emit(&labels, Value::Count(1));
-    }),
-];
+const AS_CADVISOR: &str = concat!("cgtap-", env!("CARGO_PKG_VERSION"));
 
-fn kernel(machine: &Machine) -> LabelValue<'_> {
-    LabelValue::Text(machine.kernel_release.as_deref().unwrap_or_default())
+fn versions(machine: &Machine, emit: &mut Emit<'_>, [kernel, os, agent]: [&'static str; 3], version: &str) {
+    let known = [(kernel, machine.kernel_release.as_deref()), (os, machine.os_name.as_deref())];
+    let [kernel, os] = known.map(|(label, text)| (label, LabelValue::Text(text.unwrap_or_default())));
+    let labels = [kernel, os, (agent, LabelValue::Text(version))];
+    emit(&labels, Value::Count(1));
 }
 
-fn os(machine: &Machine) -> LabelValue<'_> {
-    LabelValue::Text(machine.os_name.as_deref().unwrap_or_default())
+fn each_dimm(machine: &Machine, emit: &mut Emit<'_>, value: fn(&Dimms) -> u64) {
+    emit_counts(emit, "type", machine.dimms.iter().map(|dimms| (&*dimms.kind, value(dimms))));
+}
+
+fn node_memory(machine: &Machine, emit: &mut Emit<'_>) {
+    for node in &machine.topology.nodes {
+        if let Some(bytes) = node.memory_bytes {
+            emit(&[("node_id", LabelValue::Number(node.id))], Value::Count(bytes));
+        }
+    }
 }
 
 /// Ids of cores are unique only in their package, and one node can have two packages: such caches are added up.

@@ -4,12 +4,10 @@ use super::metric::{Emit, LabelValue, Metric, Value};
 use crate::model::MetricSet;
 use crate::snapshot::CgroupSample;
 
-pub(super) const METRICS: &[Metric] =
-    &[Metric::gauge("container_unit_info", "Always 1; the unit's description and the slice that it is in.")
-        .set(MetricSet::UnitInfo)
-        .both("Description= of the unit's file, the cgroup's path")
-        .unstamped()
-        .many(&["description", "slice"], info)];
+metrics! { Some(MetricSet::UnitInfo);
+    unstamped "container_unit_info", "Always 1; the unit's description and the slice that it is in.",
+        both "Description= of the unit's file, the cgroup's path", labels &["description", "slice"], many info;
+}
 
 fn info(sample: &CgroupSample, _: &super::Scope<'_>, emit: &mut Emit<'_>) {
     let Some(description) = &sample.unit_description else { return };
