@@ -20,11 +20,7 @@ fn place(event: &WireEvent<'_>) -> Option<String> {
     let name = event.container.as_ref().and_then(|container| container.name.as_deref());
     let container = name.or_else(|| event.container_id().map(short_id));
     let owners = [("container", container), ("pod", event.pod_name())];
-    let owners = owners.into_iter().filter_map(|(kind, name)| Some(format!("{kind} {}", name?)));
-    let owners: Vec<String> = owners.collect();
-    if !owners.is_empty() {
-        words.push_str(&format!(" ({})", owners.join(", ")));
-    }
+    words += &listed(" (", owners.map(|(kind, name)| Some(format!("{kind} {}", name?))), ")");
     if event.is_recovered() {
         words.push_str(". No agent was running then: the kernel's counts and log showed the kill later");
     }
@@ -35,9 +31,9 @@ fn limit(event: &WireEvent<'_>) -> Option<String> {
     let sentence = match event.constraint.as_deref()? {
         "memcg" => memcg(event.limit_owner.as_deref().unwrap_or(&WireLimitOwner::default())),
         "none" => "The whole machine was out of memory; no cgroup had reached its limit.".to_owned(),
-        "cpuset" => "The memory nodes of its cpuset were full; no cgroup had reached its limit.".to_owned(),
-        "memory_policy" => {
-            "The memory nodes of its memory policy were full; no cgroup had reached its limit.".to_owned()
+        nodes @ ("cpuset" | "memory_policy") => {
+            let nodes = nodes.replace('_', " ");
+            format!("The memory nodes of its {nodes} were full; no cgroup had reached its limit.")
         }
         other => format!("The kernel's constraint was {other}."),
     };
@@ -45,7 +41,7 @@ fn limit(event: &WireEvent<'_>) -> Option<String> {
 }
 
 fn memcg(owner: &WireLimitOwner<'_>) -> String {
-    let mut words = match (owner.kind.as_deref(), owner.path.as_deref()) {
+    let words = match (owner.kind.as_deref(), owner.path.as_deref()) {
         (Some("container"), _) => "The container had reached its memory limit".to_owned(),
         (Some("pod"), Some(path)) => {
             format!("The pod ({path}) had reached its memory limit, which all its containers share")
@@ -64,11 +60,7 @@ fn memcg(owner: &WireLimitOwner<'_>) -> String {
             swap => format!("{} were in swap", size(swap)),
         }),
     ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    if !parts.is_empty() {
-        words.push_str(&format!(": {}", parts.join(", ")));
-    }
-    words + "."
+    words + &listed(": ", parts, "") + "."
 }
 
 fn trigger(event: &WireEvent<'_>) -> Option<String> {
@@ -93,12 +85,11 @@ fn victim(event: &WireEvent<'_>) -> Option<String> {
         ("swap", victim.swap_bytes),
         ("page tables", victim.pgtables_bytes),
     ];
-    let held = held.into_iter().filter_map(|(name, bytes)| {
+    let held = held.map(|(name, bytes)| {
         let bytes = bytes.filter(|bytes| *bytes > 0)?;
         Some(format!("{} of {name}", size(bytes)))
     });
-    let held: Vec<String> = held.collect();
-    let held = if held.is_empty() { String::new() } else { format!(" It held {}.", held.join(", ")) };
+    let held = listed(" It held ", held, ".");
     Some(format!("Killed: {comm} (pid {pid}{uid}).{held}"))
 }
 
@@ -142,10 +133,14 @@ fn before(event: &WireEvent<'_>) -> Option<String> {
     };
     let parts =
         [("anonymous", sample.anon_bytes), ("files", sample.file_bytes), ("kernel", sample.kernel_bytes)];
-    let parts = parts.into_iter().filter_map(|(name, bytes)| Some(format!("{name} {}", size(bytes?))));
-    let parts: Vec<String> = parts.collect();
-    let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+    let parts = listed(": ", parts.map(|(name, bytes)| Some(format!("{name} {}", size(bytes?)))), "");
     Some(format!("{:.1} s before, the last scrape saw {working_set}{parts}.", sample.age_seconds?))
+}
+
+/// The known parts between two texts; empty when none is known.
+fn listed<const N: usize>(before: &str, parts: [Option<String>; N], after: &str) -> String {
+    let known = Vec::from_iter(parts.into_iter().flatten());
+    if known.is_empty() { String::new() } else { format!("{before}{}{after}", known.join(", ")) }
 }
 
 /// As people read it, to a tenth.

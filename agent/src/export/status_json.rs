@@ -1,118 +1,13 @@
 //! The agent's own state: JSON for `/status`, a table for `cgtap check`.
 
-use serde::Serialize;
-
-mod names;
+mod json;
 
 use crate::model::rfc3339;
-use crate::model::{DiskHealth, Hierarchy, HookStatus, Offer, OfferState, SinkState, SinkStatus, Status};
-use names::NamesJson;
-
-#[derive(Serialize)]
-struct StatusJson<'a> {
-    version: &'static str,
-    started: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ready_after_seconds: Option<f64>,
-    kernel_release: &'a str,
-    boot_id: &'a str,
-    cgroup_mode: &'static str,
-    hierarchies: Vec<HierarchyJson<'a>>,
-    btf: bool,
-    lifecycle_source: &'static str,
-    oom_source: &'static str,
-    hooks: Vec<HookJson<'a>>,
-    cgroups: u64,
-    containers: u64,
-    tombstones: u64,
-    walks: u64,
-    lost_records: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    oom_kills: Option<OomKillsJson>,
-    rungs: Vec<OfferJson<'a>>,
-    events: EventsJson<'a>,
-    names: NamesJson<'a>,
-}
-
-#[derive(Serialize)]
-struct OfferJson<'a> {
-    ladder: &'static str,
-    rung: &'static str,
-    state: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct OomKillsJson {
-    reported: u64,
-    unreported: u64,
-}
-
-#[derive(Serialize)]
-struct HierarchyJson<'a> {
-    id: u32,
-    controllers: &'a [String],
-}
-
-#[derive(Serialize)]
-struct HookJson<'a> {
-    hook: &'static str,
-    group: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rung: Option<&'static str>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    refused: &'a [String],
-    counters: CountersJson,
-}
-
-#[derive(Serialize)]
-struct CountersJson {
-    seen: u64,
-    submitted: u64,
-    dropped: u64,
-}
-
-#[derive(Serialize)]
-struct EventsJson<'a> {
-    first_seq: u64,
-    last_seq: u64,
-    followers: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    disk: Option<DiskJson<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    sinks: Vec<SinkJson<'a>>,
-}
-
-#[derive(Serialize)]
-struct SinkJson<'a> {
-    name: &'a str,
-    state: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<&'a str>,
-    sent: u64,
-    retried: u64,
-    dropped: u64,
-    refused: u64,
-    seq: u64,
-}
-
-#[derive(Serialize)]
-struct DiskJson<'a> {
-    state: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<&'a str>,
-    written_seq: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first_seq: Option<u64>,
-    segments: u64,
-    bytes: u64,
-    errors: u64,
-    unsaved_records: u64,
-    served_early_records: u64,
-    cut_bytes: u64,
-    damaged_records: u64,
-}
+use crate::model::{
+    DiskHealth, Hierarchy, HookStatus, NamesSourceStatus, NamesStatus, Offer, OfferState, SinkState,
+    SinkStatus, Status,
+};
+use json::{Json, object};
 
 /// The status as indented JSON with a newline at its end.
 ///
@@ -124,44 +19,45 @@ pub fn status_json(status: &Status) -> serde_json::Result<Vec<u8>> {
     Ok(out)
 }
 
-fn view(status: &Status) -> StatusJson<'_> {
-    let hierarchies = status.facts.hierarchies.iter();
-    StatusJson {
-        version: status.facts.version,
-        started: rfc3339::format(status.facts.started),
+fn view(status: &Status) -> Json {
+    let facts = &status.facts;
+    object! {
+        version: facts.version,
+        started: rfc3339::format(facts.started),
         ready_after_seconds: status.ready_after.map(|after| after.as_secs_f64()),
-        kernel_release: &status.facts.kernel_release,
-        boot_id: &status.facts.boot_id,
-        cgroup_mode: status.facts.cgroup_mode.as_str(),
-        hierarchies: hierarchies
-            .map(|one| HierarchyJson { id: one.id.0, controllers: &one.controllers })
-            .collect(),
-        btf: status.facts.btf,
-        lifecycle_source: status.facts.lifecycle_source.as_str(),
+        kernel_release: &*facts.kernel_release,
+        boot_id: &*facts.boot_id,
+        cgroup_mode: facts.cgroup_mode.as_str(),
+        hierarchies: Json::list(&facts.hierarchies, |one| object! { id: one.id.0, controllers: &*one.controllers }),
+        btf: facts.btf,
+        lifecycle_source: facts.lifecycle_source.as_str(),
         oom_source: oom_source(status),
-        hooks: status.hooks.iter().map(hook).collect(),
+        hooks: Json::list(&status.hooks, hook),
         cgroups: status.cgroups,
         containers: status.containers,
         tombstones: status.tombstones,
         walks: status.walks,
         lost_records: status.lost_records,
-        oom_kills: status
-            .oom_kills
-            .map(|kills| OomKillsJson { reported: kills.reported, unreported: kills.unreported }),
-        rungs: status.facts.offers.iter().map(offer).collect(),
-        events: EventsJson {
+        oom_kills: status.oom_kills.map_or(Json::ABSENT, |kills| {
+            object! { reported: kills.reported, unreported: kills.unreported }
+        }),
+        rungs: Json::list(&facts.offers, |offer| {
+            let (state, why) = state_of(offer);
+            object! { ladder: offer.ladder.as_str(), rung: offer.source.as_str(), state: state, why: why }
+        }),
+        events: object! {
             first_seq: status.first_seq,
             last_seq: status.last_seq,
             followers: status.followers,
-            disk: status.event_disk.as_ref().map(disk),
-            sinks: status.sinks.iter().map(sink).collect(),
+            disk: status.event_disk.as_ref().map_or(Json::ABSENT, disk),
+            sinks: if status.sinks.is_empty() { Json::ABSENT } else { Json::list(&status.sinks, sink) },
         },
-        names: names::view(&status.names),
+        names: names(&status.names),
     }
 }
 
-fn disk(health: &DiskHealth) -> DiskJson<'_> {
-    DiskJson {
+fn disk(health: &DiskHealth) -> Json {
+    object! {
         state: if health.failing.is_some() { "failing" } else { "ok" },
         why: health.failing.as_deref(),
         written_seq: health.written_seq,
@@ -176,16 +72,16 @@ fn disk(health: &DiskHealth) -> DiskJson<'_> {
     }
 }
 
-fn sink(status: &SinkStatus) -> SinkJson<'_> {
+fn sink(status: &SinkStatus) -> Json {
     let (state, why) = match &status.state {
         SinkState::Delivering => ("ok", None),
         SinkState::Failing(why) => ("failing", Some(why.as_str())),
         SinkState::Stopped(why) => ("stopped", Some(why.as_str())),
     };
-    SinkJson {
-        name: &status.name,
-        state,
-        why,
+    object! {
+        name: &*status.name,
+        state: state,
+        why: why,
         sent: status.sent,
         retried: status.retried,
         dropped: status.dropped,
@@ -194,31 +90,54 @@ fn sink(status: &SinkStatus) -> SinkJson<'_> {
     }
 }
 
+fn names(names: &NamesStatus) -> Json {
+    object! {
+        resolved: names.resolved,
+        unresolved: names.unresolved,
+        dropped_labels: names.dropped_labels,
+        sources: Json::list(&names.sources, names_source),
+    }
+}
+
+fn names_source(status: &NamesSourceStatus) -> Json {
+    let state = match status.up {
+        Some(true) => "ok",
+        Some(false) => "failing",
+        // It was not asked yet, or it is not there.
+        None => "idle",
+    };
+    object! {
+        source: status.source.as_str(),
+        place: &*status.place,
+        runtime: status.runtime.map(|runtime| runtime.as_str()),
+        state: state,
+        why: status.failing.as_deref(),
+        errors: status.errors,
+    }
+}
+
 /// The word is the setting's: no rung is `none`.
 fn oom_source(status: &Status) -> &'static str {
     status.facts.oom_source.map_or("none", |source| source.as_str())
 }
 
-fn offer(offer: &Offer) -> OfferJson<'_> {
-    let (state, why) = match &offer.state {
+/// Whether a rung serves, and if not, why.
+fn state_of(offer: &Offer) -> (&'static str, Option<&str>) {
+    match &offer.state {
         OfferState::Serves => ("serves", None),
         OfferState::Offered => ("offered", None),
         OfferState::Refused(why) => ("refused", Some(why.as_str())),
-    };
-    OfferJson { ladder: offer.ladder.as_str(), rung: offer.source.as_str(), state, why }
+    }
 }
 
-fn hook(status: &HookStatus) -> HookJson<'_> {
-    HookJson {
+fn hook(status: &HookStatus) -> Json {
+    let counters = status.counters;
+    object! {
         hook: status.hook.as_str(),
         group: status.hook.group(),
         rung: status.rung.map(|rung| rung.as_str()),
-        refused: &status.refused,
-        counters: CountersJson {
-            seen: status.counters.seen,
-            submitted: status.counters.submitted,
-            dropped: status.counters.dropped,
-        },
+        refused: (!status.refused.is_empty()).then_some(&*status.refused),
+        counters: object! { seen: counters.seen, submitted: counters.submitted, dropped: counters.dropped },
     }
 }
 
@@ -244,8 +163,11 @@ pub fn check_table(status: &Status) -> String {
         rows.extend(hook.refused.iter().map(|why| (String::new(), format!("refused: {why}"))));
     }
     rows.extend(status.facts.offers.iter().map(|one| {
-        let OfferJson { ladder, rung, state, why } = offer(one);
-        (format!("{ladder} {rung}"), why.map_or_else(|| state.to_owned(), |why| format!("{state}: {why}")))
+        let (state, why) = state_of(one);
+        (
+            format!("{} {}", one.ladder.as_str(), one.source.as_str()),
+            why.map_or_else(|| state.to_owned(), |why| format!("{state}: {why}")),
+        )
     }));
     rows.push(("found".into(), format!("{} cgroups, {} containers", status.cgroups, status.containers)));
     aligned(&rows)
@@ -335,6 +257,11 @@ mod tests {
         });
         assert_eq!(value, wanted);
         assert!(bytes.ends_with(b"}\n"));
+        let text = String::from_utf8(bytes).unwrap();
+        let field = |line: &str| line.strip_prefix("  \"")?.split('"').next().map(str::to_owned);
+        let order = "version started ready_after_seconds kernel_release boot_id cgroup_mode hierarchies btf \
+            lifecycle_source oom_source hooks cgroups containers tombstones walks lost_records rungs events names";
+        assert_eq!(text.lines().filter_map(field).collect::<Vec<_>>().join(" "), order);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Processor time: `cpuacct.*` and `cpu.stat` on v1, `cpu.stat` on v2.
 
+use super::metric::LabelValue::Text;
 use super::metric::{Emit, LabelValue, Metric, Scope, Value};
 use crate::model::{CpuStats, Limit, MetricSet};
 use crate::snapshot::CgroupSample;
@@ -49,6 +50,6 @@ fn usage(sample: &CgroupSample, scope: &Scope<'_>, emit: &mut Emit<'_>) {
             emit(&[("cpu", LabelValue::Cpu(number))], Value::Nanoseconds(nsec));
         }
     } else if let Some(nsec) = cpu.usage_nsec {
-        emit(&[("cpu", LabelValue::Text("total"))], Value::Nanoseconds(nsec));
+        emit(&[("cpu", Text("total"))], Value::Nanoseconds(nsec));
     }
 }

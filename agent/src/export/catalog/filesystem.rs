@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use super::metric::{Emit, LabelValue, Metric, Value};
+use super::metric::LabelValue::Text;
+use super::metric::{Emit, Metric, Value};
 use crate::model::{DiskStats, FilesystemStats, MetricSet};
 use crate::snapshot::CgroupSample;
 
@@ -65,7 +66,7 @@ metrics! { Some(MetricSet::DiskIo);
 fn each(sample: &CgroupSample, emit: &mut Emit<'_>, value: fn(&FilesystemStats) -> Option<Value>) {
     for filesystem in sample.stats.filesystems.as_deref().unwrap_or_default() {
         if let Some(value) = value(filesystem) {
-            emit(&[("device", LabelValue::Text(&filesystem.device))], value);
+            emit(&[("device", Text(&filesystem.device))], value);
         }
     }
 }
@@ -73,7 +74,7 @@ fn each(sample: &CgroupSample, emit: &mut Emit<'_>, value: fn(&FilesystemStats) 
 fn disks(sample: &CgroupSample, emit: &mut Emit<'_>, value: fn(&DiskStats) -> Value) {
     let filesystems = sample.stats.filesystems.as_deref().unwrap_or_default();
     for disk in filesystems.iter().filter_map(|filesystem| filesystem.disk.as_ref()) {
-        emit(&[("device", LabelValue::Text(&disk.name))], value(disk));
+        emit(&[("device", Text(&disk.name))], value(disk));
     }
 }
 

@@ -3,6 +3,7 @@
 //! cAdvisor adds the host's `/proc/diskstats` of the device behind a container's file system to some of these names;
 //! here every number is the cgroup's own.
 
+use super::metric::LabelValue::{Number, Text};
 use super::metric::{Emit, Label, LabelValue, Metric, Value};
 use crate::model::{IoDeviceStats, MetricSet};
 use crate::snapshot::CgroupSample;
@@ -47,7 +48,7 @@ fn devices(sample: &CgroupSample) -> &[IoDeviceStats] {
 /// A device without a name gets its numbers, so that two such devices stay two series.
 fn device_label(device: &IoDeviceStats) -> Label<'_> {
     let value = match device.device.as_deref().filter(|name| !name.is_empty()) {
-        Some(name) => LabelValue::Text(name),
+        Some(name) => Text(name),
         None => LabelValue::Device(device.major, device.minor),
     };
     ("device", value)
@@ -78,9 +79,9 @@ fn operations(sample: &CgroupSample, emit: &mut Emit<'_>) {
             let Some(bytes) = bytes else { continue };
             let labels = [
                 device_label(device),
-                ("major", LabelValue::Number(device.major)),
-                ("minor", LabelValue::Number(device.minor)),
-                ("operation", LabelValue::Text(operation)),
+                ("major", Number(device.major)),
+                ("minor", Number(device.minor)),
+                ("operation", Text(operation)),
             ];
             emit(&labels, Value::Count(bytes));
         }

@@ -1,6 +1,7 @@
 //! Memory and swap: `memory.*`.
 
-use super::metric::{Emit, LabelValue, Metric, Scope, Value};
+use super::metric::LabelValue::Text;
+use super::metric::{Emit, Metric, Scope, Value};
 use crate::model::{MemoryEvents, MemoryStat, MemoryStats, MetricSet};
 use crate::snapshot::CgroupSample;
 
@@ -82,7 +83,7 @@ fn failures(sample: &CgroupSample, _: &Scope<'_>, emit: &mut Emit<'_>) {
         ("pgmajfault", "hierarchy", stat.hierarchical_pgmajfault),
     ] {
         if let Some(value) = value {
-            let labels = [("failure_type", LabelValue::Text(kind)), ("scope", LabelValue::Text(scope))];
+            let labels = [("failure_type", Text(kind)), ("scope", Text(scope))];
             emit(&labels, Value::Count(value));
         }
     }

@@ -7,6 +7,7 @@ use crate::snapshot::{CgroupSample, NodeSnapshot};
 
 /// One metric family.
 #[derive(Clone, Copy)]
+#[cfg_attr(not(test), expect(dead_code, reason = "a test makes docs/metrics.md of sources and labels"))]
 pub struct Metric {
     /// The name of its samples.
     pub name: &'static str,
@@ -132,55 +133,33 @@ impl Metric {
         }
     }
 
-    pub(super) const fn set(mut self, set: Option<MetricSet>) -> Self {
-        self.set = set;
-        self
-    }
-
-    pub(super) const fn v1(mut self, source: &'static str) -> Self {
-        self.source_v1 = Some(source);
-        self
-    }
-
-    pub(super) const fn v2(mut self, source: &'static str) -> Self {
-        self.source_v2 = Some(source);
-        self
-    }
-
     /// Sets the same source for both versions.
     pub(super) const fn both(self, source: &'static str) -> Self {
         self.v1(source).v2(source)
     }
+}
 
-    pub(super) const fn labels(mut self, labels: &'static [&'static str]) -> Self {
-        self.labels = labels;
-        self
-    }
+/// The other columns of a row: each is a method that sets one field.
+macro_rules! columns {
+    ($($column:ident($value:ident: $type:ty) => $field:ident: $new:expr;)+) => {
+        impl Metric {
+            $(pub(super) const fn $column(self, $value: $type) -> Self {
+                Self { $field: $new, ..self }
+            })+
+        }
+    };
+}
 
-    pub(super) const fn one(mut self, value: fn(&CgroupSample, &Scope<'_>) -> Option<Value>) -> Self {
-        self.values = Values::One(value);
-        self
-    }
-
-    pub(super) const fn many(mut self, values: fn(&CgroupSample, &Scope<'_>, &mut Emit<'_>)) -> Self {
-        self.values = Values::Many(values);
-        self
-    }
-
-    pub(super) const fn machine(mut self, value: fn(&Machine) -> Option<Value>) -> Self {
-        self.values = Values::Machine(value);
-        self
-    }
-
-    pub(super) const fn machine_many(mut self, values: fn(&Machine, &mut Emit<'_>)) -> Self {
-        self.values = Values::MachineMany(values);
-        self
-    }
-
-    pub(super) const fn node(mut self, value: fn(&NodeSnapshot) -> Value) -> Self {
-        self.values = Values::Node(value);
-        self
-    }
+columns! {
+    set(set: Option<MetricSet>) => set: set;
+    v1(source: &'static str) => source_v1: Some(source);
+    v2(source: &'static str) => source_v2: Some(source);
+    labels(labels: &'static [&'static str]) => labels: labels;
+    one(value: fn(&CgroupSample, &Scope<'_>) -> Option<Value>) => values: Values::One(value);
+    many(values: fn(&CgroupSample, &Scope<'_>, &mut Emit<'_>)) => values: Values::Many(values);
+    machine(value: fn(&Machine) -> Option<Value>) => values: Values::Machine(value);
+    machine_many(values: fn(&Machine, &mut Emit<'_>)) => values: Values::MachineMany(values);
+    node(value: fn(&NodeSnapshot) -> Value) => values: Values::Node(value);
 }
 
 /// Emits those counts that are known, each with the text of its one label.

@@ -1,6 +1,7 @@
 //! Memory by NUMA node, and whether it follows the cgroup's nodes. Off by default, as in cAdvisor.
 
-use super::metric::{Emit, LabelValue, Metric, Value};
+use super::metric::LabelValue::{Number, Text};
+use super::metric::{Emit, Metric, Value};
 use crate::model::{MetricSet, NumaKind};
 use crate::snapshot::CgroupSample;
 
@@ -22,11 +23,7 @@ fn pages(sample: &CgroupSample, emit: &mut Emit<'_>) {
             NumaKind::Unevictable => "unevictable",
         };
         let scope = if told.hierarchical { "hierarchy" } else { "container" };
-        let labels = [
-            ("type", LabelValue::Text(kind)),
-            ("scope", LabelValue::Text(scope)),
-            ("node", LabelValue::Number(told.node)),
-        ];
+        let labels = [("type", Text(kind)), ("scope", Text(scope)), ("node", Number(told.node))];
         emit(&labels, Value::Count(told.pages));
     }
 }

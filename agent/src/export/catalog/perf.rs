@@ -1,6 +1,7 @@
 //! Performance events: `perf_event_open`, as the file of `--perf-events-config` asks for.
 
-use super::metric::{Emit, LabelValue, Metric, Scope, Value};
+use super::metric::LabelValue::{Number, Text};
+use super::metric::{Emit, Metric, Scope, Value};
 use crate::model::{MetricSet, PerfCounts, Scaled, UncoreCount};
 use crate::snapshot::CgroupSample;
 
@@ -36,13 +37,13 @@ fn each(
 ) {
     let Some(hardware) = &sample.stats.hardware else { return };
     for counts in &hardware.perf {
-        let event = ("event", LabelValue::Text(&counts.event));
+        let event = ("event", Text(&counts.event));
         if scope.sets.has(MetricSet::PerCpu) {
             for cpu in &counts.cpus {
-                emit(&[("cpu", LabelValue::Number(cpu.cpu)), event], value(cpu.count));
+                emit(&[("cpu", Number(cpu.cpu)), event], value(cpu.count));
             }
         } else if let Some(value) = merge(counts) {
-            emit(&[("cpu", LabelValue::Text("")), event], value);
+            emit(&[("cpu", Text("")), event], value);
         }
     }
 }
@@ -59,17 +60,14 @@ fn least(counts: &PerfCounts) -> Option<Value> {
 fn uncore(sample: &CgroupSample, emit: &mut Emit<'_>, value: fn(Scaled) -> Value) {
     let Some(hardware) = &sample.stats.hardware else { return };
     for UncoreCount { event, pmu, socket, count } in &hardware.uncore {
-        let labels = [
-            ("socket", LabelValue::Number(*socket)),
-            ("event", LabelValue::Text(event)),
-            ("pmu", LabelValue::Text(pmu)),
-        ];
+        let labels = [("socket", Number(*socket)), ("event", Text(event)), ("pmu", Text(pmu))];
         emit(&labels, value(*count));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::metric::LabelValue;
     use super::*;
     use crate::export::fixtures::{machine, sample, stats_v2};
     use crate::model::{Identity, MetricSets};

@@ -3,7 +3,8 @@
 //! cAdvisor counts only the cgroup's own processes. Here those of the cgroups below it count too, as in every other
 //! value of a cgroup.
 
-use super::metric::{Emit, LabelValue, Metric, Value};
+use super::metric::LabelValue::Text;
+use super::metric::{Emit, Metric, Value};
 use crate::model::{Limit, MetricSet, PidsStats, ProcessStats};
 use crate::snapshot::CgroupSample;
 
@@ -40,5 +41,5 @@ fn ulimits(sample: &CgroupSample, emit: &mut Emit<'_>) {
         Limit::Max => Value::MinusOne,
         Limit::Value(files) => Value::Count(files),
     };
-    emit(&[("ulimit", LabelValue::Text("max_open_files"))], value);
+    emit(&[("ulimit", Text("max_open_files"))], value);
 }

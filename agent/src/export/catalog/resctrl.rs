@@ -4,7 +4,8 @@
 //! cAdvisor makes groups of its own and moves tasks into them. Each takes one of the processor's few monitoring ids, and a
 //! task that forks meanwhile is left out. The operator of the node should decide that, not its monitor.
 
-use super::metric::{Emit, LabelValue, Metric, Value};
+use super::metric::LabelValue::Number;
+use super::metric::{Emit, Metric, Value};
 use crate::model::{CacheDomain, MetricSet};
 use crate::snapshot::CgroupSample;
 
@@ -27,7 +28,7 @@ fn each(sample: &CgroupSample, emit: &mut Emit<'_>, pick: fn(&CacheDomain) -> Op
     let Some(hardware) = &sample.stats.hardware else { return };
     for domain in &hardware.cache_domains {
         if let Some(bytes) = pick(domain) {
-            emit(&[("node_id", LabelValue::Number(domain.id))], Value::Count(bytes));
+            emit(&[("node_id", Number(domain.id))], Value::Count(bytes));
         }
     }
 }

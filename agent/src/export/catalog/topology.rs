@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::metric::{Emit, LabelValue, Metric, Value, emit_counts};
+use super::metric::LabelValue::{Number, Text};
+use super::metric::{Emit, Metric, Value, emit_counts};
 use crate::model::{Cache, Dimms, Machine, MetricSet};
 
 metrics! { Some(MetricSet::CpuTopology);
@@ -38,8 +39,8 @@ const AS_CADVISOR: &str = concat!("cgtap-", env!("CARGO_PKG_VERSION"));
 
 fn versions(machine: &Machine, emit: &mut Emit<'_>, [kernel, os, agent]: [&'static str; 3], version: &str) {
     let known = [(kernel, machine.kernel_release.as_deref()), (os, machine.os_name.as_deref())];
-    let [kernel, os] = known.map(|(label, text)| (label, LabelValue::Text(text.unwrap_or_default())));
-    let labels = [kernel, os, (agent, LabelValue::Text(version))];
+    let [kernel, os] = known.map(|(label, text)| (label, Text(text.unwrap_or_default())));
+    let labels = [kernel, os, (agent, Text(version))];
     emit(&labels, Value::Count(1));
 }
 
@@ -50,7 +51,7 @@ fn each_dimm(machine: &Machine, emit: &mut Emit<'_>, value: fn(&Dimms) -> u64) {
 fn node_memory(machine: &Machine, emit: &mut Emit<'_>) {
     for node in &machine.topology.nodes {
         if let Some(bytes) = node.memory_bytes {
-            emit(&[("node_id", LabelValue::Number(node.id))], Value::Count(bytes));
+            emit(&[("node_id", Number(node.id))], Value::Count(bytes));
         }
     }
 }
@@ -58,23 +59,21 @@ fn node_memory(machine: &Machine, emit: &mut Emit<'_>) {
 /// Ids of cores are unique only in their package, and one node can have two packages: such caches are added up.
 fn caches(machine: &Machine, emit: &mut Emit<'_>) {
     let topology = &machine.topology;
-    let of_cores = topology
-        .cores
-        .iter()
-        .flat_map(|core| core.caches.iter().map(|cache| (core.node, Some(core.id), cache)));
-    let of_nodes =
-        topology.nodes.iter().flat_map(|node| node.caches.iter().map(|cache| (node.id, None, cache)));
+    let of_cores = topology.cores.iter().map(|core| (core.node, Some(core.id), &core.caches));
+    let of_nodes = topology.nodes.iter().map(|node| (node.id, None, &node.caches));
     let mut sums: BTreeMap<(u32, Option<u32>, &str, u32), u64> = BTreeMap::new();
-    for (node, core, Cache { kind, level, bytes, .. }) in of_cores.chain(of_nodes) {
-        let sum = sums.entry((node, core, kind, *level)).or_default();
-        *sum = sum.saturating_add(*bytes);
+    for (node, core, caches) in of_cores.chain(of_nodes) {
+        for Cache { kind, level, bytes, .. } in caches {
+            let sum = sums.entry((node, core, kind, *level)).or_default();
+            *sum = sum.saturating_add(*bytes);
+        }
     }
     for ((node, core, kind, level), bytes) in sums {
         let labels = [
-            ("node_id", LabelValue::Number(node)),
-            ("core_id", core.map_or(LabelValue::Text(""), LabelValue::Number)),
-            ("type", LabelValue::Text(kind)),
-            ("level", LabelValue::Number(level)),
+            ("node_id", Number(node)),
+            ("core_id", core.map_or(Text(""), Number)),
+            ("type", Text(kind)),
+            ("level", Number(level)),
         ];
         emit(&labels, Value::Count(bytes));
     }
@@ -83,11 +82,8 @@ fn caches(machine: &Machine, emit: &mut Emit<'_>) {
 fn siblings(machine: &Machine, emit: &mut Emit<'_>) {
     for core in &machine.topology.cores {
         for &thread in &core.threads {
-            let labels = [
-                ("node_id", LabelValue::Number(core.node)),
-                ("core_id", LabelValue::Number(core.id)),
-                ("thread_id", LabelValue::Number(thread)),
-            ];
+            let labels =
+                [("node_id", Number(core.node)), ("core_id", Number(core.id)), ("thread_id", Number(thread))];
             emit(&labels, Value::Count(core.threads.len() as u64));
         }
     }
@@ -97,7 +93,7 @@ fn hugepages(machine: &Machine, emit: &mut Emit<'_>) {
     for node in &machine.topology.nodes {
         for &(kib, pages) in &node.hugepages {
             let size = u32::try_from(kib).unwrap_or(u32::MAX);
-            let labels = [("node_id", LabelValue::Number(node.id)), ("page_size", LabelValue::Number(size))];
+            let labels = [("node_id", Number(node.id)), ("page_size", Number(size))];
             emit(&labels, Value::Count(pages));
         }
     }
@@ -108,8 +104,7 @@ fn distances(machine: &Machine, emit: &mut Emit<'_>) {
     let nodes = &machine.topology.nodes;
     for node in nodes {
         for (target, &distance) in nodes.iter().zip(&node.distances) {
-            let labels =
-                [("node_id", LabelValue::Number(node.id)), ("target_node_id", LabelValue::Number(target.id))];
+            let labels = [("node_id", Number(node.id)), ("target_node_id", Number(target.id))];
             emit(&labels, Value::Count(distance));
         }
     }

@@ -1,6 +1,7 @@
 //! The names that systemd has for a unit. Ours, off by default.
 
-use super::metric::{Emit, LabelValue, Metric, Value};
+use super::metric::LabelValue::Text;
+use super::metric::{Emit, Metric, Value};
 use crate::model::MetricSet;
 use crate::snapshot::CgroupSample;
 
@@ -13,9 +14,6 @@ fn info(sample: &CgroupSample, _: &super::Scope<'_>, emit: &mut Emit<'_>) {
     let Some(description) = &sample.unit_description else { return };
     let parents = sample.path.components().rev().skip(1);
     let slice = parents.filter_map(|name| str::from_utf8(name).ok()).find(|name| name.ends_with(".slice"));
-    let labels = [
-        ("description", LabelValue::Text(description)),
-        ("slice", LabelValue::Text(slice.unwrap_or_default())),
-    ];
+    let labels = [("description", Text(description)), ("slice", Text(slice.unwrap_or_default()))];
     emit(&labels, Value::Count(1));
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::View;
-use super::text::escape_label;
+use super::text::write_label;
 use crate::model::{LabelSet, Machine, SampleLabel};
 use crate::snapshot::CgroupSample;
 
@@ -86,10 +86,7 @@ fn push_all(bytes: &mut Vec<u8>, prefix: &str, labels: &BTreeMap<String, String>
         }
         bytes.push(b',');
         bytes.extend_from_slice(prefix.as_bytes());
-        bytes.extend_from_slice(name.as_bytes());
-        bytes.extend_from_slice(b"=\"");
-        escape_label(value, bytes);
-        bytes.push(b'"');
+        write_label(&name, value, bytes);
         printed.insert(name);
     }
 }
@@ -98,8 +95,5 @@ fn push(bytes: &mut Vec<u8>, start: usize, name: &str, value: &str) {
     if bytes.len() > start {
         bytes.push(b',');
     }
-    bytes.extend_from_slice(name.as_bytes());
-    bytes.extend_from_slice(b"=\"");
-    escape_label(value, bytes);
-    bytes.push(b'"');
+    write_label(name, value, bytes);
 }

@@ -25,6 +25,8 @@ use crate::telemetry::{OMITTED_CGROUPS, OMITTED_SERIES, OwnMetric};
 
 pub use negotiate::negotiate;
 pub use own::encode_own;
+#[cfg(test)]
+pub(crate) use tests::exposition;
 
 /// The format of an exposition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,23 +74,8 @@ pub struct ExpositionOptions {
     pub max_series: Option<u64>,
 }
 
-/// The whole exposition: the node's cgroups, the machine and the agent's own metrics.
-#[cfg(test)]
-pub fn exposition(
-    snapshot: &NodeSnapshot,
-    own: &[MetricFamily],
-    options: &ExpositionOptions,
-    format: Format,
-) -> Vec<u8> {
-    let mut whole = Vec::new();
-    exposition_in_chunks(snapshot, own, options, format, &mut |chunk| {
-        whole.extend_from_slice(chunk);
-        ControlFlow::Continue(())
-    });
-    whole
-}
-
-/// The same as [`exposition`], handed to `sink` in pieces of some 64 KiB that end with a line, until it breaks off.
+/// The whole exposition, handed to `sink` in pieces of some 64 KiB that end with a line, until it breaks off: the node's
+/// cgroups, the machine and the agent's own metrics.
 pub fn exposition_in_chunks(
     snapshot: &NodeSnapshot,
     own: &[MetricFamily],
@@ -173,7 +160,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// One family: its header before the first sample, then all samples. Without a sample nothing at all.
     fn family(&mut self, metric: &Metric) {
-        let header = Header { name: metric.name, help: metric.help, kind: type_of(metric, self.format) };
+        let header = Header::new(metric.name, metric.help, metric.kind, self.format);
         let stamp: &[u8] = if metric.stamped { &self.stamp } else { b"" };
         let mut lines = Lines::new(&mut self.output, header, stamp, self.format);
         match metric.values {
@@ -206,24 +193,14 @@ impl Writer<'_> {
             Values::Node(value) => lines.sample(b"", &[], value(self.snapshot)),
         }
     }
-}
 
-impl Writer<'_> {
     /// What `--max-series` kept off this page.
     fn left_out(&mut self, left_out: LeftOut) {
         for (OwnMetric { name, help, .. }, value) in
             [(OMITTED_CGROUPS, left_out.cgroups), (OMITTED_SERIES, left_out.series)]
         {
-            let header = Header { name, help, kind: "gauge" };
+            let header = Header::new(name, help, Kind::Gauge, self.format);
             Lines::new(&mut self.output, header, b"", self.format).sample(b"", &[], Value::Count(value));
         }
-    }
-}
-
-fn type_of(metric: &Metric, format: Format) -> &'static str {
-    match (metric.kind, format) {
-        (Kind::Gauge, _) => "gauge",
-        (Kind::Counter, Format::OpenMetrics) if !metric.name.ends_with("_total") => "unknown",
-        (Kind::Counter, _) => "counter",
     }
 }

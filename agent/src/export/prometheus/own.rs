@@ -7,32 +7,26 @@ use std::io::Write;
 use prometheus::proto::{Metric, MetricFamily, MetricType};
 
 use super::Format;
-use super::text::{Header, escape_label};
+use super::text::{Header, write_label};
+use crate::export::catalog::Kind;
 
 /// Appends families of the `prometheus` crate. The agent has counters and gauges; families of another
 /// type are left out.
 pub fn encode_own(families: &[MetricFamily], format: Format, out: &mut Vec<u8>) {
     for family in families.iter().filter(|family| !family.get_metric().is_empty()) {
-        let Some(kind) = type_of(family, format) else { continue };
-        Header { name: family.name(), help: family.help(), kind }.write(out, format);
+        let kind = match family.get_field_type() {
+            MetricType::COUNTER => Kind::Counter,
+            MetricType::GAUGE => Kind::Gauge,
+            MetricType::HISTOGRAM | MetricType::SUMMARY | MetricType::UNTYPED => continue,
+        };
+        Header::new(family.name(), family.help(), kind, format).write(out, format);
         for metric in family.get_metric() {
-            let value = match family.get_field_type() {
-                MetricType::COUNTER => metric.get_counter().get_value(),
-                _ => metric.get_gauge().get_value(),
+            let value = match kind {
+                Kind::Counter => metric.get_counter().get_value(),
+                Kind::Gauge => metric.get_gauge().get_value(),
             };
             sample(family.name(), metric, value, out);
         }
-    }
-}
-
-fn type_of(family: &MetricFamily, format: Format) -> Option<&'static str> {
-    match family.get_field_type() {
-        MetricType::COUNTER if format == Format::OpenMetrics && !family.name().ends_with("_total") => {
-            Some("unknown")
-        }
-        MetricType::COUNTER => Some("counter"),
-        MetricType::GAUGE => Some("gauge"),
-        MetricType::HISTOGRAM | MetricType::SUMMARY | MetricType::UNTYPED => None,
     }
 }
 
@@ -42,10 +36,7 @@ fn sample(name: &str, metric: &Metric, value: f64, out: &mut Vec<u8>) {
     // An empty label is an absent one to Prometheus; the crate wants a value for each.
     for pair in metric.get_label().iter().filter(|pair| !pair.value().is_empty()) {
         out.push(separator);
-        out.extend_from_slice(pair.name().as_bytes());
-        out.extend_from_slice(b"=\"");
-        escape_label(pair.value(), out);
-        out.push(b'"');
+        write_label(pair.name(), pair.value(), out);
         separator = b',';
     }
     out.extend_from_slice(if separator == b',' { b"} " } else { b" " });

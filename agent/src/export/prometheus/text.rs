@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Format;
-use crate::export::catalog::{Label, LabelValue, Value};
+use crate::export::catalog::{Kind, Label, LabelValue, Value};
 
 /// Where lines go: a buffer that is handed on whenever it is full.
 ///
@@ -32,13 +32,22 @@ impl Output<'_> {
 #[derive(Clone, Copy)]
 pub(super) struct Header<'a> {
     /// The samples' name.
-    pub(super) name: &'a str,
-    pub(super) help: &'a str,
+    name: &'a str,
+    help: &'a str,
     /// The type as the format names it.
-    pub(super) kind: &'static str,
+    kind: &'static str,
 }
 
-impl Header<'_> {
+impl<'a> Header<'a> {
+    pub(super) fn new(name: &'a str, help: &'a str, kind: Kind, format: Format) -> Self {
+        let kind = match (kind, format) {
+            (Kind::Gauge, _) => "gauge",
+            (Kind::Counter, Format::OpenMetrics) if !name.ends_with("_total") => "unknown",
+            (Kind::Counter, _) => "counter",
+        };
+        Self { name, help, kind }
+    }
+
     pub(super) fn write(&self, out: &mut Vec<u8>, format: Format) {
         let family = match (format, self.kind) {
             (Format::OpenMetrics, "counter") => self.name.strip_suffix("_total").unwrap_or(self.name),
@@ -47,7 +56,8 @@ impl Header<'_> {
         for part in ["# HELP ", family, " "] {
             out.extend_from_slice(part.as_bytes());
         }
-        escape_help(self.help, format, out);
+        // In help text only OpenMetrics escapes quotes.
+        escape(self.help, format == Format::OpenMetrics, out);
         for part in ["\n# TYPE ", family, " ", self.kind, "\n"] {
             out.extend_from_slice(part.as_bytes());
         }
@@ -116,7 +126,7 @@ fn write_labels(mut comma: bool, labels: &[Label<'_>], out: &mut Vec<u8>) {
 
 fn write_label_value(value: LabelValue<'_>, out: &mut Vec<u8>) {
     match value {
-        LabelValue::Text(text) => escape_label(text, out),
+        LabelValue::Text(text) => escape(text, true, out),
         LabelValue::Number(number) => write_integer(number.into(), out),
         LabelValue::Device(major, minor) => {
             write_integer(major.into(), out);
@@ -182,14 +192,12 @@ pub(super) fn stamp(taken: SystemTime, format: Format) -> Vec<u8> {
     out
 }
 
-/// A label's value: the two formats escape it alike.
-pub(super) fn escape_label(text: &str, out: &mut Vec<u8>) {
-    escape(text, true, out);
-}
-
-/// Help text: only OpenMetrics escapes quotes there.
-fn escape_help(text: &str, format: Format, out: &mut Vec<u8>) {
-    escape(text, format == Format::OpenMetrics, out);
+/// Appends a label; the two formats escape its value alike.
+pub(super) fn write_label(name: &str, value: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"=\"");
+    escape(value, true, out);
+    out.push(b'"');
 }
 
 fn escape(text: &str, quotes: bool, out: &mut Vec<u8>) {

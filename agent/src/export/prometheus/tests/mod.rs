@@ -10,16 +10,32 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use prometheus::proto::MetricFamily;
 use proptest::prelude::*;
 
 use super::text::{stamp, write_value};
-use super::{ExpositionOptions, Format, exposition, exposition_in_chunks, negotiate};
+use super::{ExpositionOptions, Format, exposition_in_chunks, negotiate};
 use crate::export::catalog::Value;
 use crate::export::fixtures::{CONTAINER, POD, container, moment, sample, snapshot, stats_v1, stats_v2};
 use crate::model::{
     CgroupPath, CgroupStats, Identity, IoDeviceStats, MetricSet, MetricSets, QosClass, Role, Runtime,
 };
 use crate::snapshot::{CgroupSample, NodeSnapshot, Reading};
+
+/// The whole exposition in one piece.
+pub(crate) fn exposition(
+    snapshot: &NodeSnapshot,
+    own: &[MetricFamily],
+    options: &ExpositionOptions,
+    format: Format,
+) -> Vec<u8> {
+    let mut whole = Vec::new();
+    exposition_in_chunks(snapshot, own, options, format, &mut |chunk| {
+        whole.extend_from_slice(chunk);
+        ControlFlow::Continue(())
+    });
+    whole
+}
 
 fn root() -> Identity {
     Identity { role: Role::Root, ..Identity::default() }
