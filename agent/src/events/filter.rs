@@ -77,26 +77,16 @@ impl Filter {
             (Some(since), Some(time)) => time >= since,
             _ => true,
         };
-        let is_lost = facts.type_name == EventKind::LOST;
-        is_late_enough
-            && (is_lost
-                || (self.type_matches(facts) && self.cgroup_matches(facts) && self.owner_matches(facts)))
+        is_late_enough && (facts.type_name == EventKind::LOST || self.wants(facts))
     }
 
-    fn type_matches(&self, facts: &Facts<'_>) -> bool {
-        self.types.as_ref().is_none_or(|types| types.contains(facts.type_name))
-    }
-
-    fn cgroup_matches(&self, facts: &Facts<'_>) -> bool {
-        let Some(wanted) = &self.cgroup else { return true };
-        facts.paths.iter().flatten().any(|path| path.is_within(wanted))
-    }
-
-    fn owner_matches(&self, facts: &Facts<'_>) -> bool {
-        let is =
-            |wanted: &Option<String>, value| wanted.as_deref().is_none_or(|wanted| value == Some(wanted));
+    fn wants(&self, facts: &Facts<'_>) -> bool {
+        let is = |wanted: &Option<String>, value| wanted.is_none() || wanted.as_deref() == value;
+        let is_of = |wanted: &CgroupPath| facts.paths.iter().flatten().any(|path| path.is_within(wanted));
         let starts_with = |wanted: &String| facts.container.is_some_and(|id| id.starts_with(wanted));
-        is(&self.pod, facts.pod)
+        self.types.as_ref().is_none_or(|types| types.contains(facts.type_name))
+            && self.cgroup.as_ref().is_none_or(is_of)
+            && is(&self.pod, facts.pod)
             && is(&self.namespace, facts.namespace)
             && self.container.as_ref().is_none_or(starts_with)
     }

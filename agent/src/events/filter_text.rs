@@ -24,8 +24,9 @@ impl Filter {
         let text = || std::str::from_utf8(value).map_err(|_not| refused(value, "is not UTF-8"));
         match name {
             "types" => self.types = Some(types(text()?)?),
-            "cgroup" => self.cgroup = Some(cgroup(value)?),
-            "pod" => self.pod = Some(uid(text()?)?),
+            "cgroup" if value.starts_with(b"/") => self.cgroup = Some(CgroupPath::from_bytes(value)),
+            "cgroup" => return Err(refused(value, "is no path from the hierarchy's root, as /a/b")),
+            "pod" => self.pod = Some(pod_uid(text()?)?),
             "namespace" => self.namespace = Some(namespace(text()?)?),
             "container" => self.container = Some(container(text()?)?),
             _ => return Ok(false),
@@ -48,35 +49,25 @@ fn types(value: &str) -> Result<BTreeSet<String>, BadFilter> {
     }
 }
 
-fn cgroup(value: &[u8]) -> Result<CgroupPath, BadFilter> {
-    if value.starts_with(b"/") {
-        return Ok(CgroupPath::from_bytes(value));
-    }
-    Err(refused(value, "is no path from the hierarchy's root, as /a/b"))
+/// The text in lower case, if it is sound.
+fn checked(text: &str, is_sound: bool, wanted: &str) -> Result<String, BadFilter> {
+    if is_sound { Ok(text.to_ascii_lowercase()) } else { Err(refused(text.as_bytes(), wanted)) }
 }
 
 /// The kubelet writes it with dashes; a static pod has 32 hexadecimal digits without.
-fn uid(value: &str) -> Result<String, BadFilter> {
-    let well_formed = !value.is_empty() && value.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
-    if well_formed {
-        return Ok(value.to_ascii_lowercase());
-    }
-    Err(refused(value.as_bytes(), "is no pod's uid: hexadecimal digits and dashes"))
+fn pod_uid(text: &str) -> Result<String, BadFilter> {
+    let is_sound = !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    checked(text, is_sound, "is no pod's uid: hexadecimal digits and dashes")
 }
 
 /// Kubernetes allows a DNS label.
-fn namespace(value: &str) -> Result<String, BadFilter> {
+fn namespace(text: &str) -> Result<String, BadFilter> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if (1..=63).contains(&value.len()) && value.bytes().all(allowed) {
-        return Ok(value.to_owned());
-    }
-    Err(refused(value.as_bytes(), "is no namespace: lower-case letters, digits and dashes, at most 63"))
+    let is_sound = (1..=63).contains(&text.len()) && text.bytes().all(allowed);
+    checked(text, is_sound, "is no namespace: lower-case letters, digits and dashes, at most 63")
 }
 
-fn container(value: &str) -> Result<String, BadFilter> {
-    let well_formed = (12..=64).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_hexdigit());
-    if well_formed {
-        return Ok(value.to_ascii_lowercase());
-    }
-    Err(refused(value.as_bytes(), "is no container's id: its first 12 to all 64 hexadecimal digits"))
+fn container(text: &str) -> Result<String, BadFilter> {
+    let is_sound = (12..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+    checked(text, is_sound, "is no container's id: its first 12 to all 64 hexadecimal digits")
 }

@@ -123,7 +123,7 @@ impl Shared {
         self.ring().last_seq()
     }
 
-    /// At most `count` records from number `seq` on, and the first number of them that the ring has.
+    /// At most `count` records from number `seq` on, and the first of these numbers that the ring has.
     pub(super) fn copy_from(&self, seq: u64, count: usize) -> (u64, Vec<Arc<Event>>) {
         let ring = self.ring();
         let from = seq.max(ring.first_seq());
@@ -182,13 +182,7 @@ impl EventLog {
     /// An empty log in memory that keeps the newest `capacity` records (at least one); the first is number 1.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self::resuming(capacity, 0)
-    }
-
-    /// An empty log in memory whose first record is number `last_seq + 1`: numbers continue over a restart.
-    #[must_use]
-    pub fn resuming(capacity: usize, last_seq: u64) -> Self {
-        Self::with(capacity, last_seq, None)
+        Self::with(capacity, 0, None)
     }
 
     /// A log that is written to disk and continues where the disk ends. While the disk fails, records are served from
@@ -214,7 +208,8 @@ impl EventLog {
         Ok(log)
     }
 
-    fn with(capacity: usize, last_seq: u64, disk: Option<Disk>) -> Self {
+    /// A log whose first record is number `last_seq + 1`.
+    pub(super) fn with(capacity: usize, last_seq: u64, disk: Option<Disk>) -> Self {
         let next_seq = last_seq.saturating_add(1);
         let ring = Ring {
             events: VecDeque::new(),

@@ -109,20 +109,19 @@ impl DiskReader {
 
     /// Opens the segment that should have this number, else the first one; `false` when there is none.
     fn open_at(&mut self, seq: u64) -> io::Result<bool> {
-        let segments = self.list()?;
-        let after = segments.partition_point(|segment| segment.first_seq <= seq);
-        self.open_first(segments.get(after.saturating_sub(1)..).unwrap_or_default())
+        self.open_first(|segments| {
+            segments.partition_point(|segment| segment.first_seq <= seq).saturating_sub(1)
+        })
     }
 
     fn open_after(&mut self, first_seq: u64) -> io::Result<bool> {
-        let segments = self.list()?;
-        let after = segments.partition_point(|segment| segment.first_seq <= first_seq);
-        self.open_first(segments.get(after..).unwrap_or_default())
+        self.open_first(|segments| segments.partition_point(|segment| segment.first_seq <= first_seq))
     }
 
-    /// Opens the first one that exists: the writer may delete one between the listing and this.
-    fn open_first(&mut self, segments: &[Segment]) -> io::Result<bool> {
-        for segment in segments {
+    /// Opens the first one from `begin` on that exists: the writer may delete one between the listing and this.
+    fn open_first(&mut self, begin: impl Fn(&[Segment]) -> usize) -> io::Result<bool> {
+        let segments = segments::list(&self.dir)?;
+        for segment in segments.iter().skip(begin(&segments)) {
             match File::open(&segment.path) {
                 Ok(file) => {
                     self.open = Some((segment.first_seq, BufReader::with_capacity(64 << 10, file)));
@@ -133,13 +132,6 @@ impl DiskReader {
             }
         }
         Ok(false)
-    }
-
-    fn list(&self) -> io::Result<Vec<Segment>> {
-        match segments::list(&self.dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            listed => listed,
-        }
     }
 }
 

@@ -20,13 +20,17 @@ pub(in crate::events) struct Segment {
     pub(super) path: PathBuf,
 }
 
-/// The segments of a directory, oldest first. Other files are ignored.
+/// The segments of a directory, oldest first; none in a missing one. Other files are ignored.
 ///
 /// # Errors
 /// The directory cannot be listed.
 pub(super) fn list(dir: &Path) -> io::Result<Vec<Segment>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(dir)? {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+        entries => entries?,
+    };
+    for entry in entries {
         let name = entry?.file_name();
         let first_seq = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)?.parse().ok());
         found.extend(first_seq.map(|first_seq| Segment { first_seq, path: dir.join(&name) }));
@@ -53,10 +57,7 @@ pub(in crate::events) struct LogEnd {
 /// # Errors
 /// The directory or the last segment cannot be read.
 pub(in crate::events) fn read_end(dir: &Path) -> io::Result<LogEnd> {
-    let segments = match list(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LogEnd::default()),
-        listed => listed?,
-    };
+    let segments = list(dir)?;
     let Some(last) = segments.last() else { return Ok(LogEnd::default()) };
     let mut bytes = Vec::new();
     // A file that is too large, by a bug or a foreign hand, is not read into memory as a whole.

@@ -54,7 +54,7 @@ fn numbers_start_at_one_and_the_ring_keeps_the_newest() {
 
 #[test]
 fn numbers_go_on_over_a_restart() {
-    let log = EventLog::resuming(8, 41);
+    let log = EventLog::with(8, 41, None);
     assert_eq!((log.first_seq(), log.last_seq()), (42, 41));
     let mut resumed = log.subscribe(Filter::default(), Start::SinceSeq(40));
     assert_eq!(log.append(draft(EventKind::CgroupRemoved)), 42);

@@ -6,9 +6,16 @@ use super::{
     WireCgroup, WireContainer, WireEvent, WireLimitOwner, WirePod, WireSample, WireTrigger, WireVictim,
 };
 use crate::model::{
-    CgroupPath, CgroupRef, ContainerTitle, Decision, Event, EventKind, EventNames, ExitSample, Identity,
-    LastSample, Limit, LimitOwner, OomReport, Trigger, Victim, rfc3339, text_of,
+    CgroupPath, CgroupRef, ContainerTitle, Decision, Event, EventKind, EventNames, Identity, Limit,
+    OomReport, rfc3339, text_of,
 };
+
+/// An object of the record with the named fields of `$from`, and others.
+macro_rules! copied {
+    ($object:ident from $from:ident { $($same:ident),* } $($name:ident: $value:expr),*) => {
+        $object { $($same: $from.$same.into(),)* $($name: $value,)* ..$object::default() }
+    };
+}
 
 impl<'a> WireEvent<'a> {
     /// The record of an event. `boot_id` is empty where it is not known.
@@ -29,7 +36,12 @@ impl<'a> WireEvent<'a> {
             EventKind::CgroupCreated { renamed_from } => record.renamed_from = path(renamed_from.as_ref()),
             EventKind::CgroupRemoved | EventKind::ContainerStarted => {}
             EventKind::ContainerExited { last_sample } => {
-                record.last_sample = last_sample.as_deref().map(exit_sample);
+                record.last_sample = last_sample.as_ref().map(|sample| {
+                    Box::new(copied!(WireSample from sample {
+                        cpu_usage_nsec, cpu_user_nsec, cpu_system_nsec, memory_peak_bytes,
+                        io_read_bytes, io_write_bytes, io_reads, io_writes, oom_kills
+                    }))
+                });
             }
             EventKind::OomKill(report) => record.add_kill(report, event.cgroup.as_ref()),
             EventKind::KernelLost { records } => record.records = Some(*records),
@@ -46,11 +58,34 @@ impl<'a> WireEvent<'a> {
         let Decision { incident, constraint, owner, trigger, group_kill } = &report.decision;
         self.incident = *incident;
         self.constraint = constraint.map(|constraint| constraint.as_str().into());
-        self.limit_owner = owner.as_ref().map(limit_owner);
-        self.victim = Some(victim(&report.victim, cgroup));
-        self.trigger = trigger.as_ref().map(trigger_of);
+        self.limit_owner = owner.as_ref().map(|owner| {
+            Box::new(copied!(WireLimitOwner from owner { usage_bytes, swap_usage_bytes }
+                path: path(owner.path.as_ref()),
+                id: owner.key.map(|key| key.id),
+                hierarchy: owner.key.map(|key| key.hierarchy.0),
+                kind: owner.kind.map(|kind| kind.as_str().into()),
+                limit_bytes: owner.limit.and_then(Limit::value)))
+        });
+        let victim = &report.victim;
+        self.victim = Some(Box::new(copied!(WireVictim from victim {
+                pid, tgid, uid, oom_score_adj, total_vm_bytes, anon_rss_bytes, file_rss_bytes, shmem_rss_bytes,
+                swap_bytes, pgtables_bytes
+            }
+            comm: comm(victim.comm.as_ref()),
+            cgroup: path(cgroup.map(|cgroup| &cgroup.path)))));
+        self.trigger = trigger.as_ref().map(|trigger| {
+            Box::new(copied!(WireTrigger from trigger { pid }
+                comm: comm(trigger.comm.as_ref()),
+                cgroup: path(trigger.path.as_ref())))
+        });
         self.group_kill = *group_kill;
-        self.last_sample = report.last_sample.as_ref().map(memory_sample);
+        self.last_sample = report.last_sample.as_ref().map(|sample| {
+            Box::new(
+                copied!(WireSample from sample { working_set_bytes, anon_bytes, file_bytes, kernel_bytes }
+                age_seconds: Some(sample.age.as_secs_f64()),
+                limit_bytes: sample.limit.and_then(Limit::value)),
+            )
+        });
     }
 }
 
@@ -109,71 +144,4 @@ fn pod<'a>(identity: &'a Identity, names: &'a EventNames) -> Option<WirePod<'a>>
         ..WirePod::default()
     };
     (pod.uid.is_some() || pod.name.is_some()).then_some(pod)
-}
-
-fn limit_owner(owner: &LimitOwner) -> Box<WireLimitOwner<'_>> {
-    Box::new(WireLimitOwner {
-        path: path(owner.path.as_ref()),
-        id: owner.key.map(|key| key.id),
-        hierarchy: owner.key.map(|key| key.hierarchy.0),
-        kind: owner.kind.map(|kind| kind.as_str().into()),
-        usage_bytes: owner.usage_bytes,
-        limit_bytes: owner.limit.and_then(Limit::value),
-        swap_usage_bytes: owner.swap_usage_bytes,
-        ..WireLimitOwner::default()
-    })
-}
-
-fn victim<'a>(victim: &'a Victim, cgroup: Option<&'a CgroupRef>) -> Box<WireVictim<'a>> {
-    Box::new(WireVictim {
-        pid: victim.pid,
-        tgid: victim.tgid,
-        comm: comm(victim.comm.as_ref()),
-        uid: victim.uid,
-        oom_score_adj: victim.oom_score_adj,
-        total_vm_bytes: victim.total_vm_bytes,
-        anon_rss_bytes: victim.anon_rss_bytes,
-        file_rss_bytes: victim.file_rss_bytes,
-        shmem_rss_bytes: victim.shmem_rss_bytes,
-        swap_bytes: victim.swap_bytes,
-        pgtables_bytes: victim.pgtables_bytes,
-        cgroup: path(cgroup.map(|cgroup| &cgroup.path)),
-        ..WireVictim::default()
-    })
-}
-
-fn trigger_of(trigger: &Trigger) -> Box<WireTrigger<'_>> {
-    Box::new(WireTrigger {
-        pid: trigger.pid,
-        comm: comm(trigger.comm.as_ref()),
-        cgroup: path(trigger.path.as_ref()),
-        ..WireTrigger::default()
-    })
-}
-
-fn memory_sample(sample: &LastSample) -> Box<WireSample> {
-    Box::new(WireSample {
-        age_seconds: Some(sample.age.as_secs_f64()),
-        working_set_bytes: sample.working_set_bytes,
-        anon_bytes: sample.anon_bytes,
-        file_bytes: sample.file_bytes,
-        kernel_bytes: sample.kernel_bytes,
-        limit_bytes: sample.limit.and_then(Limit::value),
-        ..WireSample::default()
-    })
-}
-
-fn exit_sample(sample: &ExitSample) -> Box<WireSample> {
-    Box::new(WireSample {
-        cpu_usage_nsec: sample.cpu_usage_nsec,
-        cpu_user_nsec: sample.cpu_user_nsec,
-        cpu_system_nsec: sample.cpu_system_nsec,
-        memory_peak_bytes: sample.memory_peak_bytes,
-        io_read_bytes: sample.io_read_bytes,
-        io_write_bytes: sample.io_write_bytes,
-        io_reads: sample.io_reads,
-        io_writes: sample.io_writes,
-        oom_kills: Some(sample.oom_kills),
-        ..WireSample::default()
-    })
 }

@@ -27,152 +27,136 @@ use crate::model::{EventKind, Source, rfc3339};
 /// Fields that this version does not know, by name.
 pub type UnknownFields = Map<String, Value>;
 
-/// One event, or a range of numbers that a client missed (then `from_seq` and `to_seq` are set, and `seq` is not).
-///
-/// The order of the fields is their order in the text. Large parts are boxed: few events have them.
-#[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct WireEvent<'a> {
-    pub seq: Option<u64>,
-    /// RFC 3339, with nanoseconds.
-    pub time: Option<Cow<'a, str>>,
-    pub boot_id: Option<Cow<'a, str>>,
-    /// One of [`EventKind::TYPE_NAMES`], or a type of a later version.
-    #[serde(rename = "type")]
-    pub type_name: Cow<'a, str>,
-    /// A name of [`crate::model::Source`].
-    pub source: Option<Cow<'a, str>>,
-    pub cgroup: Option<WireCgroup<'a>>,
-    pub container: Option<WireContainer<'a>>,
-    pub unit: Option<Cow<'a, str>>,
-    /// `cgroup_created` by a rename: the path before.
-    pub renamed_from: Option<Cow<'a, str>>,
-    /// `oom_kill`: the same number for all victims of one kernel decision.
-    pub incident: Option<u64>,
-    pub constraint: Option<Cow<'a, str>>,
-    pub limit_owner: Option<Box<WireLimitOwner<'a>>>,
-    pub victim: Option<Box<WireVictim<'a>>>,
-    pub trigger: Option<Box<WireTrigger<'a>>>,
-    pub group_kill: Option<bool>,
-    /// `oom_kill`: memory as last read before the kill. `container_exited`: totals of the container's life.
-    pub last_sample: Option<Box<WireSample>>,
-    /// `lost` in the kernel: how many records.
-    pub records: Option<u64>,
-    /// `agent_started`.
-    pub version: Option<Cow<'a, str>>,
-    pub reason: Option<Cow<'a, str>>,
-    pub cgroups: Option<u64>,
-    /// `lost` on the way to a client: the first number that it missed.
-    pub from_seq: Option<u64>,
-    pub to_seq: Option<u64>,
-    #[serde(flatten, skip_serializing_if = "Map::is_empty")]
-    pub rest: UnknownFields,
+/// Declares JSON objects. Each leaves out what is absent and keeps the fields that it does not know in `rest`.
+macro_rules! objects {
+    ($($(#[$meta:meta])* pub struct $name:ident $(<$text:lifetime>)? { $($fields:tt)* })+) => {$(
+        $(#[$meta])*
+        #[skip_serializing_none]
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        pub struct $name$(<$text>)? {
+            $($fields)*
+            #[serde(flatten, skip_serializing_if = "Map::is_empty")]
+            pub rest: UnknownFields,
+        }
+    )+};
 }
 
-#[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct WireCgroup<'a> {
-    /// As [`crate::model::CgroupPath::to_text`] gives it.
-    pub path: Option<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub path_cut: bool,
-    pub id: Option<u64>,
-    pub hierarchy: Option<u32>,
-    #[serde(flatten, skip_serializing_if = "Map::is_empty")]
-    pub rest: UnknownFields,
-}
+objects! {
+    /// One event, or a range of numbers that a client missed (then `from_seq` and `to_seq` are set, and `seq` is not).
+    ///
+    /// The order of the fields is their order in the text. Large parts are boxed: few events have them.
+    pub struct WireEvent<'a> {
+        pub seq: Option<u64>,
+        /// RFC 3339, with nanoseconds.
+        pub time: Option<Cow<'a, str>>,
+        pub boot_id: Option<Cow<'a, str>>,
+        /// One of [`EventKind::TYPE_NAMES`], or a type of a later version.
+        #[serde(rename = "type")]
+        pub type_name: Cow<'a, str>,
+        /// A name of [`crate::model::Source`].
+        pub source: Option<Cow<'a, str>>,
+        pub cgroup: Option<WireCgroup<'a>>,
+        pub container: Option<WireContainer<'a>>,
+        pub unit: Option<Cow<'a, str>>,
+        /// `cgroup_created` by a rename: the path before.
+        pub renamed_from: Option<Cow<'a, str>>,
+        /// `oom_kill`: the same number for all victims of one kernel decision.
+        pub incident: Option<u64>,
+        pub constraint: Option<Cow<'a, str>>,
+        pub limit_owner: Option<Box<WireLimitOwner<'a>>>,
+        pub victim: Option<Box<WireVictim<'a>>>,
+        pub trigger: Option<Box<WireTrigger<'a>>>,
+        pub group_kill: Option<bool>,
+        /// `oom_kill`: memory as last read before the kill. `container_exited`: totals of the container's life.
+        pub last_sample: Option<Box<WireSample>>,
+        /// `lost` in the kernel: how many records.
+        pub records: Option<u64>,
+        /// `agent_started`.
+        pub version: Option<Cow<'a, str>>,
+        pub reason: Option<Cow<'a, str>>,
+        pub cgroups: Option<u64>,
+        /// `lost` on the way to a client: the first number that it missed.
+        pub from_seq: Option<u64>,
+        pub to_seq: Option<u64>,
+    }
 
-#[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct WireContainer<'a> {
-    pub id: Option<Cow<'a, str>>,
-    pub name: Option<Cow<'a, str>>,
-    pub image: Option<Cow<'a, str>>,
-    pub runtime: Option<Cow<'a, str>>,
-    pub pod: Option<WirePod<'a>>,
-    pub qos: Option<Cow<'a, str>>,
-    #[serde(flatten, skip_serializing_if = "Map::is_empty")]
-    pub rest: UnknownFields,
-}
+    pub struct WireCgroup<'a> {
+        /// As [`crate::model::CgroupPath::to_text`] gives it.
+        pub path: Option<Cow<'a, str>>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pub path_cut: bool,
+        pub id: Option<u64>,
+        pub hierarchy: Option<u32>,
+    }
 
-#[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct WirePod<'a> {
-    pub name: Option<Cow<'a, str>>,
-    pub namespace: Option<Cow<'a, str>>,
-    pub uid: Option<Cow<'a, str>>,
-    #[serde(flatten, skip_serializing_if = "Map::is_empty")]
-    pub rest: UnknownFields,
-}
+    pub struct WireContainer<'a> {
+        pub id: Option<Cow<'a, str>>,
+        pub name: Option<Cow<'a, str>>,
+        pub image: Option<Cow<'a, str>>,
+        pub runtime: Option<Cow<'a, str>>,
+        pub pod: Option<WirePod<'a>>,
+        pub qos: Option<Cow<'a, str>>,
+    }
 
-/// The cgroup that reached its limit.
-#[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct WireLimitOwner<'a> {
-    pub path: Option<Cow<'a, str>>,
-    pub id: Option<u64>,
-    pub hierarchy: Option<u32>,
-    pub kind: Option<Cow<'a, str>>,
-    pub usage_bytes: Option<u64>,
-    /// Absent also where there is no limit.
-    pub limit_bytes: Option<u64>,
-    pub swap_usage_bytes: Option<u64>,
-    #[serde(flatten, skip_serializing_if = "Map::is_empty")]
-    pub rest: UnknownFields,
-}
+    pub struct WirePod<'a> {
+        pub name: Option<Cow<'a, str>>,
+        pub namespace: Option<Cow<'a, str>>,
+        pub uid: Option<Cow<'a, str>>,
+    }
 
-#[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct WireVictim<'a> {
-    pub pid: Option<u32>,
-    pub tgid: Option<u32>,
-    pub comm: Option<Cow<'a, str>>,
-    pub uid: Option<u32>,
-    pub oom_score_adj: Option<i16>,
-    pub total_vm_bytes: Option<u64>,
-    pub anon_rss_bytes: Option<u64>,
-    pub file_rss_bytes: Option<u64>,
-    pub shmem_rss_bytes: Option<u64>,
-    pub swap_bytes: Option<u64>,
-    pub pgtables_bytes: Option<u64>,
-    pub cgroup: Option<Cow<'a, str>>,
-    #[serde(flatten, skip_serializing_if = "Map::is_empty")]
-    pub rest: UnknownFields,
-}
+    /// The cgroup that reached its limit.
+    pub struct WireLimitOwner<'a> {
+        pub path: Option<Cow<'a, str>>,
+        pub id: Option<u64>,
+        pub hierarchy: Option<u32>,
+        pub kind: Option<Cow<'a, str>>,
+        pub usage_bytes: Option<u64>,
+        /// Absent also where there is no limit.
+        pub limit_bytes: Option<u64>,
+        pub swap_usage_bytes: Option<u64>,
+    }
 
-/// The process that asked for memory when none was left.
-#[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct WireTrigger<'a> {
-    pub pid: Option<u32>,
-    pub comm: Option<Cow<'a, str>>,
-    pub cgroup: Option<Cow<'a, str>>,
-    #[serde(flatten, skip_serializing_if = "Map::is_empty")]
-    pub rest: UnknownFields,
-}
+    pub struct WireVictim<'a> {
+        pub pid: Option<u32>,
+        pub tgid: Option<u32>,
+        pub comm: Option<Cow<'a, str>>,
+        pub uid: Option<u32>,
+        pub oom_score_adj: Option<i16>,
+        pub total_vm_bytes: Option<u64>,
+        pub anon_rss_bytes: Option<u64>,
+        pub file_rss_bytes: Option<u64>,
+        pub shmem_rss_bytes: Option<u64>,
+        pub swap_bytes: Option<u64>,
+        pub pgtables_bytes: Option<u64>,
+        pub cgroup: Option<Cow<'a, str>>,
+    }
 
-#[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct WireSample {
-    /// `oom_kill`: time from the reading to the kill.
-    pub age_seconds: Option<f64>,
-    pub working_set_bytes: Option<u64>,
-    pub anon_bytes: Option<u64>,
-    pub file_bytes: Option<u64>,
-    pub kernel_bytes: Option<u64>,
-    pub limit_bytes: Option<u64>,
-    /// `container_exited`.
-    pub cpu_usage_nsec: Option<u64>,
-    pub cpu_user_nsec: Option<u64>,
-    pub cpu_system_nsec: Option<u64>,
-    pub memory_peak_bytes: Option<u64>,
-    pub io_read_bytes: Option<u64>,
-    pub io_write_bytes: Option<u64>,
-    pub io_reads: Option<u64>,
-    pub io_writes: Option<u64>,
-    pub oom_kills: Option<u64>,
-    #[serde(flatten, skip_serializing_if = "Map::is_empty")]
-    pub rest: UnknownFields,
+    /// The process that asked for memory when none was left.
+    pub struct WireTrigger<'a> {
+        pub pid: Option<u32>,
+        pub comm: Option<Cow<'a, str>>,
+        pub cgroup: Option<Cow<'a, str>>,
+    }
+
+    pub struct WireSample {
+        /// `oom_kill`: time from the reading to the kill.
+        pub age_seconds: Option<f64>,
+        pub working_set_bytes: Option<u64>,
+        pub anon_bytes: Option<u64>,
+        pub file_bytes: Option<u64>,
+        pub kernel_bytes: Option<u64>,
+        pub limit_bytes: Option<u64>,
+        /// `container_exited`.
+        pub cpu_usage_nsec: Option<u64>,
+        pub cpu_user_nsec: Option<u64>,
+        pub cpu_system_nsec: Option<u64>,
+        pub memory_peak_bytes: Option<u64>,
+        pub io_read_bytes: Option<u64>,
+        pub io_write_bytes: Option<u64>,
+        pub io_reads: Option<u64>,
+        pub io_writes: Option<u64>,
+        pub oom_kills: Option<u64>,
+    }
 }
 
 impl WireEvent<'_> {
