@@ -90,24 +90,17 @@ impl FileOutlet {
         };
         Ok(self.open.insert(open))
     }
-}
 
-impl FileOutlet {
     /// Writes as many records as the file has room for, or rotates a full file; how many it wrote.
     fn write_some(&mut self, records: &[Record]) -> io::Result<usize> {
-        let limit = self.settings.max_bytes;
         let known = self.known.take().unwrap_or_else(|| self.known());
-        let written = self.write_unknown(records, limit, &known);
+        let written = self.write_unknown(records, &known);
         self.known = Some(known);
         written
     }
 
-    fn write_unknown(
-        &mut self,
-        records: &[Record],
-        limit: u64,
-        known: &HashSet<Vec<u8>>,
-    ) -> io::Result<usize> {
+    fn write_unknown(&mut self, records: &[Record], known: &HashSet<Vec<u8>>) -> io::Result<usize> {
+        let limit = self.settings.max_bytes;
         let open = self.current()?;
         let (mut text, mut count) = (Vec::new(), 0);
         for record in records {

@@ -42,18 +42,12 @@ impl Sink {
         first_seq: u64,
         status: SharedSinkStatus,
     ) {
-        let Self { name, filter, outlet, batch_events, backoff, cursor } = self;
-        let saved_seq = cursor.load();
+        let saved_seq = self.cursor.load();
         let since = saved_seq.unwrap_or(first_seq);
         lock(&status).seq = since;
-        let subscription = events.subscribe_inside(filter, Start::SinceSeq(since));
         let mut follow = Follow {
-            name,
-            subscription,
-            outlet,
-            batch_events,
-            backoff,
-            cursor,
+            subscription: events.subscribe_inside(self.filter.clone(), Start::SinceSeq(since)),
+            sink: self,
             boot_id,
             status,
             saved_seq,
@@ -66,12 +60,8 @@ impl Sink {
 }
 
 struct Follow {
-    name: String,
+    sink: Sink,
     subscription: Subscription,
-    outlet: Box<dyn Outlet>,
-    batch_events: usize,
-    backoff: Backoff,
-    cursor: Cursor,
     boot_id: Arc<str>,
     status: SharedSinkStatus,
     /// What the cursor's file says.
@@ -103,7 +93,7 @@ impl Follow {
         };
         let mut records = Vec::from_iter(self.record(&first));
         let mut bytes = 0;
-        while records.len() < self.batch_events && bytes < BATCH_BYTES {
+        while records.len() < self.sink.batch_events && bytes < BATCH_BYTES {
             let Some(delivery) = self.subscription.try_next() else { break };
             let record = self.record(&delivery);
             bytes += record.as_ref().map_or(0, |record| record.json.len());
@@ -115,7 +105,7 @@ impl Follow {
     fn record(&self, delivery: &Delivery) -> Option<Record> {
         let mut json = Vec::new();
         if let Err(error) = write_delivery(&mut json, &self.boot_id, delivery) {
-            tracing::error!(sink = self.name, %error, "cannot write an event");
+            tracing::error!(sink = self.sink.name, %error, "cannot write an event");
             return None;
         }
         let is_lost = matches!(delivery, Delivery::Lost { .. });
@@ -127,20 +117,20 @@ impl Follow {
 
     /// Sends a batch until each record is delivered or dropped.
     async fn deliver(&mut self, mut batch: Batch) -> ControlFlow<()> {
-        self.backoff.reset();
+        self.sink.backoff.reset();
         while let [_, ..] = batch.next() {
-            let sent = self.outlet.send(batch.next());
+            let sent = self.sink.outlet.send(batch.next());
             let taken = sent.as_ref().map_or_else(|failed| failed.taken, |()| usize::MAX);
             self.took(batch.take(taken));
             let Err(Undelivered { fault, why, .. }) = sent else { continue };
             match fault {
                 Fault::Passing { retry_after } => {
                     self.fail(&why);
-                    tokio::time::sleep(pause(&mut self.backoff, retry_after)).await;
+                    tokio::time::sleep(pause(&mut self.sink.backoff, retry_after)).await;
                 }
                 Fault::Settings { status } => {
                     self.fail_for_settings(status, &why);
-                    tokio::time::sleep(self.backoff.longest()).await;
+                    tokio::time::sleep(self.sink.backoff.longest()).await;
                 }
                 Fault::Refused => {
                     if let Some(record) = batch.split() {
@@ -149,7 +139,7 @@ impl Follow {
                 }
                 Fault::Gone => {
                     tracing::error!(
-                        sink = self.name,
+                        sink = self.sink.name,
                         why,
                         "a sink is stopped: its target wants nothing more"
                     );
@@ -163,12 +153,12 @@ impl Follow {
 
     fn took(&mut self, records: &[Record]) {
         let Some(last) = records.last() else { return };
-        self.backoff.reset();
+        self.sink.backoff.reset();
         self.logged_status = None;
         let mut status = self.status();
         status.sent += records.iter().filter(|record| !record.is_lost).count() as u64;
         if let SinkState::Failing(was) = std::mem::take(&mut status.state) {
-            tracing::info!(sink = self.name, was, "a sink delivers again");
+            tracing::info!(sink = self.sink.name, was, "a sink delivers again");
         }
         drop(status);
         self.advance(Some(last.seq));
@@ -176,16 +166,16 @@ impl Follow {
 
     fn fail(&self, why: &str) {
         if self.set_failing(why) == SinkState::Delivering {
-            tracing::warn!(sink = self.name, why, "a sink cannot deliver; it tries again");
+            tracing::warn!(sink = self.sink.name, why, "a sink cannot deliver; it tries again");
         }
     }
 
     fn fail_for_settings(&mut self, status: u16, why: &str) {
         self.set_failing(why);
         if self.logged_status.replace(status) != Some(status) {
-            let pause = humantime::format_duration(self.backoff.longest());
+            let pause = humantime::format_duration(self.sink.backoff.longest());
             tracing::error!(
-                sink = self.name,
+                sink = self.sink.name,
                 why,
                 "check the settings of a sink; it tries again every {pause}"
             );
@@ -204,7 +194,7 @@ impl Follow {
         if self.logged_drop.is_none_or(|at| at.elapsed() >= LOG_DROPPED_EVERY) {
             self.logged_drop = Some(Instant::now());
             let others = std::mem::take(&mut self.unlogged_drops);
-            let (sink, seq) = (&self.name, record.seq);
+            let (sink, seq) = (&self.sink.name, record.seq);
             tracing::warn!(sink, seq, why, others, "a sink drops an event that its target refuses");
         } else {
             self.unlogged_drops += 1;
@@ -221,9 +211,9 @@ impl Follow {
         if self.saved_seq == Some(seq) {
             return;
         }
-        match self.cursor.save(seq) {
+        match self.sink.cursor.save(seq) {
             Ok(()) => self.saved_seq = Some(seq),
-            Err(error) => tracing::debug!(sink = self.name, %error, "cannot save the cursor of a sink"),
+            Err(error) => tracing::debug!(sink = self.sink.name, %error, "cannot save the cursor of a sink"),
         }
     }
 
@@ -235,7 +225,7 @@ impl Follow {
 impl Drop for Follow {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            tracing::error!(sink = self.name, "a sink is stopped: it panicked");
+            tracing::error!(sink = self.sink.name, "a sink is stopped: it panicked");
             self.status().state = SinkState::Stopped("it panicked".to_owned());
         }
     }

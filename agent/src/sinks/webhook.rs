@@ -45,8 +45,8 @@ impl WebhookOutlet {
         Ok(Self { settings, node, agent: config.build().into() })
     }
 
-    /// Sends one request and reads the answer: its status, `Retry-After`, and the first bytes of its body.
-    fn post(&self, records: &[Record]) -> io::Result<Answer> {
+    /// Sends one request; the fault that the answer names, and the first bytes of its body.
+    fn post(&self, records: &[Record]) -> io::Result<Option<(Fault, String)>> {
         let seq = |record: Option<&Record>| record.map_or(0, |record| record.seq).to_string();
         let body = body(records);
         let mut request = self
@@ -63,14 +63,12 @@ impl WebhookOutlet {
         let status = response.status();
         let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|value| parse_retry_after(value, SystemTime::now()));
+        let Some(fault) = fault(status.as_u16(), retry_after) else { return Ok(None) };
         let mut text = Vec::new();
-        if !status.is_success() {
-            // The status says enough where the rest of the answer does not come.
-            let _ = response.body_mut().as_reader().take(SHOWN_BYTES).read_to_end(&mut text);
-        }
+        // The status says enough where the rest of the answer does not come.
+        let _ = response.body_mut().as_reader().take(SHOWN_BYTES).read_to_end(&mut text);
         let text = String::from_utf8_lossy(&text);
-        let why = format!("{} answers {status}: {}", self.settings.url, text.trim());
-        Ok(Answer { status: status.as_u16(), retry_after, why })
+        Ok(Some((fault, format!("{} answers {status}: {}", self.settings.url, text.trim()))))
     }
 
     fn signature(&self, body: &[u8]) -> io::Result<Option<String>> {
@@ -80,19 +78,12 @@ impl WebhookOutlet {
     }
 }
 
-struct Answer {
-    status: u16,
-    retry_after: Option<Duration>,
-    why: String,
-}
-
 impl Outlet for WebhookOutlet {
     fn send(&mut self, records: &[Record]) -> Result<(), Undelivered> {
-        let Answer { status, retry_after, why } =
-            self.post(records).map_err(|error| Undelivered::passing(0, &error))?;
-        match fault(status, retry_after) {
-            Some(fault) => Err(Undelivered { taken: 0, fault, why }),
-            None => Ok(()),
+        match self.post(records) {
+            Ok(None) => Ok(()),
+            Ok(Some((fault, why))) => Err(Undelivered { taken: 0, fault, why }),
+            Err(error) => Err(Undelivered::passing(0, &error)),
         }
     }
 }
