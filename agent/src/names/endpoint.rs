@@ -53,3 +53,23 @@ impl fmt::Display for RuntimeEndpoint {
         self.paths.first().map_or(Ok(()), |path| path.display().fmt(f))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_names_has_every_usual_path() {
+        let page = include_str!("../../../docs/names.md");
+        for endpoint in RuntimeEndpoint::usual(Path::new("/")) {
+            for path in endpoint.paths {
+                // The page names the two folders of the log files.
+                let path = path.display().to_string();
+                assert!(
+                    page.contains(&format!("`{path}`")) || page.contains(&format!("`{path}/containers`")),
+                    "{path}"
+                );
+            }
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Accepts connections within the limits, and ends them in order.
+//! Accepts connections within the limits, and ends them at shutdown.
 
 use std::io;
 use std::sync::Arc;
@@ -23,22 +23,22 @@ use super::connection::{Connection, ConnectionState};
 use super::{Limits, Listener, Services, Shutdown, routes};
 use crate::telemetry::Telemetry;
 
-/// A request's head, and what hyper holds of one answer besides its body's last chunk.
+/// Limit of a request's head, and of what hyper buffers of an answer besides the last chunk of its body.
 const BUFFER_BYTES: usize = 32 * 1024;
 /// More header lines than any client of ours sends.
 const MAX_HEADERS: usize = 64;
-/// Connections that are told of the limit at once; more are closed without a word.
+/// Connections that get a 503 at the same time; more are closed without an answer.
 const MAX_REFUSALS: usize = 64;
-/// After a failure to accept, most often for want of descriptors.
+/// Pause after a failure to accept: most often there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// What the kernel holds of an answer that its client does not take: left to itself it takes 4 MiB and more of each.
+/// How much of an unread answer the kernel buffers. Its default grows to 4 MiB and more for each client.
 const SEND_BUFFER_BYTES: usize = 128 << 10;
 
 const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
     content-length: 32\r\nconnection: close\r\nretry-after: 1\r\n\r\n{\"error\":\"too many connections\"}";
 
-/// Serves on all listeners until the end is ordered, then lets open answers finish for [`Limits::drain`].
+/// Serves on all listeners until shutdown, then lets open answers finish for [`Limits::drain`].
 pub async fn serve(listeners: Vec<Listener>, services: Services, limits: Limits, shutdown: Shutdown) {
     let server = Arc::new(Server {
         limits,
@@ -66,7 +66,7 @@ pub async fn serve(listeners: Vec<Listener>, services: Services, limits: Limits,
     }
 }
 
-/// A task that panicked harms its own client alone.
+/// Logs a panic of a task. It ended the connection of one client only.
 fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(err) = ended
         && err.is_panic()
@@ -75,7 +75,7 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-/// The kinds of sockets that connections come by.
+/// A kind of listening socket.
 trait Accept: Sync {
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
@@ -87,8 +87,8 @@ impl Accept for TcpListener {
 
     async fn accept_one(&self) -> io::Result<Self::Io> {
         let (stream, _) = self.accept().await?;
-        // An event must not wait for the next one to fill a packet; a peer that vanished must not hold its place.
-        // A socket that refuses either is served all the same.
+        // Without delay, as an event must not wait until a packet is full. With keep-alive, as a peer that vanished must
+        // not keep its connection. A socket that refuses an option is served all the same.
         let options = stream.set_nodelay(true).and_then(|()| set_options(&stream));
         if let Err(err) = options {
             tracing::debug!(%err, "a client's socket refuses an option");
@@ -151,7 +151,7 @@ impl Server {
         }
     }
 
-    /// Waits a little, so that a lack of descriptors does not become a lack of processor time; says so once.
+    /// Waits after a failure, so that a loop of failures does not take the processor. Logs the first failure of a row.
     async fn pause(&self, err: &io::Error, failing: bool) {
         self.telemetry.http_accept_errors.inc();
         if !failing {
@@ -205,7 +205,7 @@ impl Server {
     }
 }
 
-/// Tells a client of the limit. What it has sent is read, as closing before that would take the answer back.
+/// Answers 503. Reads what the client has sent, because a socket that is closed with unread bytes discards the answer.
 async fn refuse<Io: AsyncRead + AsyncWrite + Unpin>(mut io: Io, _permit: OwnedSemaphorePermit) {
     let answer = async {
         io.write_all(TOO_MANY.as_bytes()).await?;
@@ -215,7 +215,7 @@ async fn refuse<Io: AsyncRead + AsyncWrite + Unpin>(mut io: Io, _permit: OwnedSe
         io::Result::Ok(())
     };
     if !matches!(timeout(Duration::from_secs(1), answer).await, Ok(Ok(()))) {
-        tracing::debug!("a client left before it was told that there are too many");
+        tracing::debug!("a client left before it was refused");
     }
 }
 

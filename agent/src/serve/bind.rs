@@ -1,4 +1,4 @@
-//! Takes the addresses, before anything else starts: an agent that cannot serve must say so at once.
+//! Binds the addresses before anything else starts, so that an address in use is reported at once.
 
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -8,17 +8,15 @@ use tokio::net::{TcpListener, UnixListener};
 
 use crate::config::ListenAddr;
 
-/// An address that cannot be had.
+/// An address that cannot be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {source}")]
 pub struct BindError {
-    /// Which address.
     pub address: ListenAddr,
-    /// Why.
     pub source: io::Error,
 }
 
-/// A taken address. Dropping it frees it.
+/// A bound address. Dropping it frees the address.
 #[derive(Debug)]
 pub struct Listener {
     pub(super) socket: Socket,
@@ -32,17 +30,17 @@ pub(super) enum Socket {
 }
 
 impl Listener {
-    /// The address, with the port that was taken where port 0 was asked for.
+    /// The address. Port 0 of the settings has become the port that the kernel chose.
     #[must_use]
     pub fn address(&self) -> &ListenAddr {
         &self.address
     }
 }
 
-/// Takes all the addresses.
+/// Binds all addresses.
 ///
 /// # Errors
-/// Names the first that cannot be had.
+/// Names the first that cannot be bound.
 pub async fn bind(addresses: &[ListenAddr]) -> Result<Vec<Listener>, BindError> {
     let mut listeners = Vec::with_capacity(addresses.len());
     for address in addresses {
@@ -63,14 +61,14 @@ async fn take(address: &ListenAddr) -> io::Result<Listener> {
             remove_stale(path)?;
             let socket = UnixListener::bind(path)?;
             let file = SocketFile::new(path)?;
-            // Its owner and group: events name what runs on the node.
+            // For owner and group only: events name what runs on the node.
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
             Ok(Listener { socket: Socket::Unix(socket, file), address: address.clone() })
         }
     }
 }
 
-/// Removes a socket file that nobody answers on: what a killed agent left. Anything else there stays.
+/// Removes the socket file that a killed agent left: no process accepts on it. Any other file stays.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let metadata = match std::fs::symlink_metadata(path) {
         Err(err) if err.kind() == ErrorKind::NotFound => return Ok(()),
@@ -86,7 +84,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The socket's file, removed at the end unless another process has put its own there.
+/// The socket's file. It is removed at the end, unless another process has replaced it.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,

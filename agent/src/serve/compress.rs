@@ -1,4 +1,5 @@
-//! gzip where the client takes it: for whole answers and for those that are made while they are sent. Never for `/events`, which must not wait in a compressor.
+//! gzip for clients that accept it, for whole answers and for streamed ones. Never for `/events`: an event must not wait in
+//! a compressor.
 
 use std::io::{self, Write};
 
@@ -11,17 +12,17 @@ use futures_core::Stream;
 
 use super::pieces::LEVEL;
 
-/// Below this a packet is a packet.
+/// A smaller answer is one packet, compressed or not.
 const WORTH_BYTES: usize = 1400;
 
-/// A 200 with a body of some kilobytes, compressed where that is accepted and pays.
+/// A 200 with a whole body, compressed if the client accepts it and the body is large enough.
 pub(super) fn respond(content_type: &'static str, body: Bytes, request: &HeaderMap) -> Response {
     let packed = if body.len() >= WORTH_BYTES && accepts_gzip(request) { gzip(&body) } else { None };
     let is_packed = packed.is_some();
     with_headers(content_type, is_packed, Body::from(packed.unwrap_or(body)))
 }
 
-/// A 200 with a body that is made while it is sent; it must be packed already where `gzip` says so.
+/// A 200 with a streamed body. With `gzip` the body is compressed already.
 pub(super) fn respond_in_pieces(
     content_type: &'static str,
     gzip: bool,

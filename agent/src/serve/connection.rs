@@ -1,4 +1,4 @@
-//! A client's socket with a limit on how long it may take nothing.
+//! A client's socket that fails when the client reads nothing for too long.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::Limits;
 use crate::telemetry::Telemetry;
 
-/// What a request's handler tells the connection it came by.
+/// What a request's handler sets for its connection.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionState {
     follows: AtomicBool,
@@ -21,14 +21,14 @@ pub(super) struct ConnectionState {
 }
 
 impl ConnectionState {
-    /// The answer is a stream that its reader may pause.
+    /// Marks the answer as a stream that its reader may pause.
     pub(super) fn set_follows(&self) {
         self.follows.store(true, Ordering::Relaxed);
     }
 
-    /// Keeps the permit until the answer has left for the client.
+    /// Keeps the permit until the answer is in the socket.
     ///
-    /// The body keeps it while it is made; hyper drops that as soon as the bytes are in its own queue.
+    /// The body holds the permit first, but hyper drops the body as soon as the bytes are in its own queue.
     fn hold(&self, permit: OwnedSemaphorePermit) {
         *self.permit.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
     }
@@ -38,7 +38,7 @@ impl ConnectionState {
     }
 }
 
-/// A scrape's place among those at once: taken while its answer is made, and then until that has left.
+/// A scrape's permit, one of [`Limits::max_scrapes`]: held until the answer is written to the socket.
 pub(super) struct Place {
     permit: Option<OwnedSemaphorePermit>,
     connection: Arc<ConnectionState>,
@@ -58,7 +58,7 @@ impl Drop for Place {
     }
 }
 
-/// The socket. A write that makes no progress for the limit's time fails.
+/// The socket. A write that makes no progress within the limit fails.
 pub(super) struct Connection<Io> {
     io: Io,
     state: Arc<ConnectionState>,
@@ -77,7 +77,7 @@ impl<Io> Connection<Io> {
         Self { io, state, limits, telemetry, stalled: None }
     }
 
-    /// Hands a write's outcome on; the first one that waits starts the clock, any progress stops it.
+    /// Passes the outcome of a write on. A write that waits starts the clock, any progress stops it.
     fn progress<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
             self.stalled = None;
@@ -119,7 +119,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Connection<Io> {
         self.io.is_write_vectored()
     }
 
-    /// hyper flushes when its queue is empty, which is when an answer no longer takes memory.
+    /// hyper flushes when its queue is empty: the answer then holds no memory any more.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.io).poll_flush(cx);

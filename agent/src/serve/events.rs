@@ -1,4 +1,4 @@
-//! `/events`: a subscription as a body that is made as fast as the client takes it.
+//! `/events`: a subscription as a body, produced as fast as the client reads it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::events::wire::write_delivery;
 use crate::events::{Delivery, Subscription};
 use crate::telemetry::Telemetry;
 
-/// Deliveries that are there are put together up to this, so that a burst is few writes.
+/// Deliveries that are ready are joined up to this size, so that a burst takes few writes.
 const CHUNK_BYTES: usize = 32 * 1024;
 
-/// The answer to a checked request. The subscription begins here, before the client sees the status.
+/// The answer to a checked request. It subscribes before the client sees the status, so no later event is missed.
 pub(super) fn respond(
     query: EventsQuery,
     services: &Services,
@@ -72,7 +72,7 @@ impl Feed {
             if !out.is_empty() {
                 return (Some(Bytes::from(out)), self);
             }
-            // What came before the order to stop has been delivered above.
+            // All events from before the shutdown are delivered by now.
             if self.left == 0 || ordered || self.subscription.is_at_end() {
                 return (None, self);
             }
@@ -112,7 +112,7 @@ impl Feed {
             out.extend_from_slice(b"data: ");
         }
         if let Err(err) = write_delivery(out, &self.boot_id, delivery) {
-            // A stream that ends is seen; one with a hole is not.
+            // The client notices a stream that ends, but not a missing event.
             tracing::error!(%err, ?delivery, "cannot write an event");
             self.left = 0;
         }
@@ -122,7 +122,7 @@ impl Feed {
 
 type NextChunk = Pin<Box<dyn Future<Output = (Option<Bytes>, Feed)> + Send>>;
 
-/// [`Feed::chunk`] over and over.
+/// The stream of all [`Feed::chunk`]s.
 struct Chunks {
     next: Option<NextChunk>,
 }

@@ -1,4 +1,4 @@
-//! What a request to `/events` asks for.
+//! The parameters and headers of a request to `/events`.
 
 use axum::http::{HeaderMap, header};
 
@@ -34,7 +34,7 @@ impl EventsQuery {
                 _ => set(&mut filter, &name, &bytes)?,
             }
         }
-        // A client that reconnects repeats its first request, so its header is the newer word.
+        // A client that reconnects repeats its first request, so its header is newer than the parameter.
         let since_seq = last_event_id(headers)?.or(since_seq);
         let start = match since_seq {
             Some(seq) => Start::SinceSeq(seq),
@@ -53,7 +53,7 @@ fn set(filter: &mut Filter, name: &str, value: &[u8]) -> Result<(), Refusal> {
     }
 }
 
-/// A bare `follow` is a yes.
+/// `follow` without a value is true.
 fn boolean(value: &str) -> Result<bool, Refusal> {
     match value {
         "" | "1" | "true" => Ok(true),
@@ -64,7 +64,7 @@ fn boolean(value: &str) -> Result<bool, Refusal> {
 }
 
 fn number(name: &str, value: &str) -> Result<u64, Refusal> {
-    // `parse` alone would let "+1" through.
+    // `parse` alone accepts "+1".
     let digits = value.bytes().all(|byte| byte.is_ascii_digit());
     let number = value.parse().ok().filter(|_| digits);
     number.ok_or_else(|| Refusal::parameter(name, format!("{value:?} is no number from 0 to {}", u64::MAX)))

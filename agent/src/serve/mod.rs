@@ -1,19 +1,18 @@
-//! The sockets: HTTP over TCP and unix sockets.
+//! The HTTP server, over TCP and unix sockets.
 //!
 //! | endpoint | answer |
 //! |---|---|
 //! | `/` | the list of endpoints, as text |
-//! | `/metrics` | the exposition for Prometheus, made while it is sent; gzip where accepted |
+//! | `/metrics`, `/metrics/cadvisor` | the exposition for Prometheus, streamed; gzip where accepted |
 //! | `/events` | the event log: newline-delimited JSON, or server-sent events where accepted |
 //! | `/healthz` | 200 `ok`; 503 when the agent's core no longer runs |
-//! | `/readyz` | 200 `ok`; before that 503 and JSON that names what is awaited |
-//! | `/status` | what serves on this host and what it counted, as JSON |
+//! | `/readyz` | 200 `ok`; 503 and JSON that names what is awaited |
+//! | `/status` | hooks, sources, runtimes, sinks and counts, as JSON |
 //!
-//! Each takes GET and HEAD. `/events` takes `follow`, `types`, `since_seq`, `since`, `limit`, `cgroup`, `pod` and
-//! `container`, and `Last-Event-ID`; the others take no parameter. What is not understood is answered by JSON that
-//! names it: 404 for a path, 405 for a method, 400 for a parameter.
+//! Each takes GET and HEAD. Only `/events` takes parameters (`events_query.rs`). A bad request gets JSON that names what was
+//! wrong: 404 for a path, 405 for a method, 400 for a parameter.
 //!
-//! Nothing that a client does or fails to do may cost more than its bounded share: see [`Limits`].
+//! [`Limits`] bounds what all clients together can cost, whether they flood, dawdle or never read.
 
 mod accept;
 mod bind;

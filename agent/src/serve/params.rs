@@ -1,13 +1,13 @@
-//! A query string, taken apart without forgiving anything.
+//! Strict parsing of a query string.
 
 use super::refusal::Refusal;
 
-/// The parameters in their order; values are bytes, as a cgroup's path need not be UTF-8.
+/// The parameters in their order. Values are bytes, because a cgroup's path need not be UTF-8.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Params(pub(super) Vec<(String, Vec<u8>)>);
 
 impl Params {
-    /// Each parameter must be one of `allowed` and come once.
+    /// Parses a query. Each parameter must be one of `allowed` and may come once.
     pub(super) fn parse(query: Option<&str>, allowed: &[&str]) -> Result<Self, Refusal> {
         let mut params: Vec<(String, Vec<u8>)> = Vec::new();
         for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
@@ -28,13 +28,12 @@ impl Params {
     }
 }
 
-/// The value as text.
 pub(super) fn text<'a>(name: &str, value: &'a [u8]) -> Result<&'a str, Refusal> {
     std::str::from_utf8(value)
         .map_err(|err| Refusal::parameter(name, format!("{name:?} is not UTF-8: {err}")))
 }
 
-/// `%XX` and `+` to bytes.
+/// Decodes `%XX` and `+`.
 fn decode(name: &str, text: &str) -> Result<Vec<u8>, Refusal> {
     let refused =
         || Refusal::parameter(name, format!("{name:?} has a % that two hexadecimal digits do not follow"));
@@ -61,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_apart_what_is_well_formed() {
+    fn a_well_formed_query_is_parsed() {
         let params = Params::parse(Some("a=x%2fy+z&b&&c=%ff"), &["a", "b", "c"]).unwrap();
         let wanted = [("a", &b"x/y z"[..]), ("b", b""), ("c", b"\xff")];
         let wanted: Vec<_> = wanted.map(|(name, value)| (name.to_owned(), value.to_vec())).into();
@@ -71,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_and_names_the_rest() {
+    fn a_bad_query_is_refused_by_name() {
         for (query, parameter, part) in [
             ("d=1", "d", "unknown"),
             ("a=1&a=2", "a", "twice"),

@@ -1,4 +1,4 @@
-//! Whether the agent is ready, and whether its core still runs.
+//! For `/readyz` and `/healthz`: whether the agent is ready, and whether its core still runs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,13 +10,13 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Awaits nothing yet: take all latches before serving begins.
+    /// Awaits nothing yet. All latches must be taken before serving begins.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Awaits one more part, until its latch is opened.
+    /// Awaits one more part until its latch is opened.
     #[must_use = "a latch that is dropped is awaited for ever"]
     pub fn latch(&self, name: &'static str) -> Latch {
         self.lock().push(name);
@@ -29,7 +29,6 @@ impl Readiness {
         self.lock().clone()
     }
 
-    /// Whether nothing is awaited.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.lock().is_empty()
@@ -40,7 +39,7 @@ impl Readiness {
     }
 }
 
-/// One part's promise. It is kept by [`Latch::open`] and not by dropping, so that a part that failed is not ready.
+/// Opened when its part is ready. Dropping does not open it, so that a part that failed is not ready.
 #[derive(Debug)]
 pub struct Latch {
     readiness: Readiness,
@@ -48,7 +47,6 @@ pub struct Latch {
 }
 
 impl Latch {
-    /// The part is ready.
     pub fn open(self) {
         let mut awaited = self.readiness.lock();
         if let Some(index) = awaited.iter().position(|name| *name == self.name) {
@@ -66,14 +64,12 @@ pub struct Liveness(Arc<AtomicBool>);
 pub struct Alive(Liveness);
 
 impl Liveness {
-    /// The core begins.
     #[must_use]
     pub fn begin(&self) -> Alive {
         self.0.store(true, Ordering::Release);
         Alive(self.clone())
     }
 
-    /// Whether it runs.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.0.load(Ordering::Acquire)

@@ -1,4 +1,4 @@
-//! Answers to what cannot be served: a status, and JSON that names what was wrong and what is allowed.
+//! Answers to bad requests: a status, and JSON that names what was wrong and what is allowed.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -21,7 +21,7 @@ impl Refusal {
         Self { status, error: error.into(), parameter: None, allowed: Vec::new() }
     }
 
-    /// A parameter or header that is not understood.
+    /// For a bad parameter or header.
     pub(super) fn parameter(name: &str, error: impl Into<String>) -> Self {
         Self { parameter: Some(name.to_owned()), ..Self::new(StatusCode::BAD_REQUEST, error) }
     }

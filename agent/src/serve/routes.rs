@@ -1,4 +1,4 @@
-//! Which path is answered how.
+//! The endpoints and their handlers.
 
 use std::sync::Arc;
 
@@ -19,14 +19,14 @@ use super::refusal::Refusal;
 use super::{Limits, ScrapeSource, Services, Shutdown, compress, events};
 use crate::export::status_json::status_json;
 
-/// The endpoints and what each is for.
+/// The endpoints, as the index lists them.
 const ENDPOINTS: &[(&str, &str)] = &[
     ("/metrics", "counters of every cgroup, for Prometheus"),
     ("/metrics/cadvisor", "the same with the labels of a kubelet's cAdvisor"),
     ("/events", "cgroups made and removed, OOM kills; ?follow=1 goes on"),
     ("/healthz", "whether the agent runs"),
-    ("/readyz", "whether it has begun"),
-    ("/status", "what serves on this host and what it counted"),
+    ("/readyz", "whether it is ready"),
+    ("/status", "hooks, sources, runtimes, sinks and counts"),
 ];
 
 #[derive(Clone)]
@@ -166,4 +166,17 @@ async fn unknown_path(uri: Uri) -> Refusal {
 async fn unknown_method(method: Method) -> Refusal {
     let error = format!("method {method} is not served here");
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, error).allowing(&["GET", "HEAD"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_has_every_endpoint() {
+        let readme = include_str!("../../../README.md");
+        for (path, _) in ENDPOINTS {
+            assert!(readme.contains(&format!("`{path}`")), "{path}");
+        }
+    }
 }

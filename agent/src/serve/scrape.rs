@@ -1,4 +1,4 @@
-//! Where the answer to a scrape comes from.
+//! Answers a scrape from a reading of the node.
 
 use std::ops::ControlFlow;
 #[cfg(test)]
@@ -8,27 +8,22 @@ use crate::export::prometheus::{ExpositionOptions, View, exposition_in_chunks, n
 use crate::snapshot::Snapshots;
 use crate::telemetry::Telemetry;
 
-/// Writes a text in pieces, until its reader breaks off. Runs once, on a thread that may block.
+/// Writes the text in pieces until it is complete or the reader breaks off. Runs once, on a thread that may block.
 pub type WriteBody = Box<dyn FnOnce(&mut dyn FnMut(&[u8]) -> ControlFlow<()>) + Send>;
 
 /// The answer to a scrape.
 pub struct Exposition {
-    /// The format that was agreed on.
+    /// The negotiated format.
     pub content_type: &'static str,
-    /// Makes the text, piece by piece, as fast as the client takes it.
+    /// Writes the text.
     pub write: WriteBody,
 }
 
 /// Where the answer to a scrape comes from.
 #[derive(Clone)]
 pub enum ScrapeSource {
-    /// Readings of this node.
-    Node {
-        /// The readings.
-        snapshots: Snapshots,
-        /// What an operator chooses of the page.
-        options: ExpositionOptions,
-    },
+    /// This node.
+    Node { snapshots: Snapshots, options: ExpositionOptions },
     /// Answers made up by a test.
     #[cfg(test)]
     Fake(FakeSource),
@@ -42,7 +37,7 @@ pub type FakeSource = Arc<
 >;
 
 impl ScrapeSource {
-    /// Reads the node and agrees on a format; `accept` is the request's. An error is the text of a 500.
+    /// Reads the node and negotiates the format by the request's `accept`. An error is the text of a 500.
     pub(super) async fn scrape(
         &self,
         accept: Option<String>,

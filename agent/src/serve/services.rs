@@ -1,4 +1,4 @@
-//! What the endpoints are served from, and within which limits.
+//! What the endpoints read, and the limits that they keep.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::{Liveness, Readiness, ScrapeSource};
 use crate::model::DRAIN_WITHIN;
 use crate::snapshot::AgentView;
 
-/// What the endpoints are served from.
+/// What the endpoints read.
 #[derive(Clone)]
 pub struct Services {
     /// For `/events` and `/status`.
@@ -21,29 +21,29 @@ pub struct Services {
     pub liveness: Liveness,
 }
 
-/// The bounds of what clients can cost.
+/// Bounds on what clients can cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at once, all listeners together; one more is answered 503 and closed.
+    /// Connections at the same time, all listeners together. One more gets a 503 and is closed.
     pub max_connections: usize,
-    /// Followers of `/events` at once, so that they leave connections for scrapes.
+    /// Followers of `/events` at the same time, so that connections are left for scrapes.
     pub max_followers: usize,
-    /// Scrapes whose answer is not yet with the client; bounds the memory that slow ones hold.
+    /// Scrapes whose answer is not yet sent. It bounds the memory of answers to slow clients.
     pub max_scrapes: usize,
-    /// For a request's head to arrive, and for an idle connection to send one.
+    /// How long a request's head may take, and how long a connection may be idle.
     pub header_read: Duration,
-    /// For a client to take the next byte of an answer.
+    /// How long a client may read nothing of an answer.
     pub stalled_response: Duration,
-    /// For a follower to take the next byte: long, as it may be a terminal that someone paused.
+    /// How long a follower may read nothing: long, as it may be a terminal that its user paused.
     pub stalled_follower: Duration,
-    /// Between comments on a silent stream of server-sent events.
+    /// Time between comments on a silent stream of server-sent events.
     pub keep_alive: Duration,
-    /// For open answers to end at shutdown.
+    /// How long open answers may take at shutdown.
     pub drain: Duration,
 }
 
 impl Limits {
-    /// The defaults for that many connections.
+    /// The defaults for this many connections.
     #[must_use]
     pub fn new(max_connections: usize) -> Self {
         Self {

@@ -1,39 +1,39 @@
-//! The one signal to stop.
+//! The order to stop, which all parts wait for.
 
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Waits for the end. Clones wait for the same one.
+/// Waits for the order to stop. Clones wait for the same order.
 #[derive(Clone, Debug)]
 pub struct Shutdown(watch::Receiver<Option<Instant>>);
 
-/// Orders the end; dropping it orders it as well, so that a panic cannot leave servers behind.
+/// Orders the stop. Dropping it orders the stop too, so that servers end after a panic.
 #[derive(Debug)]
 pub struct ShutdownTrigger(watch::Sender<Option<Instant>>);
 
 impl Shutdown {
-    /// A pair of the order and those who wait for it.
+    /// A trigger, and the side that waits for it.
     #[must_use]
     pub fn new() -> (ShutdownTrigger, Self) {
         let (sender, receiver) = watch::channel(None);
         (ShutdownTrigger(sender), Self(receiver))
     }
 
-    /// Returns when the end was ordered, at once if it already was.
+    /// Returns when the stop is ordered, at once if it already was.
     pub async fn wait(&mut self) {
-        // An error means that the trigger is gone, which is an order too.
+        // An error means that the trigger was dropped, which is an order too.
         let _ordered = self.0.wait_for(Option::is_some).await.is_ok();
     }
 
-    /// Whether the end was ordered.
+    /// Whether the stop was ordered.
     #[must_use]
     pub fn is_ordered(&self) -> bool {
         self.0.borrow().is_some() || self.0.has_changed().is_err()
     }
 
-    /// How long ago the end was ordered; zero if it was not.
+    /// Time since the stop was ordered; zero if it was not.
     #[must_use]
     pub fn since_order(&self) -> Duration {
         self.0.borrow().map(|ordered| ordered.elapsed()).unwrap_or_default()
@@ -41,7 +41,6 @@ impl Shutdown {
 }
 
 impl ShutdownTrigger {
-    /// Orders the end.
     pub fn order(&self) {
         // The first order counts.
         self.0.send_if_modified(|ordered| ordered.replace(ordered.unwrap_or_else(Instant::now)).is_none());
@@ -72,7 +71,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_order_reaches_all_who_wait_early_or_late() {
+    async fn an_order_reaches_those_who_wait_before_and_after_it() {
         let (trigger, mut early) = Shutdown::new();
         assert!(!early.is_ordered());
         let mut late = early.clone();
@@ -83,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_trigger_that_is_gone_is_an_order() {
+    async fn dropping_the_trigger_is_an_order() {
         let (trigger, mut waiting) = Shutdown::new();
         drop(trigger);
         waiting.wait().await;

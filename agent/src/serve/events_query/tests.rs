@@ -14,7 +14,7 @@ fn parse(query: &str) -> Result<EventsQuery, Refusal> {
 }
 
 #[test]
-fn every_parameter_counts() {
+fn every_parameter_is_used() {
     let id = "ABCDEF012345";
     let query = format!(
         "follow=1&types=oom_kill,lost&since_seq=7&since=1970-01-01T00:00:09Z&limit=3&cgroup=/a%ff&pod=A-1&namespace=shop&container={id}"

@@ -1,4 +1,4 @@
-//! Requests that cannot be served: each is answered by JSON that names what was wrong.
+//! Bad requests: each gets JSON that names what was wrong.
 
 use hyper::StatusCode;
 
@@ -54,7 +54,7 @@ async fn a_bad_value_is_400_and_names_what_is_allowed() {
     assert_eq!(agent.services.agent.events.followers(), 0);
 }
 
-/// What is no HTTP gets an answer or a closed socket, and the next client is served.
+/// Bytes that are not HTTP get an answer or a closed socket, and the next client is served.
 #[tokio::test]
 async fn garbage_ends_its_own_connection() {
     let agent = Agent::start().await;

@@ -1,4 +1,4 @@
-//! Taking addresses, and what must not be taken.
+//! Binding addresses, and files that must not be replaced.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -24,7 +24,7 @@ async fn a_port_in_use_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn a_unix_socket_serves_and_goes_with_the_agent() {
+async fn a_unix_socket_serves_and_is_removed_with_the_agent() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cgtap.sock");
     let listeners = take(&path).await.unwrap();
@@ -48,7 +48,7 @@ async fn a_stale_socket_is_replaced_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cgtap.sock");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    assert!(path.exists(), "std leaves the file behind, as a killed agent does");
+    assert!(path.exists(), "std leaves the file, as a killed agent does");
     let living = take(&path).await.unwrap();
     let err = take(&path).await.unwrap_err();
     assert!(err.contains("unix:") && err.contains("another process answers"), "{err}");
@@ -60,7 +60,7 @@ async fn a_stale_socket_is_replaced_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_socket_that_another_put_there_stays() {
+async fn the_socket_of_another_process_stays() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cgtap.sock");
     let ours = take(&path).await.unwrap();
@@ -72,7 +72,7 @@ async fn a_socket_that_another_put_there_stays() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_not_there_is_an_error_that_names_it() {
+async fn a_missing_folder_is_an_error_that_names_it() {
     let err = take(Path::new("/nonexistent/cgtap.sock")).await.unwrap_err();
     assert!(err.contains("unix:/nonexistent/cgtap.sock"), "{err}");
 }

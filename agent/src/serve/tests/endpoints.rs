@@ -1,4 +1,4 @@
-//! What each endpoint answers.
+//! The answer of each endpoint.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ async fn a_failed_scrape_is_an_error_and_is_counted() {
 }
 
 #[tokio::test]
-async fn a_handler_that_panics_harms_its_client_alone() {
+async fn a_handler_that_panics_ends_only_its_own_connection() {
     let fail = ScrapeSource::Fake(Arc::new(|_| panic!("on purpose, for a test")));
     let agent = Agent::with(Limits::new(64), EventLog::new(1), |services| services.metrics = fail).await;
     let mut stream = tokio::net::TcpStream::connect(agent.address).await.unwrap();

@@ -1,4 +1,4 @@
-//! Clients that are too many, too slow or never read.
+//! Too many clients, slow clients, and clients that never read.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ const FOLLOW: &str = "GET /events?follow=1 HTTP/1.1\r\nhost: a\r\n\r\n";
 const SCRAPE: &str = "GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n";
 
 #[tokio::test]
-async fn one_connection_too_many_is_told_so() {
+async fn one_connection_too_many_gets_503() {
     let agent = Agent::with(Limits::new(2), EventLog::new(1), |_| {}).await;
     let first = TcpStream::connect(agent.address).await.unwrap();
     let second = TcpStream::connect(agent.address).await.unwrap();
@@ -69,17 +69,17 @@ async fn a_client_that_dawdles_over_its_head_is_dropped() {
     agent.until(|services| services.agent.telemetry.http_connections.get() == 0).await;
 }
 
-/// What the agent holds for a follower that never reads is its position: others go on, and when it reads again it is
-/// told what it missed.
+/// The agent holds only a position for a follower that never reads. Others go on, and when it reads again it gets a `lost`
+/// record for what it missed.
 #[tokio::test]
-async fn a_follower_that_never_reads_delays_nobody() {
+async fn a_follower_that_never_reads_delays_no_other() {
     let agent = Agent::with(Limits::new(8), EventLog::new(100), |_| {}).await;
     let mut asleep = send(&agent, FOLLOW).await;
     agent.until(|services| services.agent.events.followers() == 1).await;
     let mut awake = agent.open("GET", "/events?follow=1", &[]).await;
     let path = format!("/{}", "a".repeat(4000));
     let mut appended = 0;
-    // Until the sockets' own buffers are full and the ring has run past the sleeper.
+    // Until the buffers of the sockets are full and the ring has overwritten what the sleeping follower has not read.
     while appended < LARGE {
         let seq = agent.append(&path);
         read_to(awake.body_mut(), &format!("{{\"seq\":{seq},")).await;
@@ -106,7 +106,7 @@ fn large(services: &mut Services) {
 }
 
 #[tokio::test]
-async fn a_scrape_that_is_not_taken_is_dropped() {
+async fn a_scrape_that_its_client_does_not_read_is_dropped() {
     let limits = Limits { stalled_response: SOON, ..Limits::new(8) };
     let agent = Agent::with(limits, EventLog::new(1), large).await;
     let stuck = send(&agent, SCRAPE).await;
@@ -115,7 +115,7 @@ async fn a_scrape_that_is_not_taken_is_dropped() {
     drop(stuck);
 }
 
-/// A follower may be a terminal that someone paused: the limit for answers does not hold for it.
+/// A follower may be a terminal that its user paused, so it has a limit of its own.
 #[tokio::test]
 async fn a_follower_may_pause_for_longer_than_a_scrape() {
     let stalled_follower = Duration::from_secs(3600);
@@ -134,13 +134,13 @@ async fn a_follower_may_pause_for_longer_than_a_scrape() {
 }
 
 #[tokio::test]
-async fn scrapes_that_are_not_taken_are_bounded() {
+async fn the_number_of_unread_scrapes_is_bounded() {
     let limits = Limits { max_scrapes: 1, ..Limits::new(8) };
     let agent = Agent::with(limits, EventLog::new(1), large).await;
     let stuck = send(&agent, SCRAPE).await;
     agent.until(|services| services.agent.telemetry.http_requests.get() == 1).await;
     let mut refused = agent.get("/metrics").await;
-    // The first may still be on its way to the permit.
+    // The first request may not have its permit yet.
     while refused.status == StatusCode::OK {
         refused = agent.get("/metrics").await;
     }
@@ -150,7 +150,7 @@ async fn scrapes_that_are_not_taken_are_bounded() {
     agent.until(|services| services.agent.telemetry.http_connections.get() == 0).await;
     for _ in 0..3 {
         let kept = agent.get("/metrics").await;
-        assert_eq!(kept.status, StatusCode::OK, "a permit comes back when its answer has left");
+        assert_eq!(kept.status, StatusCode::OK, "a permit is free again when its answer is sent");
     }
 }
 

@@ -1,4 +1,4 @@
-//! `/metrics` as a stream: whole, or seen to be cut; and never made for nobody.
+//! `/metrics` as a stream: it is whole or visibly cut, and it ends when its client is gone.
 
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -34,7 +34,7 @@ fn source(write: impl Fn(&mut dyn FnMut(&[u8]) -> ControlFlow<()>) + Send + Sync
     }))
 }
 
-/// gzip finds little to save in it.
+/// Bytes that gzip can hardly compress.
 fn noise() -> Vec<u8> {
     let mut random = 1_u32;
     let bytes = std::iter::repeat_with(|| {
@@ -44,7 +44,7 @@ fn noise() -> Vec<u8> {
     bytes.take(TEXT_BYTES).collect()
 }
 
-/// A text without an end, and what became of it.
+/// A text without an end, and counts of its readings.
 #[derive(Clone, Default)]
 struct Endless {
     begun: Arc<AtomicUsize>,
@@ -119,7 +119,7 @@ async fn the_stream_is_the_whole_exposition() {
 }
 
 #[tokio::test]
-async fn nothing_is_made_for_a_client_that_went_away() {
+async fn the_thread_ends_when_its_client_goes_away() {
     for encoding in ENCODINGS {
         let endless = Endless::default();
         let agent = agent_with(Limits::new(8), endless.source()).await;
@@ -134,7 +134,7 @@ async fn nothing_is_made_for_a_client_that_went_away() {
 }
 
 #[tokio::test]
-async fn a_client_that_stalls_holds_a_few_pieces_and_then_nothing() {
+async fn a_stalled_client_costs_a_few_pieces_until_it_is_dropped() {
     for encoding in ENCODINGS {
         let endless = Endless::default();
         let limits = Limits { stalled_response: Duration::from_millis(50), ..Limits::new(8) };
@@ -163,7 +163,7 @@ async fn head_makes_one_piece_at_most() {
 }
 
 #[tokio::test]
-async fn a_failure_before_the_first_piece_is_an_error_that_is_told() {
+async fn a_failure_before_the_first_piece_is_a_500() {
     for encoding in ENCODINGS {
         let agent = agent_with(Limits::new(8), source(|_| panic!("on purpose, for a test"))).await;
         let reply = agent.ask("GET", "/metrics", &[("accept-encoding", encoding)]).await;
@@ -175,7 +175,7 @@ async fn a_failure_before_the_first_piece_is_an_error_that_is_told() {
 }
 
 #[tokio::test]
-async fn a_failure_in_the_middle_cannot_be_taken_for_the_end() {
+async fn a_failure_in_the_middle_ends_the_body_with_an_error() {
     for encoding in ENCODINGS {
         let metrics = source(|sink| {
             let text = noise();
@@ -193,12 +193,12 @@ async fn a_failure_in_the_middle_cannot_be_taken_for_the_end() {
 }
 
 #[tokio::test]
-async fn a_scrape_keeps_its_place_until_its_end() {
+async fn a_scrape_keeps_its_permit_until_its_end() {
     let endless = Endless::default();
     let limits = Limits { max_scrapes: 1, ..Limits::new(8) };
     let agent = agent_with(limits, endless.source()).await;
     let mut first = agent.open("GET", "/metrics", &[]).await;
-    // Between two pieces nothing is left to send.
+    // Between two pieces hyper has nothing left to send.
     for _ in 0..20 {
         assert!(first.body_mut().frame().await.unwrap().is_ok());
         assert_eq!(agent.get("/metrics").await.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -209,7 +209,7 @@ async fn a_scrape_keeps_its_place_until_its_end() {
 }
 
 #[tokio::test]
-async fn a_scrape_that_has_begun_comes_to_its_end_at_shutdown() {
+async fn a_scrape_that_has_begun_is_finished_at_shutdown() {
     let (go_on, gate) = mpsc::channel::<()>();
     let (gate, last) = (Mutex::new(gate), AtomicBool::new(false));
     let metrics = source(move |sink| {

@@ -1,4 +1,4 @@
-//! `/events`: where streams begin, resume, lose and end.
+//! `/events`: where streams begin, resume, lose events and end.
 
 use hyper::StatusCode;
 
@@ -7,7 +7,7 @@ use crate::events::EventLog;
 use crate::serve::*;
 
 #[tokio::test]
-async fn without_follow_the_log_is_told_and_ends() {
+async fn without_follow_the_log_is_sent_and_the_answer_ends() {
     let agent = Agent::start().await;
     assert_eq!(agent.get("/events").await.body.len(), 0);
     for _ in 0..300 {
@@ -25,7 +25,7 @@ async fn without_follow_the_log_is_told_and_ends() {
     agent.until(|services| services.agent.events.followers() == 0).await;
 }
 
-/// The status comes before the first event, so that a client knows that it misses none from then on.
+/// The status comes before the first event, so a client knows from when on it misses none.
 #[tokio::test]
 async fn a_follower_knows_that_it_is_subscribed() {
     let agent = Agent::start().await;
@@ -82,7 +82,7 @@ async fn a_silent_stream_of_server_sent_events_is_kept_alive() {
 }
 
 #[tokio::test]
-async fn what_has_left_the_log_is_named_in_its_place() {
+async fn a_lost_record_stands_in_the_place_of_events_that_left_the_log() {
     let agent = Agent::with(Limits::new(4), EventLog::new(2), |_| {}).await;
     for _ in 0..5 {
         agent.append("/a");
@@ -97,7 +97,7 @@ async fn what_has_left_the_log_is_named_in_its_place() {
 }
 
 #[tokio::test]
-async fn followers_get_what_came_before_the_end_and_then_end() {
+async fn followers_get_all_events_from_before_the_shutdown() {
     let agent = Agent::start().await;
     let mut followers = Vec::new();
     for _ in 0..3 {

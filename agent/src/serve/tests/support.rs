@@ -24,7 +24,7 @@ use crate::serve::*;
 use crate::snapshot::AgentView;
 use crate::telemetry::Telemetry;
 
-/// Far beyond what anything here takes: a test that hangs fails instead.
+/// Much longer than anything here takes. A test that hangs fails after this time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// As long as the pieces of a real exposition.
@@ -38,7 +38,7 @@ pub(super) struct Agent {
     pub(super) server: JoinHandle<()>,
 }
 
-/// A scrape that answers what it was asked to accept, and then `body`.
+/// A scrape that answers with the request's `accept` and then `body`.
 pub(super) fn exposition_of(body: Bytes) -> ScrapeSource {
     ScrapeSource::Fake(Arc::new(move |accept| {
         let asked = format!("# accept {accept:?}\n");
@@ -114,7 +114,7 @@ impl Agent {
         .await
     }
 
-    /// Waits until a count or a state of the agent's is as the test needs it.
+    /// Waits until the agent's counts or state are as the test needs them.
     pub(super) async fn until(&self, what: impl Fn(&Services) -> bool) {
         patient(async {
             while !what(&self.services) {
@@ -161,7 +161,7 @@ impl Reply {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The numbers of a stream's events, which must all be events.
+    /// The numbers of a stream in which every record is an event.
     pub(super) fn seqs(&self) -> Vec<u64> {
         let lines = self.text().lines();
         lines
@@ -170,7 +170,7 @@ impl Reply {
     }
 }
 
-/// Reads a body up to a text; what comes with it is in the answer too.
+/// Reads a body until it has this text. More may have been read with it.
 pub(super) async fn read_to(body: &mut Incoming, end: &str) -> String {
     patient(async {
         let mut text = String::new();
@@ -192,7 +192,7 @@ pub(super) async fn raw_exchange(stream: &mut TcpStream, request: &[u8]) -> Stri
     .await
 }
 
-/// What is there until the agent closes. A reset counts as that.
+/// Reads until the agent closes. A reset counts as closing.
 pub(super) async fn read_to_close(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     match patient(stream.read_to_end(&mut answer)).await {
