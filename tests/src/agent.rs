@@ -14,10 +14,10 @@ use tempfile::TempDir;
 
 use crate::http::{Answer, Lines, get};
 
-/// Names a binary to use as it is, instead of the one that cargo builds.
+/// The path of a binary to use instead of the one that cargo builds.
 pub const BINARY: &str = "CGTAP_TEST_BINARY";
 
-/// Readiness on a busy machine; the agent's own figure is far below.
+/// How long readiness may take on a busy machine. The agent itself takes far less.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
 /// The agent's binary, built once per test run in the profile of the tests.
@@ -55,13 +55,13 @@ fn build() -> Result<PathBuf> {
 pub struct Options {
     /// The binary.
     pub binary: PathBuf,
-    /// Words before the binary: a program that drops rights, say.
+    /// Words before the binary, such as a program that drops rights.
     pub wrapper: Vec<String>,
     /// Further flags of `cgtap serve`.
     pub args: Vec<String>,
-    /// The state directory, where one agent goes on after another; else one of its own.
+    /// The state directory that one agent takes over from another; else a new one.
     pub state_dir: Option<PathBuf>,
-    /// Where its standard output is appended to; else nowhere.
+    /// The file to which its standard output is appended; else it is discarded.
     pub stdout: Option<PathBuf>,
 }
 
@@ -75,7 +75,7 @@ impl Options {
         Ok(Self { binary: binary()?.to_owned(), wrapper: Vec::new(), args, state_dir: None, stdout: None })
     }
 
-    /// The same in that state directory.
+    /// The same in this state directory.
     #[must_use]
     pub fn in_state_dir(mut self, dir: &Path) -> Self {
         self.state_dir = Some(dir.to_owned());
@@ -83,12 +83,11 @@ impl Options {
     }
 }
 
-/// A running agent on a loopback port of its own. It is killed by its id on drop; when a test fails, its log is
-/// printed then.
+/// A running agent on a loopback port of its own. On drop it is killed by its id, and if the test failed, its log is printed.
 #[derive(Debug)]
 pub struct Agent {
     child: Child,
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
     /// From its start to the first good answer of `/readyz`.
     pub ready_after: Duration,
@@ -104,7 +103,7 @@ impl Agent {
         Self::start_with(&Options::new(args)?)
     }
 
-    /// The same in that state directory, where one agent goes on after another.
+    /// The same in a state directory that another agent has used.
     ///
     /// # Errors
     /// As for [`Agent::start`].
@@ -112,7 +111,7 @@ impl Agent {
         Self::start_with(&Options::new(args)?.in_state_dir(state_dir))
     }
 
-    /// The same, with a binary or rights of the caller's choice.
+    /// The same with a binary or rights that the caller chooses.
     ///
     /// # Errors
     /// As for [`Agent::start`].
@@ -123,7 +122,7 @@ impl Agent {
         Ok(agent)
     }
 
-    /// Starts it and waits for nothing.
+    /// Starts it without waiting.
     ///
     /// # Errors
     /// It cannot be started.
@@ -165,7 +164,7 @@ impl Agent {
         self.child.id()
     }
 
-    /// What it wrote to standard error so far.
+    /// Its standard error so far.
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read_to_string(log_file(self.state.path())).unwrap_or_default()
@@ -179,7 +178,7 @@ impl Agent {
         get(self.address, path)
     }
 
-    /// `/metrics`, read back.
+    /// `/metrics`, parsed.
     ///
     /// # Errors
     /// No good answer, or a line that is no sample.
@@ -191,7 +190,7 @@ impl Agent {
         crate::exposition::Exposition::parse(answer.text()?)
     }
 
-    /// Follows `/events` with these further parameters (`&types=...`), subscribed when this returns.
+    /// Follows `/events` with these further parameters (`&types=...`). When this returns, the agent has subscribed us.
     ///
     /// # Errors
     /// No connection, or a status other than 200.
@@ -256,7 +255,7 @@ pub fn run_to_end(args: &[&str]) -> Result<Output> {
     Ok(child.wait_with_output()?)
 }
 
-/// A loopback port that nobody uses now.
+/// A free loopback port.
 ///
 /// # Errors
 /// The kernel has none.
@@ -273,7 +272,7 @@ fn wrapped(options: &Options) -> Command {
             command
         }
     };
-    // The tests' own variables and the caller's settings are none of the agent's.
+    // The agent must not see the variables of the tests and of the caller.
     for (name, _) in std::env::vars_os().filter(|(n, _)| n.to_string_lossy().starts_with("CGTAP_")) {
         command.env_remove(name);
     }
@@ -284,7 +283,7 @@ fn log_file(state: &Path) -> PathBuf {
     state.join("stderr.log")
 }
 
-/// The agent may run as another user than the test.
+/// For an agent that runs as another user than the test.
 fn open_to_all(dir: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     Ok(std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o777))?)

@@ -15,8 +15,8 @@ pub const PREFIX: &str = "cgtap-test-";
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// One cgroup, made below the root of each hierarchy that matters, and removed with its children on drop. Processes
-/// found in it are killed then: only what a test put there can be.
+/// One cgroup, made below the root of each hierarchy that matters. On drop it is removed with its children, and processes in it are
+/// killed: only a test can have put them there.
 #[derive(Debug)]
 pub struct TestCgroup {
     name: OsString,
@@ -43,12 +43,12 @@ impl TestCgroup {
         name.extend_from_slice(suffix);
         let name = OsString::from_vec(name);
         let hierarchies = Hierarchies::of_this_host()?;
-        // Built before the first mkdir, so that an error half way removes what is there.
+        // Built before the first mkdir, so that an error half way removes the directories that exist.
         let mut made = Self { memory: None, dirs: Vec::new(), name };
         for hierarchy in hierarchies.roots() {
             enable_controllers(&hierarchy.mount);
             let dir = hierarchy.mount.join(&made.name);
-            // Its own children get no controllers: v2 lets no process into a cgroup that gives them on.
+            // Its children get no controllers: v2 allows no process in a cgroup that passes controllers on.
             std::fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
             if hierarchy.controllers.iter().any(|c| c == "memory") {
                 made.memory = Some(dir.clone());
@@ -92,7 +92,7 @@ impl TestCgroup {
         limit_memory(self.memory_dir()?, limit_bytes)
     }
 
-    /// Gives its processes so many hundredths of one processor; the directory in which they count.
+    /// Limits its processes to this many hundredths of one processor. Returns the directory that has the limit.
     ///
     /// # Errors
     /// No hierarchy has the controller, or the kernel refuses the value.
@@ -103,7 +103,7 @@ impl TestCgroup {
             let (v1, v2) = (dir.join("cpu.cfs_quota_us"), dir.join("cpu.max"));
             let (file, value) = match () {
                 () if v2.exists() => (v2, format!("{quota_usec} {period_usec}")),
-                // The period of a new cgroup is the same as here.
+                // The period is the kernel's default.
                 () if v1.exists() => (v1, quota_usec.to_string()),
                 () => continue,
             };
@@ -139,7 +139,7 @@ pub fn limit_memory(dir: &Path, limit_bytes: u64) -> Result<()> {
     let v2 = dir.join("memory.max");
     let file = if v2.exists() { v2 } else { dir.join("memory.limit_in_bytes") };
     std::fs::write(&file, limit_bytes.to_string()).with_context(|| file.display().to_string())?;
-    // Without this the load would be swapped out instead of killed, on a host that has swap.
+    // Else a host with swap swaps the load out instead of killing it.
     for (file, value) in [("memory.swap.max", 0), ("memory.memsw.limit_in_bytes", limit_bytes)] {
         if dir.join(file).exists() {
             let _ = std::fs::write(dir.join(file), value.to_string());
@@ -148,8 +148,8 @@ pub fn limit_memory(dir: &Path, limit_bytes: u64) -> Result<()> {
     Ok(())
 }
 
-/// Kills what runs in a cgroup that we made, and removes it and all below it. An error is left: the next look at the
-/// directory shows it.
+/// Kills all processes in a cgroup that we made, and removes it and all below it. Errors are ignored: the next use of the
+/// directory shows them.
 pub fn remove_tree(dir: &Path) {
     if let Ok(entries) = std::fs::read_dir(dir) {
         for entry in entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())) {
@@ -169,7 +169,7 @@ pub fn remove_tree(dir: &Path) {
 fn kill_members(dir: &Path) {
     let text = std::fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
     for pid in text.lines().filter_map(|l| l.parse::<i32>().ok()) {
-        // A test that moved itself in would only kill itself: leave that to its author.
+        // A test that moved itself into the cgroup must not kill itself.
         if let Some(pid) = rustix::process::Pid::from_raw(pid) {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }

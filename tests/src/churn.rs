@@ -30,7 +30,7 @@ pub struct Churned {
 }
 
 impl Churn {
-    /// Begins: so many events of cgroups a second, two for each cgroup, and a kill each `kill_every`.
+    /// Starts: this many events of cgroups a second, two for each cgroup, and a kill each `kill_every`.
     ///
     /// # Errors
     /// The host has no memory controller, or refuses a limit.
@@ -41,7 +41,7 @@ impl Churn {
         kill_every: Duration,
     ) -> Result<Self> {
         let dir = cgroup.memory_dir()?.to_owned();
-        // On v2 what is below has the files of a controller only then.
+        // On v2 the cgroups below have the files of a controller only then.
         enable_controllers(&dir);
         let victims = dir.join("victims");
         std::fs::create_dir(&victims).with_context(|| victims.display().to_string())?;

@@ -1,13 +1,13 @@
-//! What the lines of Rust's test runner count.
+//! Counts tests by the lines of Rust's test runner.
 
 /// Counts of the test runner's lines.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Tests that passed, among them those that skipped themselves.
+    /// Tests that passed, including those that skipped themselves.
     pub passed: u64,
     /// Tests that failed.
     pub failed: u64,
-    /// Whether a line with the result came: without one the tests did not run to their end.
+    /// Whether there was a line with the result. Without it the tests did not run to their end.
     pub complete: bool,
     /// The names of the failed ones.
     pub names: Vec<String>,
@@ -17,7 +17,7 @@ pub struct Counts {
 
 impl Counts {
     /// `test NAME ... FAILED`, `test NAME ... ignored, why`, or `test result: ok. 3 passed; 0 failed; 1 ignored; ...`.
-    /// Any other line counts nothing.
+    /// Other lines are ignored.
     pub fn line(&mut self, line: &str) {
         if let Some(result) = line.strip_prefix("test result: ") {
             self.passed += count(result, "passed");

@@ -1,4 +1,4 @@
-//! Reads the Prometheus text format back, strictly: a line that is not understood is an error.
+//! A strict reader of the Prometheus text format: a line that it does not know is an error.
 
 use std::collections::BTreeMap;
 
@@ -13,24 +13,24 @@ pub struct Sample {
     pub labels: BTreeMap<String, String>,
     /// Value.
     pub value: f64,
-    /// The time behind the value, in milliseconds since 1970.
+    /// The timestamp after the value, in milliseconds since 1970.
     pub at_msec: Option<i64>,
 }
 
 impl Sample {
-    /// The value of a label; empty when it is absent, which Prometheus takes for the same.
+    /// The value of a label. An absent label is empty, as in Prometheus.
     #[must_use]
     pub fn label(&self, name: &str) -> &str {
         self.labels.get(name).map_or("", String::as_str)
     }
 }
 
-/// An exposition as it came.
+/// A whole exposition.
 #[derive(Clone, Debug, Default)]
 pub struct Exposition {
-    /// All lines that are no comment, in order.
+    /// All samples, in order.
     pub samples: Vec<Sample>,
-    /// What the lines `# TYPE name type` say, by name.
+    /// The types of the lines `# TYPE name type`, by name.
     pub types: BTreeMap<String, String>,
 }
 
@@ -38,7 +38,7 @@ impl Exposition {
     /// Parses the text.
     ///
     /// # Errors
-    /// Names the first line that is no sample and no comment.
+    /// Names the first line that is neither a sample nor a comment.
     pub fn parse(text: &str) -> Result<Self> {
         let lines = text.lines().enumerate().filter(|(_, l)| !l.is_empty() && !l.starts_with('#'));
         let samples = lines.map(|(i, l)| sample(l).with_context(|| format!("line {}: {l}", i + 1)));
@@ -50,7 +50,7 @@ impl Exposition {
     /// The only sample of that name with all these labels.
     ///
     /// # Errors
-    /// Two samples fit: then the caller does not know what it compares.
+    /// Two samples match, so the caller does not know which one it compares.
     pub fn one(&self, name: &str, labels: &[(&str, &str)]) -> Result<Option<f64>> {
         let mut fitting = self
             .samples
@@ -90,7 +90,7 @@ fn sample(line: &str) -> Result<Sample> {
     Ok(Sample { name: name.to_owned(), labels, value, at_msec })
 }
 
-/// `a="x",b="y"} 1`: the labels, and what follows the brace.
+/// `a="x",b="y"} 1`: the labels, and the text after the brace.
 fn labels(mut rest: &str) -> Result<(BTreeMap<String, String>, &str)> {
     let mut found = BTreeMap::new();
     loop {
@@ -107,7 +107,7 @@ fn labels(mut rest: &str) -> Result<(BTreeMap<String, String>, &str)> {
     }
 }
 
-/// A label's value up to its closing quote, and what follows.
+/// A label's value up to its closing quote, and the text after it.
 fn quoted(text: &str) -> Result<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.char_indices();

@@ -1,4 +1,4 @@
-//! What this host allows, and the note that a skipped test leaves.
+//! Checks of what this host allows, and the note of a skipped test.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ pub use rungs::{Rung, bpf, victims_are_told};
 /// The file to which each skipped test adds a line `NAME: why`; the test command counts and repeats them.
 pub const SKIP_LOG: &str = "CGTAP_TEST_SKIP_LOG";
 
-/// Set by the init of a virtual machine of ours.
+/// Set by the init of our virtual machines.
 pub const VIRTUAL: &str = "CGTAP_TEST_VIRTUAL";
 
 /// Names the cAdvisor that the agent is compared with, and why there is none when it is empty.
@@ -32,7 +32,7 @@ pub type Check = Result<(), String>;
 pub fn skip_unless(test: &str, check: Check) -> bool {
     let Err(why) = check else { return false };
     let line = format!("skipped: {test}: {why}\n");
-    // A note that cannot be written must not fail a test that could not run anyway.
+    // A failure to write the note must not fail a test that cannot run anyway.
     let _ = std::io::stderr().write_all(line.as_bytes());
     if let Some(path) = std::env::var_os(SKIP_LOG) {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
@@ -87,7 +87,7 @@ pub fn bpf_probe_read() -> Check {
     Ok(())
 }
 
-/// A kernel that keeps its memory from BPF too.
+/// A kernel that refuses its memory to BPF (`lockdown=confidentiality`).
 ///
 /// # Errors
 /// The reason, for any other.
@@ -100,7 +100,7 @@ fn lockdown_is_confidentiality() -> bool {
     std::fs::read_to_string("/sys/kernel/security/lockdown").is_ok_and(|t| t.contains("[confidentiality]"))
 }
 
-/// Cgroups that can have less than a processor.
+/// Cgroups that can be limited to less than a processor.
 ///
 /// # Errors
 /// The reason why not.
@@ -110,7 +110,7 @@ pub fn cpu_limit() -> Check {
     cgroup.limit_cpu(50).map(drop).map_err(|error| format!("needs to limit the processor: {error:#}"))
 }
 
-/// A machine of the matrix: nobody else's processes are in it, so it may run out of memory.
+/// A virtual machine of the matrix. It has no other processes, so it may run out of memory.
 ///
 /// # Errors
 /// The reason, for any other.
@@ -123,7 +123,7 @@ pub fn machine_of_ours() -> Check {
     Err("takes all memory of the machine, and this one is not of `cargo xtask vm`".to_owned())
 }
 
-/// The capability to make a process more precious to the kernel than it was.
+/// The capability to lower a process's `oom_score_adj`.
 ///
 /// # Errors
 /// The reason why not.
@@ -146,7 +146,7 @@ pub fn cadvisor() -> Result<PathBuf, String> {
     }
 }
 
-/// Where a program stands, by `PATH` and the folders of system programs.
+/// The path of a program, from `PATH` and the folders of system programs.
 #[must_use]
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -1,6 +1,6 @@
 //! A small HTTP/1.1 client over loopback: whole answers, and streams of lines.
 //!
-//! It is here, and not a library's, so that the tests see the bytes that the agent sends.
+//! It is no library, so that the tests see the bytes that the agent sends.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 
-/// No answer takes longer on a busy machine.
+/// How long an answer may take on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A whole answer.
@@ -123,9 +123,9 @@ fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
 /// How much of the body is still to come.
 #[derive(Debug)]
 enum Shape {
-    /// So many bytes.
+    /// This many bytes.
     Length(u64),
-    /// So many bytes of the current chunk.
+    /// This many bytes of the current chunk.
     Chunked(u64),
     /// Until the last chunk was read.
     Ended,
@@ -193,7 +193,7 @@ impl Body {
     }
 }
 
-/// A stream of JSON lines, read by a thread of its own so that the agent never waits for the test.
+/// A stream of JSON lines. A thread of its own reads it, so that the agent never waits for the test.
 #[derive(Debug)]
 pub struct Lines {
     lines: Receiver<(SystemTime, String)>,
@@ -211,7 +211,7 @@ impl Lines {
             bail!("{path} answered {}", open.status);
         }
         let stream = open.body.reader.get_ref().try_clone()?;
-        // A quiet stream is no error.
+        // A stream without lines is no error.
         stream.set_read_timeout(None)?;
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -233,10 +233,10 @@ impl Lines {
         self.next_as(within)
     }
 
-    /// The same, of what one wants to know of it alone: for very many lines.
+    /// The same, parsed into a smaller type: for very many lines.
     ///
     /// # Errors
-    /// The line is not JSON, or another.
+    /// The line is not JSON, or does not fit the type.
     pub fn next_as<T: DeserializeOwned>(&self, within: Duration) -> Result<Option<T>> {
         match self.lines.recv_timeout(within) {
             Ok((_, line)) => Ok(Some(serde_json::from_str(&line).with_context(|| line.clone())?)),
@@ -244,7 +244,7 @@ impl Lines {
         }
     }
 
-    /// The next line and when it came.
+    /// The next line and the time of its arrival.
     ///
     /// # Errors
     /// The line is not JSON.
@@ -255,7 +255,7 @@ impl Lines {
         }
     }
 
-    /// Lines until `done` says so of one (which is included), or until none comes for `quiet`.
+    /// Lines up to and with the first for which `done` is true, or until none comes for `quiet`.
     ///
     /// # Errors
     /// A line is not JSON.

@@ -4,18 +4,18 @@
 //! |---|---|
 //! | [`agent`] | builds, starts and stops the real binary |
 //! | [`http`] | a small HTTP/1.1 client, whole answers and streams of lines |
-//! | [`exposition`] | reads the Prometheus text format back |
+//! | [`exposition`] | a strict reader of the Prometheus text format |
 //! | [`hierarchies`] | which cgroup hierarchies this host mounts, and where a cgroup must be made |
 //! | [`cgroup`] | a cgroup that the test owns and that goes away with it |
 //! | [`load`] | trees, bursts and OOM kills |
 //! | [`churn`] | events at a steady rate, while a test does something else |
-//! | [`log`] | what tests ask of an agent's log of events |
+//! | [`log`] | reads and waits for an agent's log of events |
 //! | [`member`] | one process of the load, from its start to its end |
-//! | [`counts`] | what the lines of the test runner count |
-//! | [`facts`] | what was learned of this kernel, for a table |
+//! | [`counts`] | counts tests by the lines of the test runner |
+//! | [`facts`] | facts about this kernel, for a table |
 //! | [`soak`] | how often: short in the test command, long in `cargo xtask soak` |
-//! | [`receiver`] | takes what a webhook posts |
-//! | [`host`] | what this host allows, and the note a skipped test leaves |
+//! | [`receiver`] | the server that a webhook posts to |
+//! | [`host`] | checks of what this host allows, and the note of a skipped test |
 //!
 //! Nothing here touches a cgroup or a process that it did not make.
 #![forbid(unsafe_code)]

@@ -11,20 +11,20 @@ use crate::cgroup::remove_tree;
 use crate::hierarchies::{Hierarchies, enable_controllers};
 pub use crate::member::{Killed, Member, hog, newborn};
 
-/// Names a load program to use as it is, instead of the one that cargo builds.
+/// The path of a load program to use instead of the one that cargo builds.
 pub const BINARY: &str = "CGTAP_TEST_LOAD";
 
-/// What the pods of a [`Tree`] have in the middle of their uid, so that they are told from pods that are not ours.
+/// A mark in the middle of the uid of each pod of a [`Tree`], to tell our pods from others.
 const MARK: &str = "c67a-4000-8000";
 
-/// Trees of one process share the class's directory, which the last one removes: one at a time makes or removes.
+/// Trees of one process share the class's directory, and the last one removes it. So only one at a time is made or removed.
 static CLASS: Mutex<()> = Mutex::new(());
 static NEXT: AtomicU32 = AtomicU32::new(0);
 static KILLS: Mutex<()> = Mutex::new(());
 
-/// Held by who has processes killed, where tests do so one at a time. The kernel log has 128 KiB on most hosts: lines of others
-/// push those out of it from which an agent would learn after a crash which process it was. And where it has the kernel's count
-/// alone, it cannot tell whose they were when their cgroups have gone.
+/// Held by a test that has processes killed, where such tests run one at a time. The kernel log has 128 KiB on most hosts: lines of
+/// other kills would push out those that name the process after a crash of the agent. And from the kernel's count alone, an agent
+/// cannot find the cgroup of a kill when that cgroup is gone.
 pub fn the_only_kills() -> MutexGuard<'static, ()> {
     KILLS.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -85,7 +85,7 @@ fn make_with_parents(root: &Path, path: &str) -> Result<()> {
     Ok(())
 }
 
-/// Removes every pod that a [`Tree`] left, also of a test that was killed. Other pods stay.
+/// Removes all pods that any [`Tree`] left, also those of a killed test. Other pods stay.
 pub fn clean() {
     remove_pods(None);
 }
@@ -99,7 +99,7 @@ fn remove_pods(owner: Option<u32>) {
         for entry in entries.flatten().filter(|e| is_ours(&e.file_name().to_string_lossy(), owner)) {
             remove_tree(&entry.path());
         }
-        // Both stay while anybody else has a pod or a process in them: the kernel refuses then.
+        // The kernel refuses to remove either while another pod or process is in it.
         let _ = std::fs::remove_dir(&class);
         let _ = std::fs::remove_dir(hierarchy.mount.join("kubepods"));
     }

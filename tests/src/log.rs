@@ -1,4 +1,4 @@
-//! What tests ask of an agent's log of events.
+//! Helpers that read and wait for an agent's log of events.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::agent::Agent;
 use crate::http::Lines;
 
-/// Nothing that is waited for takes longer, on a machine with ten other jobs either; a test that gets it goes on at once.
+/// The longest wait, for a machine with ten other jobs. A test goes on as soon as the awaited thing is there.
 pub const QUIET: Duration = Duration::from_secs(120);
 
 /// An event's type.
@@ -18,7 +18,7 @@ pub fn kind(event: &Value) -> &str {
     event["type"].as_str().unwrap_or_default()
 }
 
-/// The whole log of an agent, as it serves it without following.
+/// The whole log of an agent.
 ///
 /// # Panics
 /// The agent does not answer.
@@ -28,7 +28,7 @@ pub fn whole_log(agent: &Agent) -> Vec<Value> {
     lines.and_then(|lines| lines.until(QUIET, |_| false)).unwrap_or_else(|err| panic!("{err:#}"))
 }
 
-/// Asserts that the numbers go from 1 on without a gap or a repeat, and that nothing is lost.
+/// Asserts that the numbers begin at 1 without a gap or a repeat, and that there is no `lost`.
 ///
 /// # Panics
 /// They do not.
@@ -39,10 +39,10 @@ pub fn assert_unbroken_from_1(events: &[Value]) {
     }
 }
 
-/// How often each process id was told of as killed.
+/// How many kills were reported of each process id.
 ///
 /// # Panics
-/// A kill tells no process.
+/// A kill has no process.
 #[must_use]
 pub fn kills(events: &[Value]) -> BTreeMap<u64, u32> {
     let mut kills = BTreeMap::new();
@@ -56,10 +56,10 @@ pub fn kills(events: &[Value]) -> BTreeMap<u64, u32> {
     kills
 }
 
-/// Waits until `done`, looking every few milliseconds.
+/// Waits until `done` returns true; calls it every few milliseconds.
 ///
 /// # Panics
-/// It takes longer than that.
+/// It takes too long.
 pub fn wait_for(what: &str, within: Duration, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
@@ -68,7 +68,7 @@ pub fn wait_for(what: &str, within: Duration, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// A figure of this run, past the test runner's capture: a test that passes says it as well.
+/// Prints a figure of this run, also for a test that passes: the test runner captures nothing here.
 pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

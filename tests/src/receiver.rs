@@ -1,4 +1,4 @@
-//! The other end of a webhook: takes what is posted, and can refuse it or break off.
+//! The server that a webhook posts to. It can refuse a post or break off.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// What was posted.
+/// One post.
 #[derive(Clone, Debug)]
 pub struct Posted {
     /// Names in lower case.
     pub headers: BTreeMap<String, String>,
-    /// As it came.
+    /// The body.
     pub body: Vec<u8>,
 }
 
@@ -23,20 +23,20 @@ pub struct Posted {
 pub enum Mood {
     /// 200.
     Content,
-    /// 503, and what was posted does not count.
+    /// 503; the post is not kept.
     Refusing,
-    /// Takes it and breaks off before it says so.
+    /// Keeps the post and breaks off before the answer.
     BreakingOff,
-    /// This status, and what was posted does not count.
+    /// This status; the post is not kept.
     Answering(u16),
-    /// 422 to what has the word `poison` in it, and 200 to all else.
+    /// 422 to posts with the word `poison`, and 200 to all others.
     RefusingPoison,
 }
 
-/// A server on a loopback address. It ends with its value.
+/// A server on a loopback address. It ends on drop.
 #[derive(Debug)]
 pub struct Receiver {
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -50,7 +50,7 @@ struct Shared {
 }
 
 impl Receiver {
-    /// Listens at that address.
+    /// Listens at this address.
     ///
     /// # Errors
     /// It is taken.
@@ -76,13 +76,13 @@ impl Receiver {
         Ok(Self { address, shared })
     }
 
-    /// Everything that was taken, in the order in which it came.
+    /// All posts that were kept, in their order.
     #[must_use]
     pub fn posted(&self) -> Vec<Posted> {
         self.shared.posted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Requests that came, whatever the answer.
+    /// Number of requests with any answer.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.shared.requests.load(Ordering::Relaxed)
@@ -97,7 +97,7 @@ impl Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::Relaxed);
-        // So that it looks.
+        // Wakes the thread, which then checks whether to end.
         let _ = TcpStream::connect(self.address);
     }
 }

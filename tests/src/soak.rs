@@ -1,4 +1,4 @@
-//! How often a test does what it does: seldom in the test command, often in `cargo xtask soak`.
+//! How often a test repeats its steps: a few times in the test command, many times in `cargo xtask soak`.
 
 /// Set by `cargo xtask soak`.
 pub const SOAK: &str = "CGTAP_TEST_SOAK";

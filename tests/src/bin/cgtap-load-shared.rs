@@ -26,7 +26,7 @@ fn main() -> Result<()> {
     bail!("{} MiB were taken and nobody killed this process", kept.len())
 }
 
-/// Starts the other process as a child of our parent, who then sees its end too; gives its id.
+/// Starts the other process as a child of our parent, which then sees its end too. Returns its id.
 fn share() -> Result<i32> {
     // 16-byte words for the alignment that the processor wants. Never freed: the other process stands on it.
     let stack = Box::leak(vec![0u128; STACK_BYTES / 16].into_boxed_slice());

@@ -1,5 +1,5 @@
-//! Which rungs of both ladders this host must offer. It is asked of the kernel and not of the agent, so that an agent
-//! that fails to attach fails the test instead of skipping it.
+//! Which rungs of both ladders this host must offer. The kernel is asked, not the agent, so that an agent that fails to attach
+//! fails the test instead of skipping it.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -24,9 +24,9 @@ pub enum Rung {
     OomControl,
     /// The kernel log.
     Kmsg,
-    /// The directories, watched.
+    /// Watched directories.
     Inotify,
-    /// A look at the tree on an interval.
+    /// Walks of the tree on an interval.
     Walk,
 }
 
@@ -47,13 +47,13 @@ impl Rung {
         }
     }
 
-    /// Whether it sees the kernel's decision, and not only what comes of it.
+    /// Whether it sees the kernel's decision, and not only the killed process.
     #[must_use]
     pub fn sees_decisions(self) -> bool {
         matches!(self, Self::Fentry | Self::Kprobe)
     }
 
-    /// Whether BPF programs tell of each cgroup in order; the others look at what there is.
+    /// Whether BPF programs report each change in order. The other rungs read the state.
     #[must_use]
     pub fn tells_each(self) -> bool {
         matches!(self, Self::TpBtf | Self::Tracepoint)
@@ -88,7 +88,7 @@ const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 
-/// Whether this host must be able to serve that rung of BPF.
+/// Whether this host must be able to serve this rung of BPF.
 ///
 /// # Errors
 /// The reason why not.
@@ -118,7 +118,7 @@ fn btf() -> Check {
     Err(format!("needs the kernel's BTF, and there is no {VMLINUX}"))
 }
 
-/// Whether BTF has a name, of whatever. Its strings stand between NULs.
+/// Whether BTF has this name, of any kind. Its strings stand between NULs.
 fn btf_has(name: &str) -> bool {
     static BTF: LazyLock<Vec<u8>> = LazyLock::new(|| std::fs::read(VMLINUX).unwrap_or_default());
     let wanted = format!("\0{name}\0");
@@ -132,8 +132,8 @@ fn oom_function() -> Check {
     Err("needs the function oom_kill_process, and BTF does not have it".to_owned())
 }
 
-/// No file says whether the entry of a function may be changed. Where this was refused, the kernel was one that is
-/// locked down and built without kprobes.
+/// No file tells whether the entry of a function may be changed. The kernel that refused it was locked down and built without
+/// kprobes.
 fn functions_may_be_traced() -> Check {
     if lockdown().is_none_or(|mode| mode != "none") && !Path::new(KPROBES).exists() {
         return Err(
@@ -161,7 +161,7 @@ fn lockdown() -> Option<String> {
     Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())
 }
 
-/// Whether `mark_victim` tells more than a thread id: then BTF has its record with the victim's memory.
+/// Whether `mark_victim` has more than a thread id: then BTF has its record with the victim's memory.
 #[must_use]
 pub fn victims_are_told() -> bool {
     btf_has("shmem_rss")

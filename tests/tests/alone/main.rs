@@ -1,6 +1,6 @@
-//! Live tests that a busy machine would disturb: this program runs when no other test does.
+//! Live tests that a busy machine would disturb. This program runs while no other test does.
 //!
-//! A virtual machine runs one test at a time, so there they are among the live tests.
+//! A virtual machine runs one test at a time, so there they belong to the live tests.
 #![allow(clippy::disallowed_methods, reason = "these tests start other programs")]
 #![allow(
     clippy::unwrap_used,

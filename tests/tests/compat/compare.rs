@@ -1,4 +1,4 @@
-//! What becomes of each series.
+//! The outcome of each series.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,21 +9,21 @@ use crate::newer;
 use crate::rig::Rig;
 use crate::rules::{Kind, LABELS, RULES, Rule, label_rule};
 
-/// Of one series in one round, or in all.
+/// The outcome of one series in one round, or in all.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     Agrees,
-    /// By that rule.
+    /// They differ by this rule.
     Differs(usize),
-    /// No rule.
+    /// They differ without a rule.
     Fault(String),
 }
 
-/// The kernel brings what it counts on each processor together in batches of 64 pages, and not later than after 2 s: a
-/// cgroup where something happens is read differently by two readers.
+/// The kernel counts on each processor and sums up in batches of 64 pages, after 2 s at the latest. So two readers of a busy cgroup
+/// see different values.
 const BATCHES_BYTES: f64 = 2.0 * 1024.0 * 1024.0;
 const PAGE_BYTES: f64 = 4096.0;
-/// Beside the agent and cAdvisor the host does what it does.
+/// The host has other load than the agent and cAdvisor.
 const HOST_SHARE: f64 = 0.25;
 const HOST_COUNT: f64 = 20.0;
 
@@ -54,7 +54,7 @@ fn both(key: &Key, ours: f64, theirs: &[f64], history: &History, rig: &Rig) -> O
     by_rule(key, |kind| match kind {
         Kind::Times(factor) => {
             let scaled: Vec<f64> = theirs.iter().map(|value| value * factor).collect();
-            // A thousandth is what 1 ms is of the second that the disk was used at least.
+            // A thousandth: 1 ms of the one second that the disk was used at least.
             within(ours, &scaled, factor * 1e-9 + high * factor * 1e-3)
         }
         Kind::AtLeast => ours >= low,
@@ -87,17 +87,17 @@ fn bounds(values: &[f64]) -> (f64, f64) {
     values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v)))
 }
 
-/// A decimal's rounding is far below one unit of any file.
+/// The rounding of a decimal, far below one unit of any file.
 fn within(ours: f64, theirs: &[f64], slack: f64) -> bool {
     let (low, high) = bounds(theirs);
     let slack = slack + 1e-9 + high.abs() * 1e-12;
     low - slack <= ours && ours <= high + slack
 }
 
-/// How far a gauge may be outside what it was around the reading: not at all where nothing happens.
+/// How far a gauge may be outside of the values around the reading: not at all in an idle cgroup.
 fn gauge_slack(key: &Key, theirs: &[f64], rig: &Rig) -> f64 {
     let id = key.label("id");
-    // Settings and times of the past are the same whenever they are read.
+    // Settings and past times do not change.
     let is_fact = key.name.starts_with("container_spec_") || key.name.ends_with("_seconds");
     if id.is_empty() || is_fact || rig.is_still(id) {
         return 0.0;
@@ -137,7 +137,7 @@ pub struct Counts {
 }
 
 impl Comparison {
-    /// A reading may lie between two that are no neighbours of it when the machine is busy, so one round may be bad.
+    /// On a busy machine the two samples may be too far from the reading, so one round may be bad.
     pub fn of(rounds: BTreeMap<Key, Vec<Outcome>>, history: &History, ours: &Exposition) -> Self {
         let names = ours.samples.iter().map(|sample| sample.name.clone());
         let labels = ours.samples.iter().chain(&history.last.samples).flat_map(|sample| {
@@ -210,7 +210,7 @@ pub fn rule_of(outcome: &Outcome) -> Option<usize> {
 fn settle(outcomes: &[Outcome]) -> Outcome {
     let is_fault = |outcome: &&Outcome| matches!(outcome, Outcome::Fault(_));
     let faults = outcomes.iter().filter(is_fault).count();
-    // A series that came in the last round has no other.
+    // A series that is new in the last round has only that one.
     if faults > 1 || faults == outcomes.len() {
         return outcomes.iter().rfind(is_fault).cloned().unwrap();
     }

@@ -1,5 +1,4 @@
-//! What cAdvisor said over time. Its samples are as old as their times say, so a reading of the agent is compared with the
-//! samples around it.
+//! cAdvisor's samples over time. Each sample has a time, so a reading of the agent is compared with the samples around it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -9,7 +8,7 @@ use cgtap_tests::exposition::{Exposition, Sample};
 use crate::rig::{Cadvisor, Rig};
 use crate::rules;
 
-/// A series: its name, and its labels less those that a rule takes away.
+/// A series: its name, and its labels without those that a rule removes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     pub name: String,
@@ -27,7 +26,7 @@ impl Key {
         self.labels.get(name).map_or("", String::as_str)
     }
 
-    /// Whether it is of a cgroup that is compared, or of the host.
+    /// Whether its cgroup is compared, or it is about the host.
     pub fn is_compared(&self, rig: &Rig) -> bool {
         match self.label("id") {
             "" | "/" => true,
@@ -36,13 +35,13 @@ impl Key {
     }
 }
 
-/// The time of a sample does not say when each of its files was read: the reading ends this long behind it, or begins
-/// this long before. Reading the processes of the root takes the most.
+/// The files of a sample are read some time before or after its time, by this much at most. Reading the processes of the root takes
+/// the longest.
 const SLACK_MSEC: i64 = 1500;
-/// Both sample once in one to two seconds; a busy machine is late.
+/// Both sample once in one to two seconds, later on a busy machine.
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// Every sample that cAdvisor gave.
+/// All samples of cAdvisor.
 #[derive(Default)]
 pub struct History {
     samples: BTreeMap<Key, Vec<(i64, f64)>>,
@@ -74,7 +73,7 @@ impl History {
         }
     }
 
-    /// Until each cgroup that is compared has a sample behind that reading of the agent.
+    /// Waits until each compared cgroup has a sample after this reading of the agent.
     pub fn poll_past(&mut self, peer: &Cadvisor, read: &Exposition, rig: &Rig) {
         let (begun, end) = (Instant::now(), time_of(read) + SLACK_MSEC);
         loop {
@@ -92,7 +91,7 @@ impl History {
         }
     }
 
-    /// The values around a time: the last before it, those at it and the first behind it.
+    /// The values around a time: the last before it, those at it, and the first after it.
     pub fn around(&self, key: &Key, at: i64) -> Option<Vec<f64>> {
         let samples = self.samples.get(key)?;
         let before = samples.iter().rposition(|(t, _)| *t <= at - SLACK_MSEC).unwrap_or(0);

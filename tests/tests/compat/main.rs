@@ -1,16 +1,16 @@
-//! The agent beside a real cAdvisor 0.38.7 on one tree under load: both agree, series by series, or a rule says why not.
+//! The agent beside a real cAdvisor 0.38.7 on one tree under load: each series agrees, or a rule has the reason.
 //!
 //! | module | has |
 //! |---|---|
 //! | [`rig`] | the cgroups, their load, and the two programs |
-//! | [`history`] | what cAdvisor said, with its own times |
-//! | [`compare`] | what becomes of each series |
-//! | [`rules`] | each difference that is meant, and why |
-//! | [`newer`] | what newer cAdvisors have and 0.38.7 has not |
+//! | [`history`] | cAdvisor's samples with their times |
+//! | [`compare`] | the outcome of each series |
+//! | [`rules`] | each intended difference, with its reason |
+//! | [`newer`] | metrics that newer cAdvisors have and 0.38.7 has not |
 //! | [`size`] | series and bytes of a container |
 //! | [`page`] | `docs/compatibility.md` |
 //!
-//! It runs when no other test does: what others do to the host is load that nobody chose.
+//! It runs while no other test does, because other tests are load that the comparison does not know.
 #![allow(clippy::disallowed_methods, reason = "these tests start other programs")]
 #![allow(
     clippy::unwrap_used,
@@ -71,7 +71,7 @@ fn both_agree_or_a_rule_says_why_not() {
     let comparison = Comparison::of(rounds, &history, &ours.unwrap());
     let sizes = size::measure(&cadvisor, &rig);
     drop(rig);
-    // Past the test runner's capture: a run that is good tells its figures too.
+    // Past the test runner's capture, so that a good run prints its figures too.
     let figures = format!("{}\n{sizes}\n", comparison.summary());
     std::io::stderr().write_all(figures.as_bytes()).unwrap();
     page::bless(&comparison, &sizes);
@@ -79,7 +79,7 @@ fn both_agree_or_a_rule_says_why_not() {
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }
 
-/// cAdvisor 0.38.7 reads a host with v2 alone in part only, and the rules are those of v1.
+/// cAdvisor 0.38.7 reads only a part of a host that has v2 alone, and the rules are for v1.
 fn possible() -> Result<(), String> {
     memory_cgroups()?;
     cadvisor()?;

@@ -1,13 +1,13 @@
-//! What cAdvisor has since 0.38.7, up to 0.60, and whether the agent has it.
+//! Metrics that cAdvisor got after 0.38.7, up to 0.60, and whether the agent has them.
 
 use std::collections::BTreeSet;
 
-/// Where the agent has a metric.
+/// On which hosts the agent has a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Served {
-    /// On every host that the comparison runs on.
+    /// On every host of the comparison.
     Everywhere,
-    /// Where the kernel or the host has what it is about.
+    /// Where the kernel or the host has the thing that it measures.
     Where(&'static str),
     No(&'static str),
 }
@@ -47,7 +47,7 @@ pub const NEWER: &[(&str, Served)] = &[
     ("machine_swap_bytes", Served::Everywhere),
 ];
 
-/// What the table says and this host does not show.
+/// Metrics of the table that this host does not show.
 pub fn faults(names: &BTreeSet<String>) -> Vec<String> {
     let wrong = NEWER.iter().filter(|(name, served)| match served {
         Served::Everywhere => !names.contains(*name),

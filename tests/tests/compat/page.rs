@@ -1,4 +1,4 @@
-//! `docs/compatibility.md`: the rules, which are compared with the page, and what a run found, which is only written.
+//! `docs/compatibility.md`: the rules are compared with the page, the results of a run are only written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -15,7 +15,7 @@ const FILE: &str = "docs/compatibility.md";
 const BLESS: &str = "CGTAP_BLESS";
 const RUN: &str = "## What a run found\n";
 
-/// Without what a run found.
+/// Without the results of a run.
 fn rules_part() -> String {
     let mut text = "# Compared with cAdvisor\n\n\
         A test runs the agent beside cAdvisor 0.38.7 on one tree of cgroups under load. Each series of cAdvisor is there\n\
@@ -73,7 +73,7 @@ fn of(place: Of) -> &'static str {
     }
 }
 
-/// What a run found.
+/// The results of a run.
 fn run_part(comparison: &Comparison, sizes: &Sizes) -> String {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let kernel = kernel.split('-').next().unwrap_or_default();
@@ -102,7 +102,7 @@ fn run_part(comparison: &Comparison, sizes: &Sizes) -> String {
     text
 }
 
-/// What each program tells of itself is one row.
+/// All metrics of a program about itself are one row.
 fn row(name: &str) -> &str {
     match name.split_once('_').map(|(start, _)| start) {
         Some("cgtap") => "cgtap_*",
@@ -112,14 +112,14 @@ fn row(name: &str) -> &str {
     }
 }
 
-/// Writes the page when that is wanted, whatever the outcome: what is wrong is said by the test.
+/// Writes the page if that is wanted, also when the comparison failed: the test reports the failure.
 pub fn bless(comparison: &Comparison, sizes: &Sizes) {
     if std::env::var_os(BLESS).is_some() {
         std::fs::write(repository(FILE), rules_part() + &run_part(comparison, sizes)).unwrap();
     }
 }
 
-/// The part of the page that a run does not change must be what the rules say.
+/// The part of the page that does not depend on a run must agree with the rules.
 pub fn check_rules() {
     if std::env::var_os(BLESS).is_some() {
         return;

@@ -19,12 +19,12 @@ use crate::support;
 
 /// cAdvisor with nothing turned off.
 pub const ALL_METRICS: &[&str] = &["-disable_metrics="];
-/// The agent's; `cpuLoad` has values with the load reader alone.
+/// The agent's sets; `cpuLoad` has values only with the load reader.
 const SETS: &str = "advtcp,app,cadvisor_version,cgroup_detail,cpu,cpuLoad,cpu_topology,cpuset,disk,diskIO,hugetlb,memory,\
                     memory_detail,memory_events,memory_numa,network,oom_event,percpu,perf_event,pressure,process,\
                     referenced_memory,resctrl,sched,tcp,udp";
 
-/// An agent that serves all it can, with the time of each reading.
+/// An agent with all sets and timestamps.
 pub fn agent_with_all_sets() -> Agent {
     Agent::start(&["--min-interval", "1ms", "--timestamps", "--enable", SETS]).unwrap()
 }
@@ -32,7 +32,7 @@ pub fn agent_with_all_sets() -> Agent {
 /// Containers in pods in cgroups of our own, in every hierarchy.
 pub struct Rig {
     load: Vec<Running>,
-    /// What is in hierarchies that no [`TestCgroup`] is made in.
+    /// Directories in hierarchies where no [`TestCgroup`] is made.
     more: Vec<PathBuf>,
     roots: Vec<PathBuf>,
     top: TestCgroup,
@@ -40,7 +40,7 @@ pub struct Rig {
     pub quiet: String,
     /// One whose process sleeps and holds memory.
     pub held: String,
-    /// One that is held back by its quota.
+    /// One that is throttled by its quota.
     pub busy: String,
     folder: tempfile::TempDir,
 }
@@ -63,7 +63,7 @@ impl Drop for Rig {
 }
 
 impl Rig {
-    /// Makes all and starts the load.
+    /// Makes the cgroups and starts the load.
     ///
     /// # Errors
     /// The kernel refuses a cgroup, a limit or a process.
@@ -94,12 +94,12 @@ impl Rig {
         Ok(rig)
     }
 
-    /// Whether a cgroup is of ours.
+    /// Whether a cgroup is ours.
     pub fn is_ours(&self, id: &str) -> bool {
         id == self.top.path() || id.starts_with(&format!("{}/", self.top.path()))
     }
 
-    /// Whether nothing happens in a cgroup.
+    /// Whether a cgroup is idle.
     pub fn is_still(&self, id: &str) -> bool {
         id.starts_with(pod(&self.quiet)) || id.starts_with(pod(&self.held))
     }
@@ -119,7 +119,7 @@ impl Rig {
         Ok(())
     }
 
-    /// A file that a host does not have is left out.
+    /// Leaves out a file that the host does not have.
     fn limit(&self, hierarchies: &Hierarchies) {
         for (path, controller, file, value) in [
             (&self.quiet, "memory", "memory.soft_limit_in_bytes", "134217728"),
@@ -137,12 +137,12 @@ impl Rig {
         }
     }
 
-    /// Since Linux 6.10 transfers of a disk are counted from the first limit on. This one is above what any disk does.
+    /// Since Linux 6.10 transfers of a disk are counted only after a limit was set. This limit is above the speed of any disk.
     fn have_disk_counted(&self, hierarchies: &Hierarchies, path: &str) -> Result<()> {
         let device = std::fs::metadata(self.folder.path())?.dev();
         let limit = format!("{}:{} 1000000000000", rustix::fs::major(device), rustix::fs::minor(device));
         if let Some(file) = hierarchies.file("blkio", path, "blkio.throttle.write_bps_device") {
-            // Part of a disk takes none; then nothing is counted, and nothing compared.
+            // A part of a disk has no limits. Then nothing is counted or compared.
             let _ = std::fs::write(file, limit);
         }
         Ok(())
@@ -156,7 +156,7 @@ impl Rig {
     fn run(&mut self, mode: &[&str], path: &str, rest: &[&str]) -> Result<()> {
         let (dirs, mut command) = (self.dirs(path), Command::new(support::load()));
         command.args(mode);
-        // `hold` enters one; what it holds is charged where it was when it took it.
+        // `hold` enters one hierarchy. Its memory is charged to the cgroup where it was allocated.
         let memory = dirs.iter().find(|dir| dir.join("memory.stat").exists()).context("no memory")?;
         match mode.first() {
             Some(&"hold") => command.arg(memory).args(rest),
@@ -194,7 +194,7 @@ impl Rig {
     }
 }
 
-/// A cpuset of v1 begins empty: no process may enter it, and cAdvisor 0.38.7 then shows no container at all.
+/// Fills a cpuset of v1. A new one is empty: no process may enter it, and cAdvisor 0.38.7 then shows no container at all.
 fn fill_cpuset(dir: &Path) -> Result<()> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
         let above = dir.parent().context("no parent")?.join(file);
@@ -218,7 +218,7 @@ pub struct Cadvisor {
 }
 
 impl Cadvisor {
-    /// Starts it with these flags; each sample is new, whether anything changed or not.
+    /// Starts it with these flags. It takes each sample anew, also of idle containers.
     ///
     /// # Errors
     /// It cannot be started.
@@ -232,7 +232,7 @@ impl Cadvisor {
         Ok(Self { _process: Running(command.spawn()?), address, log })
     }
 
-    /// `/metrics` as it is.
+    /// The text of `/metrics`.
     ///
     /// # Errors
     /// No good answer.
@@ -244,7 +244,7 @@ impl Cadvisor {
         Ok(answer.text()?.to_owned())
     }
 
-    /// `/metrics`, read back.
+    /// `/metrics`, parsed.
     ///
     /// # Errors
     /// No good answer, or a line that is no sample.
@@ -252,7 +252,7 @@ impl Cadvisor {
         Exposition::parse(&self.text()?)
     }
 
-    /// Waits until it shows that cgroup.
+    /// Waits until it shows this cgroup.
     ///
     /// # Errors
     /// It does not.

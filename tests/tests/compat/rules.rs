@@ -1,24 +1,24 @@
-//! Each difference between the two that is meant, and why. What is not here is a fault.
+//! Each intended difference between the two, with its reason. Any other difference is a fault.
 
 use crate::history::Key;
 use crate::newer::NEWER;
 
-/// What the difference is.
+/// A kind of difference.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
-    /// cAdvisor alone has the series, and it is 0.
+    /// Only cAdvisor has the series, and it is 0.
     AbsentForZero,
-    /// cAdvisor alone has it.
+    /// Only cAdvisor has it.
     Absent,
-    /// The agent alone has it.
+    /// Only the agent has it.
     More,
-    /// The agent's value is this many times cAdvisor's, give or take what is rounded.
+    /// The agent's value is this many times cAdvisor's, apart from rounding.
     Times(f64),
     /// The agent's value is not below cAdvisor's.
     AtLeast,
     /// The agent's value is not above cAdvisor's.
     AtMost,
-    /// The values have nothing to do with each other.
+    /// The values are unrelated.
     Other,
 }
 
@@ -37,7 +37,7 @@ impl Kind {
     }
 }
 
-/// Of which cgroups a rule is.
+/// The cgroups of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Of {
     All,
@@ -51,12 +51,12 @@ pub enum Of {
 pub struct Rule {
     /// Names; one that ends in `*` is the beginning of names.
     pub metrics: &'static [&'static str],
-    /// Labels that a series must have. One of the values, parted by `|`.
+    /// Labels that a series must have; alternative values are separated by `|`.
     pub labels: &'static [(&'static str, &'static str)],
     pub of: Of,
     pub kind: Kind,
     pub reason: &'static str,
-    /// Whether a host may have nothing that it is about.
+    /// Whether a host may have no such series.
     pub on_some_hosts: bool,
 }
 
@@ -100,7 +100,7 @@ const fn rule(metrics: &'static [&'static str], kind: Kind, reason: &'static str
     Rule { metrics, labels: &[], of: Of::All, kind, reason, on_some_hosts: false }
 }
 
-/// The first that fits both the series and the difference is taken.
+/// The first rule that fits the series and the difference applies.
 pub const RULES: &[Rule] = &[
     rule(&["go_*"], Kind::Absent, "the agent is no Go program"),
     rule(&["process_*"], Kind::Other, "each program tells of itself"),
@@ -224,7 +224,7 @@ pub const RULES: &[Rule] = &[
     rule(OWN_NAMES, Kind::More, "the kernel tells it and cAdvisor does not"),
 ];
 
-/// Names that cAdvisor has in no version.
+/// Names that no version of cAdvisor has.
 const OWN_NAMES: &[&str] = &[
     "container_cgroup_descendants",
     "container_cgroup_dying_descendants",
@@ -250,11 +250,11 @@ const NEWER_NAMES: [&str; NEWER.len()] = {
     names
 };
 
-/// Labels that both do not have alike.
+/// Labels that differ between the two.
 pub struct LabelRule {
     pub metrics: &'static str,
     pub labels: &'static [&'static str],
-    /// The value that alone is meant; else any.
+    /// Only this value; else any.
     pub value: Option<&'static str>,
     pub reason: &'static str,
     pub on_some_hosts: bool,
@@ -291,12 +291,12 @@ pub const LABELS: &[LabelRule] = &[
     },
 ];
 
-/// Whether a label of a series is of no account for whether two series are one.
+/// Whether a label is ignored when two series are compared.
 pub fn drops_label(metric: &str, label: &str, value: &str) -> bool {
     label_rule(metric, label, value).is_some()
 }
 
-/// Which rule takes a label away.
+/// The rule that removes a label.
 pub fn label_rule(metric: &str, label: &str, value: &str) -> Option<usize> {
     LABELS.iter().position(|rule| {
         fits(rule.metrics, metric)

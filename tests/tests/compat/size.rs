@@ -1,4 +1,4 @@
-//! Series and bytes of a container, each program with the sets that cAdvisor has by default.
+//! Series and bytes of a container, both programs with cAdvisor's default sets.
 
 use std::fmt;
 use std::path::Path;

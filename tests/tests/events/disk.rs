@@ -1,4 +1,4 @@
-//! A disk that is full, read-only or gone: the agent serves from memory, says so, and recovers when the disk does.
+//! A disk that is full, read-only or gone: the agent serves from memory, reports it, and recovers when the disk works again.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,7 +42,7 @@ fn healthy(agent: &Agent) -> Option<f64> {
     agent.metrics().unwrap().one("cgtap_event_log_healthy", &[]).unwrap()
 }
 
-/// Makes and removes cgroups, and sees that a follower hears of all of them and loses none.
+/// Makes and removes cgroups, and checks that a follower gets all events.
 fn assert_serves(agent: &Agent, cgroup: &TestCgroup, count: u32) {
     let follower = agent.follow(&format!("&types=cgroup_removed&cgroup={}", cgroup.path())).unwrap();
     load::burst(cgroup.memory_dir().unwrap(), count).unwrap();
@@ -76,7 +76,7 @@ fn a_full_disk_is_told_and_when_there_is_room_all_is_written() {
     let told = disk(&agent);
     assert_eq!((told["unsaved_records"].as_u64(), healthy(&agent)), (Some(0), Some(1.0)), "{told}");
     drop(agent);
-    // Nothing but the disk has them now.
+    // Only the disk has them now.
     let agent = Agent::start_in(&state, &[]).unwrap();
     assert_unbroken_from_1(&whole_log(&agent));
     assert!(whole_log(&agent).len() > 3000);

@@ -1,12 +1,11 @@
-//! The stream of events that loses nothing: over crashes and restarts, a disk that fails, slow clients, and on its other
-//! ways out of the node. The real binary on the real kernel; `cargo xtask soak` runs the same for longer.
+//! The stream of events loses nothing: over crashes and restarts, with a failing disk, with slow clients, and through sinks. The
+//! real binary runs on the real kernel; `cargo xtask soak` runs the same for longer.
 //!
 //! | module | promise |
 //! |---|---|
-//! | [`crash`] | killed at any moment, the agent goes on without a gap or a repeat, and every OOM kill is told once |
-//!
+//! | [`crash`] | killed at any moment, the agent goes on without a gap or a repeat, and every OOM kill is reported once |
 //! | [`docs`] | `docs/events.md` has every type and field |
-//! | [`disk`] | a disk that is full, read-only or gone takes no event away |
+//! | [`disk`] | a disk that is full, read-only or gone costs no event |
 //! | [`subscribers`] | a client that does not read harms no other |
 //! | [`sinks`] | standard output, file, journald and webhook have every event, in order |
 //!

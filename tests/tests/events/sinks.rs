@@ -1,4 +1,4 @@
-//! The other ways out of the node: each event arrives, in order, once, whatever the target and the agent go through.
+//! Sinks: each event arrives once and in order, through failures of the target and crashes of the agent.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -39,7 +39,7 @@ impl Node {
         self.agent = Some(Agent::start_with(&options).unwrap());
     }
 
-    /// Without a word of warning.
+    /// Kills it.
     fn crash(&mut self) {
         self.agent.as_ref().unwrap().signal(Signal::KILL).unwrap();
         self.agent = None;
@@ -57,7 +57,7 @@ impl Node {
     }
 }
 
-/// What the log has that this filter lets through.
+/// The events of the log that pass this filter.
 fn wanted(node: &Node, filter: &str) -> Vec<Value> {
     let path = format!("/events?since_seq=0{filter}");
     let lines = cgtap_tests::http::Lines::open(node.agent().address, &path).unwrap();
@@ -121,7 +121,7 @@ fn a_webhook_that_was_down_gets_every_event_in_order_and_signed() {
     assert_eq!(sent, Some(f64::from(4 * bursts)));
 }
 
-/// The window in which an event may come twice: it was taken, and the agent does not know.
+/// The window in which an event may come twice: the target took it, and the agent does not know.
 #[test]
 fn a_webhook_that_breaks_off_gets_the_same_batch_again_and_a_refusal_delays_nothing_else() {
     let name = "sinks::a_webhook_that_breaks_off_gets_the_same_batch_again_and_a_refusal_delays_nothing_else";
@@ -174,10 +174,10 @@ fn a_file_and_standard_output_have_each_line_once_over_crashes() {
         load::burst(cgroup.memory_dir().unwrap(), 100).unwrap();
         node.crash();
     }
-    // The agent may have heard of little before each crash. It hears of all of these.
+    // The agent may have seen few events before each crash. It sees all of these.
     load::burst(cgroup.memory_dir().unwrap(), 100).unwrap();
     let own = format!("&cgroup={}", cgroup.path());
-    // What was made is in the log when the last of it is.
+    // When the last of them is in the log, all are.
     let marker = cgroup.memory_dir().unwrap().join("marker");
     std::fs::create_dir(&marker).unwrap();
     std::fs::remove_dir(&marker).unwrap();
@@ -205,7 +205,7 @@ fn a_file_and_standard_output_have_each_line_once_over_crashes() {
     let wanted = wanted(&node, &format!("&types=cgroup_removed&cgroup={}", cgroup.path()));
     let stdout = node.folder.path().join("stdout");
     wait_for("standard output", QUIET, || lines(&stdout).len() >= wanted.len());
-    // A line can be there twice when the agent was killed between the write and the note of it.
+    // A line can be there twice if the agent was killed between the write and saving its cursor.
     let mut printed = lines(&stdout);
     printed.dedup();
     printed.sort_by_key(|event| event["seq"].as_u64());
@@ -326,7 +326,7 @@ impl Tls {
         Self(command.spawn().unwrap())
     }
 
-    /// Reads one request and answers it, on a thread of its own; its body.
+    /// Reads one request and answers it, on a thread of its own. Returns the body.
     fn answer(&mut self) -> std::thread::JoinHandle<(Vec<u8>, std::process::ChildStdin)> {
         use std::io::{BufRead, BufReader, Read, Write};
         let mut request = BufReader::new(self.0.stdout.take().unwrap());

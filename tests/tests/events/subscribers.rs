@@ -1,4 +1,4 @@
-//! Slow clients: they harm neither the log nor each other.
+//! Slow clients harm neither the log nor each other.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -14,11 +14,11 @@ use cgtap_tests::log::{QUIET, kind, say, wait_for};
 use cgtap_tests::soak::rounds;
 use serde_json::Value;
 
-/// A client that asks and never reads.
+/// A client that sends a request and never reads.
 fn stalled(agent: &Agent, query: &str) -> TcpStream {
     use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-    // Before it is connected: the window is agreed on then.
+    // Set before it connects, because the TCP window is agreed on then.
     sockopt::set_socket_recv_buffer_size(&socket, 4096).unwrap();
     connect(&socket, &agent.address).unwrap();
     let mut client = TcpStream::from(socket);
@@ -57,7 +57,7 @@ fn of_100_followers_the_50_that_read_get_everything_and_the_others_are_dropped_i
     std::thread::sleep(Duration::from_secs(u64::from(seconds)));
     let done = churn.finish().unwrap();
     drop(alone);
-    // More than the sockets of those that do not read can hold.
+    // More than the sockets of clients that do not read can hold.
     load::burst(cgroup.memory_dir().unwrap(), 2000).unwrap();
     let marker = cgroup.memory_dir().unwrap().join("marker");
     std::fs::create_dir(&marker).unwrap();
@@ -135,7 +135,7 @@ fn a_follower_that_falls_behind_the_whole_log_is_told_and_goes_on() {
             }
             _ => panic!("{line}"),
         };
-        // Other tests make cgroups, too, which this filter does not let through.
+        // Other tests make cgroups too; this filter excludes them.
         assert!(expected.is_none_or(|expected| from >= expected), "{line}");
         expected = Some(to + 1);
         if event["cgroup"]["path"].as_str().is_some_and(|path| path.ends_with("/marker")) {
@@ -155,7 +155,7 @@ fn lines_of(client: &mut TcpStream) -> impl Iterator<Item = String> {
     lines.map_while(Result::ok).filter(|line| line.starts_with('{'))
 }
 
-/// As a browser does, whatever happened to the agent meanwhile.
+/// Reconnects as a browser does, also to another agent.
 #[test]
 fn a_client_that_comes_back_with_its_last_event_goes_on_behind_it() {
     let name = "subscribers::a_client_that_comes_back_with_its_last_event_goes_on_behind_it";
@@ -168,7 +168,7 @@ fn a_client_that_comes_back_with_its_last_event_goes_on_behind_it() {
     let written = |agent: &Agent| {
         agent.get("/status").unwrap().json().unwrap()["events"]["disk"]["written_seq"].as_u64().unwrap()
     };
-    // The agent is killed: what it has not written by then is nobody's.
+    // The agent is killed. Events that it has not written by then have no number.
     wait_for("the disk to have the events", QUIET, || written(&agent) >= 400);
     drop(agent);
     let agent = Agent::start_in(state.path(), &[]).unwrap();

@@ -1,4 +1,4 @@
-//! What the modules share.
+//! Helpers of these modules.
 
 use std::path::Path;
 

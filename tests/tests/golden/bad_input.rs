@@ -1,4 +1,4 @@
-//! A file that is broken, empty or missing costs its own numbers and no other, and is named.
+//! A file that is broken, empty or missing costs only its own numbers, and the log names it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,7 +18,7 @@ fn file(name: &str) -> String {
     format!("sys/fs/cgroup{CGROUP}/{name}")
 }
 
-/// What a change of the host's files did to what is served.
+/// The effect of a change of the host's files on the output.
 struct Effect {
     /// The agent that serves the changed host.
     agent: Agent,
@@ -27,8 +27,8 @@ struct Effect {
 }
 
 impl Effect {
-    /// Serves the host as it was recorded, and again after `change`. Panics when a sample came or changed, but for
-    /// those of `errors`, which tell that something could not be read.
+    /// Serves the host as it was recorded, and again after `change`. Panics when a sample is new or changed, except those of
+    /// `errors`, which count failed readings.
     fn of(errors: &[&str], change: impl FnOnce(&Host)) -> Self {
         let host = Host::recorded(HOST);
         let whole = lasting_text(&host.serve());
@@ -54,7 +54,7 @@ impl Effect {
     }
 }
 
-/// The lines of a text that another lacks. A comment goes with the last sample of its metric and does not count.
+/// The lines of a text that another lacks, without comments: a comment goes with the last sample of its metric.
 fn missing_lines<'a>(of: &'a str, from: &str) -> Vec<&'a str> {
     let from: BTreeSet<&str> = from.lines().collect();
     of.lines().filter(|line| !line.starts_with('#') && !from.contains(line)).collect()

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::archive::unpack;
 
-/// These depend on the moment or on the temporary folder, not on the recorded files.
+/// Metrics that depend on the moment or on the temporary folder, not on the recorded files.
 const OF_THE_MOMENT: [&str; 5] = [
     "cgtap_",
     "process_",
@@ -17,10 +17,10 @@ const OF_THE_MOMENT: [&str; 5] = [
     "container_creation_time_seconds",
 ];
 
-/// Sets that are off by default too; one that has no metric of its own changes nothing.
+/// Sets that are off by default. A set without a metric changes nothing.
 const SETS: &str = "cpu,percpu,memory,diskIO,network,oom_event,pressure,process";
 
-/// A recorded host in a folder, which goes away with the value.
+/// A recorded host in a folder, which is removed on drop.
 pub struct Host(TempDir);
 
 impl Host {
@@ -43,7 +43,7 @@ impl Host {
         self.0.path().join(path)
     }
 
-    /// The flags that make `cgtap serve` read this host and nothing of the one it runs on.
+    /// The flags that make `cgtap serve` read only this host, and nothing of the one that it runs on.
     pub fn flags(&self) -> [&str; 8] {
         let root = self.root().to_str().unwrap();
         ["--host-root", root, "--lifecycle-source", "walk", "--oom-source", "none", "--enable", SETS]
@@ -60,7 +60,7 @@ pub fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// `/metrics` without what depends on the moment.
+/// `/metrics` without the samples that depend on the moment.
 pub fn lasting_text(agent: &Agent) -> String {
     let answer = agent.get("/metrics").unwrap();
     assert_eq!(answer.status, 200, "{}", agent.log());

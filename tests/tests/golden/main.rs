@@ -1,11 +1,11 @@
-//! The real binary on hosts that were recorded once: what it serves of them is known to the byte.
+//! The real binary on recorded hosts: its output is known byte for byte.
 //!
 //! | module | has |
 //! |---|---|
 //! | [`archive`] | unpacks a recorded host, one text file of `tests/fixtures`, into a folder |
-//! | [`host`] | runs the agent on such a folder and takes from its answer what does not depend on the moment |
+//! | [`host`] | runs the agent on such a folder and removes from its answer what depends on the moment |
 //! | [`whole`] | that text of each host against `tests/golden`; `CGTAP_BLESS=1` writes the files anew |
-//! | [`bad_input`] | one broken file harms no other number, and is named |
+//! | [`bad_input`] | a broken file costs only its own numbers, and the log names it |
 //!
 //! No test here needs root or a cgroup of its own.
 #![allow(

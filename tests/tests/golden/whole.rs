@@ -1,4 +1,4 @@
-//! Everything that the agent serves of a recorded host, to the byte.
+//! The whole output of the agent on a recorded host, byte for byte.
 //!
 //! `CGTAP_BLESS=1 cargo test -p cgtap-tests --test golden` writes the files anew; read what changed before you commit.
 
@@ -16,7 +16,7 @@ fn check(name: &str) {
     }
     let wanted = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     assert!(found == wanted, "{} is not what is served:\n{}", file.display(), difference(&wanted, &found));
-    // The files are the kernel's: none may be refused.
+    // The files are the kernel's, so none may be refused.
     assert_eq!(
         agent.metrics().unwrap().one("cgtap_read_errors_total", &[]).unwrap(),
         Some(0.0),
@@ -25,7 +25,7 @@ fn check(name: &str) {
     );
 }
 
-/// The lines of one text alone; the whole texts are too long to look at.
+/// The lines that only one of the texts has. The whole texts are too long to read.
 fn difference(wanted: &str, found: &str) -> String {
     let (was, is): (BTreeSet<&str>, BTreeSet<&str>) = (wanted.lines().collect(), found.lines().collect());
     let gone = was.difference(&is).map(|line| format!("- {line}\n"));

@@ -44,7 +44,7 @@ fn start_and_exit_are_one_event_each_over_all_hierarchies() {
         std::fs::remove_dir(dir).unwrap();
     }
     let events = stream.until(QUIET, |e| kind(e) == "cgroup_removed").unwrap();
-    // The parent was made a moment before the follower came: its event may be here too.
+    // The parent was made a moment before the follower connected, so its event may be here too.
     let events: Vec<_> = events.iter().filter(|e| path(e) != parent.path()).collect();
     let kinds: Vec<&str> = events.iter().map(|e| kind(e)).collect();
     assert_eq!(kinds, ["cgroup_created", "container_started", "container_exited", "cgroup_removed"]);
@@ -108,7 +108,7 @@ fn the_network_of_a_container_is_its_own_namespace() {
     enter(&dirs, process.0.id());
     let path = format!("{}/{id}", parent.path());
     let labels = [("id", path.as_str()), ("interface", "eth0")];
-    // The new interface still speaks to its neighbours: ask until two looks at it agree.
+    // A new interface still sends packets to its neighbours, so repeat until two readings agree.
     let deadline = Instant::now() + QUIET;
     loop {
         let before = process.counters("eth0");
@@ -128,7 +128,7 @@ fn the_network_of_a_container_is_its_own_namespace() {
 #[test]
 fn the_network_of_the_host_is_not_a_containers() {
     let name = "containers::the_network_of_the_host_is_not_a_containers";
-    // Walking would show the container too, some time later.
+    // A walk would show the container too, but later.
     if skip_unless(name, memory_cgroups().and(bpf(Rung::TpBtf))) {
         return;
     }
@@ -138,7 +138,7 @@ fn the_network_of_the_host_is_not_a_containers() {
     let member = Member::start(load(), "sleep", &dirs[0]).unwrap();
     enter(&dirs, member.pid());
     let path = format!("{}/{id}", parent.path());
-    // The kernel's word that it has a process may still be on its way.
+    // The kernel's report of its first process may come a moment later.
     wait_for("the container to be in the host's network", QUIET, || {
         let host = agent.metrics().unwrap().one("container_network_host", &[("id", &path)]).unwrap();
         host == Some(1.0)

@@ -1,4 +1,4 @@
-//! Without BPF and without root the agent serves what is left, and says which rung serves.
+//! Without BPF or without root the agent serves what is left, and reports which rung serves.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -51,7 +51,7 @@ fn a_watching_agent_sees_cgroups_that_come_and_go() {
     assert_eq!(events.last().map(path), Some(deepest.as_str()), "{events:?}");
 }
 
-/// Its own ids are others there, and the kernel's records must not be distrusted for that.
+/// The agent has other ids there. It must trust the kernel's records all the same.
 #[test]
 fn in_a_pid_namespace_kills_have_the_kernels_ids() {
     let name = "degrade::in_a_pid_namespace_kills_have_the_kernels_ids";
@@ -115,7 +115,7 @@ fn another_user_gets_counters_without_bpf() {
     let agent = Agent::start_with(&options).unwrap();
     let status = agent.get("/status").unwrap().json().unwrap();
     assert_eq!(status["lifecycle_source"], "inotify", "{status}");
-    // Some kernels let every user wait for a cgroup's count.
+    // Some kernels allow every user to watch a cgroup's counts.
     let without_root = ["none", "memory_events", "oom_control"];
     assert!(status["oom_source"].as_str().is_none_or(|s| without_root.contains(&s)), "{status}");
     assert!(
@@ -134,7 +134,7 @@ fn the_capabilities_of_deploy_are_enough() {
     if skip_unless(name, bpf(Rung::TpBtf).and(program("setpriv", "util-linux"))) {
         return;
     }
-    // `LimitMEMLOCK=infinity` of the unit; before 5.11 a limit is for BPF too. Without the right to raise it, it is high here.
+    // As `LimitMEMLOCK=infinity` of the unit: before 5.11 the limit holds for BPF too. A host where it cannot be raised has a high one.
     let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
     let kept = CAPABILITIES.map(|c| format!(",+{}", c.to_lowercase())).concat();
     let only = [format!("--bounding-set=-all{kept}"), "--inh-caps=-all".to_owned()];
@@ -149,7 +149,7 @@ fn the_capabilities_of_deploy_are_enough() {
         (&"tp_btf".into(), &best.flag().into()),
         "{status}"
     );
-    // Also where these rights do not open a perf buffer.
+    // Also on kernels that refuse a perf buffer with these rights.
     let hooks = status["hooks"].as_array().unwrap();
     let exits = hooks.iter().find(|hook| hook["hook"] == "sched_process_exit").unwrap();
     assert!(exits["rung"].is_string(), "{exits}");

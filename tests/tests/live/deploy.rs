@@ -12,7 +12,7 @@ fn text(file: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// Runs a checker of others, which must be content.
+/// Runs an external checker, which must succeed.
 fn content(program: &str, args: &[&str]) {
     let output = Command::new(find_program(program).unwrap()).args(args).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
@@ -37,7 +37,7 @@ fn systemd_takes_the_unit() {
     if skip_unless("deploy::systemd_takes_the_unit", program("systemd-analyze", "systemd")) {
         return;
     }
-    // The check wants the program to be there: give it one under the same name.
+    // The check needs an existing program, so the unit gets another one.
     let folder = tempfile::tempdir().unwrap();
     let unit = folder.path().join("cgtap.service");
     let started = "ExecStart=/usr/bin/cgtap ";
@@ -49,7 +49,7 @@ fn systemd_takes_the_unit() {
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said).into_owned();
     assert!(output.status.success(), "{said}");
-    // It only warns of a key or value that it does not know.
+    // The check only warns about an unknown key or value.
     let about: Vec<&str> = said.lines().filter(|l| l.contains("cgtap.service:")).collect();
     assert!(about.is_empty(), "{about:?}");
 }
@@ -72,10 +72,10 @@ fn the_unit_drops_every_right_it_does_not_need() {
     assert_eq!(unit_values("Type"), ["notify"]);
 }
 
-/// The same for both ways to run it; the files say what each is for.
+/// The same for the unit and the DaemonSet. The files have the reason of each.
 pub const CAPABILITIES: [&str; 4] = ["BPF", "PERFMON", "DAC_READ_SEARCH", "SYS_NICE"];
 
-/// The items of the list under `key:` of a YAML file in block style, up to the first line that is no item of it.
+/// The items of the list under `key:` of a YAML file in block style, up to the first line that is not an item.
 fn yaml_list(text: &str, key: &str) -> Vec<String> {
     let mut lines = text.lines().map(|l| l.split(" #").next().unwrap_or_default().trim_end());
     lines.find(|l| l.trim_start() == format!("{key}:"));

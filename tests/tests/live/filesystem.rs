@@ -1,4 +1,4 @@
-//! The node's file systems are what statfs says, and a container's usage is what `du` says.
+//! The node's file systems agree with statfs, and a container's usage with `du`.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
@@ -14,7 +14,7 @@ use cgtap_tests::log::QUIET;
 
 use crate::containers::{container, enter};
 
-/// A walk each second, under full load of the machine.
+/// Time for a walk each second, on a machine under full load.
 const SOON: Duration = Duration::from_secs(30);
 
 const FLAGS: [&str; 4] = ["--min-interval", "1ms", "--fs-walk-interval", "1s"];
@@ -62,7 +62,7 @@ fn the_nodes_file_systems_are_what_statfs_says() {
             let before = statvfs(at);
             let metrics = agent.metrics().unwrap();
             let told = NODE.map(|name| metrics.one(name, &labels).unwrap());
-            // Others write to it, and a busy machine may not answer in time: then it is absent.
+            // Other processes write to it. On a busy machine it may not answer in time; then it is absent.
             if before == statvfs(at) && told == before.map(Some) {
                 break;
             }
@@ -147,14 +147,14 @@ fn the_nodes_disks_are_what_diskstats_says() {
             let (low, high) = (before[column] * unit - 1e-6, after[column] * unit + 1e-6);
             assert!(low <= told && told <= high, "{name} {device}: {low} {told} {high}");
         }
-        // One series, whichever file it is from.
+        // One series, from either file.
         for name in ["container_fs_reads_total", "container_fs_writes_total", "container_fs_io_current"] {
             assert!(metrics.one(name, &[("id", "/"), ("device", device)]).unwrap().is_some(), "{name}");
         }
     }
 }
 
-/// A process whose root is an overlay, as a runtime mounts it, with its log beside it as Docker has it.
+/// A process whose root is an overlay, mounted as by a runtime, with its log where Docker has it.
 struct Overlay {
     folder: tempfile::TempDir,
     process: Child,
@@ -194,7 +194,7 @@ impl Overlay {
         self.folder.path().join("overlay2/x/diff")
     }
 
-    /// What `du` says of the layer and of the logs, and all inodes.
+    /// The sizes of the layer and of the logs by `du`, and the number of inodes.
     fn du(&self, id: &str) -> [f64; 3] {
         let mut seen = std::collections::HashSet::new();
         let layer = du(&self.upper(), &mut seen);
@@ -222,7 +222,7 @@ fn du(path: &Path, seen: &mut std::collections::HashSet<(u64, u64)>) -> u64 {
     bytes
 }
 
-/// Asks until the agent tells the same as `du`.
+/// Repeats until the agent agrees with `du`.
 fn until_equal(agent: &Agent, cgroup: &str, id: &str, overlay: &Overlay) -> Exposition {
     let deadline = Instant::now() + QUIET;
     loop {
@@ -264,7 +264,7 @@ fn a_container_uses_what_du_says_of_its_layer_and_logs() {
     assert_eq!(of("container_fs_inodes_free"), None, "a container has none of its own");
     assert_eq!(of("container_fs_sector_writes_total"), None, "the disk's counters are the node's");
     assert!(of("cgtap_container_fs_usage_age_seconds").unwrap() < SOON.as_secs_f64());
-    // It goes on after the last process, as long as the cgroup is there.
+    // The series stays after the last process, while the cgroup exists.
     std::fs::write(overlay.upper().join("more"), vec![1; 1 << 20]).unwrap();
     until_equal(&agent, &path, &id, &overlay);
     overlay.process.kill().unwrap();

@@ -1,4 +1,4 @@
-//! A container that ends leaves what it used in all: in its exit's event and, after its directory has gone, on `/metrics`.
+//! A container that ends leaves what it used in all: in the event of its exit and, after its directory is gone, on `/metrics`.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -13,23 +13,22 @@ use crate::support::{Lent, kind, load, path};
 
 const CONTAINERS: u32 = 100;
 const CONTAINERS_WITH_THREADS: u32 = 40;
-/// One in so many may go without values that are near its own, removed as soon as its process can be waited for.
+/// One in this many may lack correct values, when its cgroup is removed as soon as its process can be waited for.
 const LACK: u32 = 100;
-/// The host may stop one emulated processor while another goes on; that one, it seems, finds the exiting task waiting, takes
-/// it over, ends it and removes its cgroup before the first reads on. One in 200 was seen.
+/// The host may stop one emulated processor while another goes on. The other seems to take over the exiting task, end it and remove
+/// its cgroup before the first continues to read. One in 200 was seen.
 const LACK_EMULATED: u32 = 20;
-/// A host that was stopped and goes on has other things to do first: 14 of 100 lacked values once, and none in the four runs
-/// after that; and it counts for a process what it takes from it, 2.7 ms once. A reader that is too slow or counts wrong
-/// lacks some in every round.
+/// A host that was stopped and goes on is busy at first: 14 of 100 lacked values once, and none in the four runs after that. It also
+/// counts time that it takes from a process, 2.7 ms once. A reader that is too slow or counts wrong fails in every round.
 const ROUNDS: usize = 3;
 const LIFE_MSEC: u32 = 50;
 const THREADS_LIFE_MSEC: u32 = 5;
 const THREADS: u32 = 8;
 
-/// What the kernel's count may differ from the process's own: it does not see itself exit.
+/// How much the kernel's count may differ from the process's own, which does not see its exit.
 const DIFFERENCE_NSEC: u64 = 2_000_000;
-/// What it may be more on an emulated processor: the exit itself takes several times as long, and the guest counts what
-/// its host takes from it.
+/// How much more it may be on an emulated processor: the exit takes several times as long, and the guest counts the time that its
+/// host takes from it.
 const EMULATED_MORE_NSEC: u64 = 200_000_000;
 
 /// A container's directories, removed on drop.
@@ -46,12 +45,12 @@ impl Container {
         Self { path: format!("{}/{id}", below.path()), dirs }
     }
 
-    /// Runs a process in it that uses a processor for `msec`; how many nanoseconds it says it took at least and at most.
+    /// Runs a process in it that uses a processor for `msec`. Returns the nanoseconds that it took at least and at most.
     fn burn(&self, msec: u32) -> (u64, u64) {
         self.burn_with_threads(msec, 0)
     }
 
-    /// The same while so many more threads sleep; they all end at once.
+    /// The same with this many sleeping threads; all end at the same time.
     fn burn_with_threads(&self, msec: u32, threads: u32) -> (u64, u64) {
         let mut command = Command::new(load());
         command
@@ -76,7 +75,7 @@ impl Drop for Container {
     }
 }
 
-/// Less than the process has measured is wrong. More may be the host's doing, once.
+/// Less than the process has measured is wrong. The host may cause more, once.
 fn is_near(counted: u64, (least, most): (u64, u64)) -> bool {
     assert!(counted + DIFFERENCE_NSEC >= least, "{counted} ns counted, the process used {least}");
     let more = if machine_of_ours().is_ok() { EMULATED_MORE_NSEC } else { DIFFERENCE_NSEC };
@@ -93,7 +92,7 @@ fn containers_that_live_for_moments_leave_their_values() {
     each_leaves_its_values(name, CONTAINERS, LIFE_MSEC, 0);
 }
 
-/// Each thread that ends with the others sees some that are there still.
+/// A thread that ends at the same time as others sees that some of them still exist.
 #[test]
 fn containers_with_many_threads_leave_their_values() {
     let name = "finals::containers_with_many_threads_leave_their_values";
@@ -116,7 +115,7 @@ fn each_leaves_its_values(name: &str, containers: u32, life_msec: u32, threads: 
     panic!("of {containers} containers so many had no values near their own, round by round: {lacked:?}");
 }
 
-/// How many of the containers have left values that are near their own.
+/// The number of containers that left correct values.
 fn left_by(containers: u32, life_msec: u32, threads: u32) -> u32 {
     let agent = Lent::of_defaults();
     let parent = TestCgroup::new().unwrap();
@@ -171,7 +170,7 @@ fn an_exit_tells_the_peak_of_memory() {
     let events = stream.until(QUIET, |_| true).unwrap();
     let peak = &events[0]["last_sample"]["memory_peak_bytes"];
     match kernel_tells {
-        // Nobody is in it any more, so the peak stays as it is.
+        // No process is in it any more, so the peak does not change.
         Some(file) => assert_eq!(peak.to_string(), std::fs::read_to_string(file).unwrap().trim()),
         None => assert!(peak.is_null(), "before 5.19 v2 has no peak: {}", events[0]),
     }
@@ -187,7 +186,7 @@ fn a_container_that_runs_again_exits_again_with_all_it_used() {
     assert!(rounds.len() < ROUNDS, "{rounds:#?}");
 }
 
-/// What was counted, if it is not near what the process used.
+/// The counted time, if it is not near the time that the process used.
 fn exits_twice() -> Result<(), String> {
     let agent = Lent::of_defaults();
     let parent = TestCgroup::new().unwrap();

@@ -1,4 +1,4 @@
-//! Bad requests get an answer that names what is wrong, and the agent serves on.
+//! Bad requests get an answer that names what is wrong, and the agent goes on.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use cgtap_tests::agent::Agent;
 use cgtap_tests::http::request;
 
-/// A walking agent needs no rights, so these tests run for everybody.
+/// An agent that walks needs no rights, so these tests run for every user.
 fn agent() -> Agent {
     Agent::start(&["--lifecycle-source", "walk", "--oom-source", "none"]).unwrap()
 }
@@ -88,13 +88,13 @@ fn a_client_that_speaks_no_http_harms_nobody() {
         stream.write_all(nonsense).unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         let mut answer = Vec::new();
-        // Closed without a word or with a 400: both will do, an answer with the metrics would not.
+        // A closed connection or a 400 is right, an answer with metrics is not.
         let _ = stream.read_to_end(&mut answer);
         assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
         assert_eq!(agent.get("/healthz").unwrap().status, 200);
     }
     let long = format!("/events?cgroup={}", "x".repeat(1 << 20));
-    // An answer in the 400s or a cut connection; never the end of the agent.
+    // A status of 400 to 499 or a cut connection. The agent must not end.
     if let Ok(answer) = agent.get(&long) {
         assert!((400..500).contains(&answer.status), "{}", answer.status);
     }

@@ -19,7 +19,7 @@ fn one_cgroup_in_many_hierarchies_is_one_event() {
     let dirs: Vec<_> = parent.dirs().iter().map(|dir| dir.join("one")).collect();
     dirs.iter().for_each(|dir| std::fs::create_dir(dir).unwrap());
     dirs.iter().for_each(|dir| std::fs::remove_dir(dir).unwrap());
-    // A second cgroup ends the wait: what came for the first came before it.
+    // An event of a second cgroup ends the wait: all events of the first come before it.
     let marker = TestCgroup::new().unwrap();
     let events = stream.until(QUIET, |e| path(e) == marker.path()).unwrap();
     assert_eq!(events.last().map(path), Some(marker.path().as_str()), "{events:?}");

@@ -20,12 +20,12 @@ use crate::tree::assert_becomes_the_tree;
 
 mod amid_changes;
 
-/// As many as no ring of the default size holds at once.
+/// More than a ring of the default size holds.
 const MANY: u32 = 50_000;
 /// The same on an emulated processor, where one takes 2 to 14 ms to come and go: a sixteenth of both.
 const MANY_EMULATED: u32 = MANY / 16;
 const RING_EMULATED_BYTES: &str = "262144";
-/// For the second rung of BPF: the rings and the way behind them are the same.
+/// For the second rung of BPF: the rings and all that follows are the same.
 const FEWER: u32 = 5_000;
 const DEEP: usize = 30;
 /// The kernel's limit of a name (`NAME_MAX`).
@@ -50,7 +50,7 @@ fn tells_each(rung: Rung) -> Check {
     if rung.tells_each() { Ok(()) } else { Err(format!("{} looks at what there is", rung.flag())) }
 }
 
-/// Only a tracepoint gives a path that may be cut; where helpers are refused, paths are found by id and are whole.
+/// Only a tracepoint gives a path that may be cut. Where helpers are refused, paths are found by id and are whole.
 fn cuts_paths(rung: Rung) -> Check {
     tells_each(rung).and_then(|()| bpf_probe_read())
 }
@@ -113,7 +113,7 @@ fn agent(rung: Rung) -> Lent {
     Lent::with(&flags(rung))
 }
 
-/// So many cgroups on this host, a quarter of them on an emulated processor: they would be most of the time of a virtual machine.
+/// The number of cgroups on this host; a quarter on an emulated processor, where they would take most of the time.
 fn here(count: u32) -> u32 {
     if machine_of_ours().is_ok() { count / 4 } else { count }
 }
@@ -164,7 +164,7 @@ fn read_burst(stream: &Lines, parent: &str, count: u32) -> Vec<Told> {
     events
 }
 
-/// What a burst needs to know of an event: in a virtual machine a hundred thousand of them are much to read.
+/// The fields of an event that a burst needs: in a virtual machine a hundred thousand whole events take long to read.
 #[derive(Debug, Deserialize)]
 struct Told {
     seq: u64,
@@ -216,7 +216,7 @@ fn assert_nothing_dropped(agent: &Agent) {
     }
 }
 
-/// A container's life, as this rung tells it.
+/// A container's life, as this rung reports it.
 fn container(rung: Rung) {
     let agent = agent(rung);
     let parent = TestCgroup::new().unwrap();
@@ -229,7 +229,7 @@ fn container(rung: Rung) {
     let member = load::Member::start(load_program(), "sleep", &dirs[memory_at(&parent)]).unwrap();
     let is_file = rung == Rung::Inotify && Hierarchies::of_this_host().unwrap().memory_is_v2();
     let mut wait_for = |wanted| {
-        // The file that is watched there has what is now, and not what was.
+        // The watched file has the present state, not the past.
         if is_file {
             events.extend(stream.until(QUIET, |e| kind(e) == wanted && path(e) == whole).unwrap());
         }
@@ -262,14 +262,14 @@ fn small_ring(rung: Rung) {
     let stream = agent.follow("&types=lost").unwrap();
     let parent = TestCgroup::new().unwrap();
     let dir = parent.memory_dir().unwrap();
-    // An agent that stands still loses for sure, however slow the machine is.
+    // A stopped agent loses records for sure, also on a slow machine.
     agent.signal(Signal::STOP).unwrap();
     for number in 0..40 {
         std::fs::create_dir(dir.join(format!("stays{number}"))).unwrap();
         load::burst(dir, 20).unwrap();
     }
     agent.signal(Signal::CONT).unwrap();
-    // And one that runs may lose more, while it mends what it lost before.
+    // A running agent may lose more while it repairs earlier losses.
     load::burst(dir, here(FEWER)).unwrap();
     let events = stream.until(QUIET, |e| kind(e) == "lost").unwrap();
     let lost = events.last().unwrap();
@@ -328,7 +328,7 @@ fn deep_and_long(rung: Rung) {
     assert!(cut.is_empty(), "no path is cut that is not longer than the kernel's buffer: {cut:?}");
 }
 
-/// One byte short of the kernel's buffer, all of it, and one byte more: what may be cut is marked, and found by a walk.
+/// One byte less than the kernel's buffer, all of it, and one byte more: a path that may be cut is marked, and a walk finds it.
 fn paths_at_the_limit(rung: Rung) {
     let agent = agent(rung);
     let parent = TestCgroup::new().unwrap();

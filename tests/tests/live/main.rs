@@ -2,24 +2,24 @@
 //!
 //! | module | promise |
 //! |---|---|
-//! | [`lifecycle_matrix`] | every cgroup made and removed is an event, once, in order, by every rung; a loss is mended |
+//! | [`lifecycle_matrix`] | every cgroup made and removed is an event, once, in order, by every rung; a loss is repaired |
 //! | [`lifecycle`] | one cgroup is one event over all hierarchies; a follower may come back |
 //! | [`tree`] | the set of cgroups is the tree, through renames and cut paths |
 //! | [`containers`] | a container's start and end are events, and its network is its own |
-//! | `crash` | killed at any moment, the agent goes on without a gap or a repeat; here in a virtual machine only, else in `tests/events` |
-//! | [`filesystem`] | the node's file systems are what statfs says, and a container's usage what `du` says |
-//! | `finals` | a container that ends leaves what it used in all; here in a virtual machine only, else in `tests/alone` |
+//! | `crash` | killed at any moment, the agent goes on without a gap or a repeat; here only in a virtual machine, else in `tests/events` |
+//! | [`filesystem`] | the node's file systems agree with statfs, and a container's usage with `du` |
+//! | `finals` | a container that ends leaves what it used in all; here only in a virtual machine, else in `tests/alone` |
 //! | [`oom_matrix`] | every OOM kill is an event with the right process, cgroup and limit, by every rung |
 //! | [`oom`] | the count of a container's kills outlives it |
 //! | [`pinned`] | with programs and rings pinned nothing is missed while the agent is replaced |
-//! | [`parity`] | every counter is what the kernel's file says |
+//! | [`parity`] | every counter has the value of the kernel's file |
 //! | [`names`] | no name of a cgroup breaks an output |
 //! | [`http`] | bad requests get an answer that names what is wrong |
-//! | [`perf`] | performance events of a container are its own; an unknown one ends the start |
+//! | [`perf`] | performance events of a container count only its own processes; an unknown one ends the start |
 //! | [`process`] | exit codes, SIGTERM |
-//! | [`degrade`] | without BPF and without root the agent serves what is left |
+//! | [`degrade`] | without BPF or without root the agent serves what is left |
 //! | [`own_metrics`] | the agent's own metrics are those of `docs/metrics.md`, and no others |
-//! | [`prometheus`] | promtool and a real Prometheus take what the agent gives |
+//! | [`prometheus`] | promtool and a real Prometheus accept the agent's output |
 //! | [`deploy`] | the files of `deploy/` are good and ask for no more than they need |
 //!
 //! A test that cannot run on this host prints `skipped: NAME: why`, and `cargo xtask test` counts it as skipped.

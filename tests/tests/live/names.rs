@@ -39,7 +39,7 @@ fn odd_names_are_the_same_text_in_metrics_and_events() {
     }
 }
 
-/// On v1 the event comes with the first hierarchy; that of the memory may be known a moment later.
+/// On v1 the event comes with the first hierarchy; the memory hierarchy may follow a moment later.
 fn assert_has_memory(agent: &Agent, id: &str) {
     let deadline = Instant::now() + QUIET;
     loop {
@@ -57,6 +57,6 @@ fn the_kernel_refuses_a_newline() {
     if skip_unless("names::the_kernel_refuses_a_newline", memory_cgroups()) {
         return;
     }
-    // Both outputs count on it; a kernel that allows it must fail here and not at a user.
+    // Both outputs rely on it. A kernel that allows it must fail here, not at a user.
     assert!(TestCgroup::with_suffix(b"-new\nline").is_err());
 }

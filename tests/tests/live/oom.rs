@@ -26,7 +26,7 @@ fn a_killed_containers_count_outlives_it() {
     cgroup.limit_memory(LIMIT_MIB << 20).unwrap();
     load::hog(support::load(), cgroup.memory_dir().unwrap(), LIMIT_MIB * 8).unwrap();
     drop(cgroup);
-    // They come from two rings, so either may be first.
+    // The two events come from two rings, so either may be first.
     let mut missing = HashSet::from(["oom_kill", "cgroup_removed"]);
     stream
         .until(QUIET, |e| {
@@ -44,7 +44,7 @@ fn a_killed_containers_count_outlives_it() {
     assert_eq!(memory, None, "a cgroup that is gone uses no memory");
 }
 
-/// An agent has the log open before it is ready, and reads what was there before first.
+/// An agent opens the kernel log before it is ready, and reads the old lines first.
 #[test]
 fn the_kernel_log_tells_of_a_kill_at_the_start() {
     let name = "oom::the_kernel_log_tells_of_a_kill_at_the_start";
@@ -54,7 +54,7 @@ fn the_kernel_log_tells_of_a_kill_at_the_start() {
     let cgroup = TestCgroup::new().unwrap();
     cgroup.limit_memory(LIMIT_MIB << 20).unwrap();
     let agent = Agent::spawn(&Options::new(&["--oom-source", Rung::Kmsg.flag()]).unwrap()).unwrap();
-    // The first is at the log's end when there is a second.
+    // When there is a second record, the first was at the log's end.
     wait_for("the agent to open the log twice", QUIET, || times_open(agent.pid(), "/dev/kmsg") >= 2);
     agent.signal(Signal::STOP).unwrap();
     let killed = load::hog(support::load(), cgroup.memory_dir().unwrap(), LIMIT_MIB * 8).unwrap();

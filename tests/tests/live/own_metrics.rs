@@ -6,7 +6,7 @@ use cgtap_tests::agent::Agent;
 
 const PAGE: &str = include_str!("../../../docs/metrics.md");
 
-/// Those of the metrics with labels whose series are there from the start.
+/// Metrics with labels whose series exist from the start.
 const AT_ONCE: [&str; 5] = [
     "cgtap_build_info",
     "cgtap_hook_attached",
@@ -40,7 +40,7 @@ fn kernel_counts_kills() -> bool {
 
 #[test]
 fn a_new_agent_shows_what_the_page_declares() {
-    // With a bound the page says what it leaves out.
+    // With `--max-series` the page counts what it leaves out.
     let flags = ["--lifecycle-source", "walk", "--oom-source", "none", "--max-series", "1000000"];
     let metrics = Agent::start(&flags).unwrap().metrics().unwrap();
     let declared = declared();

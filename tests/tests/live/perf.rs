@@ -1,4 +1,4 @@
-//! Performance events of a container are its own.
+//! Performance events of a container count only its own processes.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -21,7 +21,7 @@ fn counts_by_cgroup() -> Check {
     let controller = controller.into_iter().find(|fields| fields.first() == Some(&"perf_event"));
     let found = Hierarchies::of_this_host().map_err(|error| error.to_string())?;
     match controller.as_deref() {
-        // Hierarchy 0 is the unified one; a hierarchy of v1 may live on where nobody can see it.
+        // Hierarchy 0 is the unified one. A hierarchy of v1 may exist without a mount.
         Some([_, "0", _, "1"]) => dir().map(|_| ()),
         Some([_, _, _, "1"]) if found.with("perf_event").is_some() => Ok(()),
         Some([_, _, _, "1"]) => {
@@ -31,14 +31,14 @@ fn counts_by_cgroup() -> Check {
     }
 }
 
-/// The root of the hierarchy in which events are counted.
+/// The root of the hierarchy that counts performance events.
 fn dir() -> Result<PathBuf, String> {
     let found = Hierarchies::of_this_host().map_err(|error| error.to_string())?;
     let counted = found.with("perf_event").or_else(|| found.unified());
     Ok(counted.ok_or("no hierarchy has perf_event, and there is no unified one")?.mount.clone())
 }
 
-/// A container's cgroup in that hierarchy alone, removed with the value.
+/// A container's cgroup, only in this hierarchy. It is removed on drop.
 struct Container {
     parent: PathBuf,
     dir: PathBuf,
@@ -92,7 +92,7 @@ fn page_faults_of_a_container_are_those_of_its_processes() {
     let container = Container::new();
     let labels = [("id", container.path.as_str()), ("event", "page-faults")];
     let deadline = Instant::now() + QUIET;
-    // Its counters begin with the first reading that sees it.
+    // Its counters begin with the first reading after its start.
     let before = loop {
         let found = agent.metrics().unwrap().one(FAULTS, &labels).unwrap();
         assert!(found.is_some() || Instant::now() < deadline, "not counted: {}", agent.log());
@@ -107,7 +107,7 @@ fn page_faults_of_a_container_are_those_of_its_processes() {
     let counted = metrics.one(FAULTS, &labels).unwrap().unwrap();
     let started = Member::start(load(), "sleep", &container.dir).unwrap();
     let startup = faults(started.pid());
-    // What it did before it entered is not counted; the kernel tries some faults twice.
+    // Faults from before it entered are not counted, and the kernel tries some faults twice.
     assert!(counted > 0.0 && counted >= all - 2.0 * startup, "{counted} of {all}, {startup} to start");
     assert!(counted <= all * 1.1 + 16.0, "{counted} of {all}");
     let ratio = metrics.one("container_perf_events_scaling_ratio", &labels).unwrap();

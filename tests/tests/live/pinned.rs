@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::support::{assert_unbroken, kind, load, name_below, path};
 
-/// A BPF file system of our own, unmounted on drop; what is pinned there goes with it.
+/// A BPF file system of our own, unmounted on drop with all its pins.
 struct Pins(tempfile::TempDir);
 
 impl Pins {
@@ -41,7 +41,7 @@ fn start(state: &Path, place: &Path) -> Agent {
     Agent::start_with(&options).unwrap()
 }
 
-/// Its log, with all that was done until now. Kills come by a ring of their own, so both ends are waited for.
+/// Its log with all events until now. Kills have a ring of their own, so the test waits for the ends of both.
 fn all_of(agent: &Agent, cgroup: &TestCgroup, killed: &[u32]) -> Vec<Value> {
     let follower = agent.follow("&since_seq=0").unwrap();
     let last = cgroup.memory_dir().unwrap().join("last");
@@ -92,7 +92,7 @@ fn restarts_under_load_miss_nothing_and_recover_nothing() {
     for wanted in ["cgroup_created", "cgroup_removed"] {
         let mut told: BTreeMap<String, u32> = BTreeMap::new();
         for event in log.iter().filter(|event| kind(event) == wanted) {
-            // Under lockdown the shortest-lived have their ids alone.
+            // Under lockdown the shortest-lived cgroups have only their ids.
             let name = name_below(event, &cgroup.path());
             let churned = |name: &String| name.starts_with("/churn") || name.starts_with('#');
             if let Some(name) = name.filter(churned) {
@@ -143,7 +143,7 @@ fn what_others_pinned_is_refused_and_replaced_on_request() {
     let args = ["--pin", place.to_str().unwrap(), "--pin-replace", "--oom-source", "none"];
     let agent = Agent::start_with(&Options::new(&args).unwrap().in_state_dir(state.path())).unwrap();
     assert!(!place.join("foreign").exists());
-    // It sees what happens, through its own programs.
+    // It sees events through its own programs.
     let cgroup = TestCgroup::new().unwrap();
     let follower = agent.follow("&since_seq=0&types=cgroup_created").unwrap();
     assert!(!follower.until(QUIET, |event| path(event) == cgroup.path()).unwrap().is_empty());

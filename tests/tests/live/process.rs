@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cgtap_tests::agent::{Agent, run_to_end};
 
-/// Runs `cgtap` with arguments that it must refuse with exit code 2, and gives its message.
+/// Runs `cgtap` with arguments that it must refuse with exit code 2. Returns its message.
 fn refused(args: &[&str]) -> String {
     let output = run_to_end(args).unwrap();
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -48,7 +48,7 @@ fn sigterm_ends_it_in_2_seconds_with_followers() {
     let (status, _) = agent.terminate(Duration::from_secs(2)).unwrap();
     assert_eq!(status.code(), Some(0), "{}", agent.log());
     for follower in followers {
-        // The stream ends; what it still had comes first.
+        // The stream sends its remaining events and then ends.
         follower.until(Duration::from_secs(10), |_| false).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! promtool and a real Prometheus take what the agent gives.
+//! promtool and a real Prometheus accept the agent's output.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::support::repository;
 
-/// Complaints that are cAdvisor's names and so stay, one a line; with the reason after `#`.
+/// Complaints about cAdvisor's names, which stay: one a line, with the reason after `#`.
 const KNOWN: &str = "agent/src/export/golden/promtool-known.txt";
 
 #[test]
@@ -32,7 +32,7 @@ fn promtool_has_no_new_complaint() {
     assert!(new.is_empty(), "not in {KNOWN}: {new:#?}");
 }
 
-/// Every set, by what the agent says of a name that is none.
+/// Every set, from the agent's message about an unknown name.
 fn all_sets() -> String {
     let refused = cgtap_tests::agent::run_to_end(&["serve", "--enable", "none-such"]).unwrap();
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
@@ -90,7 +90,7 @@ impl Prometheus {
         Self { child: command.spawn().unwrap(), address, _folder: folder }
     }
 
-    /// Asks until the answer pleases.
+    /// Repeats the query until the answer is as wanted.
     fn wait_for(&self, path: &str, pleases: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
         let mut last = Value::Null;

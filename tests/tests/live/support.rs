@@ -1,4 +1,4 @@
-//! What several of these tests use.
+//! Helpers of several of these tests.
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use cgtap_tests::host::machine_of_ours;
 use cgtap_tests::load::BINARY;
 use serde_json::Value;
 
-/// The load program of this package, or the one that the environment names: in a virtual machine cargo's is absent.
+/// The load program of this package, or the one of the environment: a virtual machine has no cargo.
 pub fn load() -> &'static Path {
     static FOUND: LazyLock<PathBuf> = LazyLock::new(|| match std::env::var_os(BINARY) {
         Some(path) => PathBuf::from(path),
@@ -23,15 +23,15 @@ pub fn repository(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(file)
 }
 
-/// Held by a test that makes cgroups as fast as it can, one after the other: each agent of this
-/// machine sees the cgroups of all tests.
+/// Held by a test that makes cgroups as fast as it can. Only one does so at a time, because each agent of this machine sees the
+/// cgroups of all tests.
 pub fn alone() -> MutexGuard<'static, ()> {
     static FLOOD: Mutex<()> = Mutex::new(());
     FLOOD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An agent that the next test with the same flags may have again. In a virtual machine one test runs at a time, and an
-/// emulated processor takes a second to start an agent: there it is kept until a test wants other flags, or fails.
+/// An agent that the next test with the same flags reuses. In a virtual machine one test runs at a time, and an emulated processor
+/// takes a second to start an agent. There it is kept until a test wants other flags or fails.
 pub struct Lent {
     agent: Option<Agent>,
     flags: Vec<String>,
@@ -41,7 +41,7 @@ pub struct Lent {
 static KEPT: Mutex<Option<(Vec<String>, Agent)>> = Mutex::new(None);
 
 impl Lent {
-    /// With the defaults, but each scrape reads anew.
+    /// With the defaults, except that each scrape reads anew.
     pub fn of_defaults() -> Self {
         Self::with(&["--min-interval", "1ms"])
     }
@@ -87,8 +87,8 @@ pub fn path(event: &Value) -> &str {
     event["cgroup"]["path"].as_str().unwrap_or_default()
 }
 
-/// What tells a cgroup from others below `parent` in an event: its path, or its id where the kernel let nobody read the
-/// path before the cgroup was gone; then the event has the path above and says that it is cut.
+/// Identifies a cgroup below `parent` in an event: by its path, or by its id where the path could not be read before the cgroup was
+/// gone. Then the event has the parent's path and `path_cut`.
 pub fn name_below(event: &Value, parent: &str) -> Option<String> {
     match path(event).strip_prefix(parent)? {
         "" if event["cgroup"]["path_cut"] == true => Some(format!("#{}", event["cgroup"]["id"])),
@@ -97,7 +97,7 @@ pub fn name_below(event: &Value, parent: &str) -> Option<String> {
     }
 }
 
-/// Asserts that a followed stream has no gap and lost nothing.
+/// Asserts that a followed stream has no gap and no `lost`.
 pub fn assert_unbroken(events: &[Value]) {
     let numbers: Vec<u64> =
         events.iter().map(|e| e["seq"].as_u64().unwrap_or_else(|| panic!("no seq: {e}"))).collect();

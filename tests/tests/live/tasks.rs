@@ -1,4 +1,4 @@
-//! What `/proc` tells of the processes of a cgroup, and the sockets of its network namespace.
+//! Metrics from `/proc` about the processes of a cgroup, and the sockets of its network namespace.
 
 use std::path::Path;
 
@@ -111,7 +111,7 @@ fn sockets_are_those_of_the_namespace() {
     let mode = ["--net", load().to_str().unwrap(), "listen"];
     let (_member, _) = Member::with(Path::new("unshare"), &mode, &dir, &["3", "2"]).unwrap();
     let path = format!("{}/{id}", parent.path());
-    // The kernel's word that it has a process may still be on its way.
+    // The kernel's report of its first process may come a moment later.
     wait_for("the container's sockets", QUIET, || {
         let labels = [("id", path.as_str()), ("tcp_state", "listen")];
         agent.metrics().unwrap().one("container_network_tcp_usage_total", &labels).unwrap().is_some()

@@ -19,14 +19,14 @@ fn needs_events() -> Check {
     memory_cgroups().and(bpf(Rung::TpBtf))
 }
 
-/// What the agent shows below a cgroup.
+/// The cgroups that the agent shows below a cgroup.
 fn shown(agent: &Agent, parent: &str) -> BTreeSet<String> {
     let metrics = agent.metrics().unwrap();
     let below = format!("{parent}/");
     metrics.label_values("id").into_iter().filter(|id| id.starts_with(&below)).map(str::to_owned).collect()
 }
 
-/// What there is below a cgroup, in its memory hierarchy.
+/// The cgroups that exist below a cgroup, in its memory hierarchy.
 fn there_is(dir: &Path, parent: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for entry in std::fs::read_dir(dir).unwrap().flatten().filter(|e| e.file_type().unwrap().is_dir()) {
@@ -37,7 +37,7 @@ fn there_is(dir: &Path, parent: &str) -> BTreeSet<String> {
     found
 }
 
-/// Waits until the agent shows what there is; a walk after a loss takes a moment.
+/// Waits until the agent shows the existing cgroups; a walk after a loss takes a moment.
 pub fn assert_becomes_the_tree(agent: &Agent, dir: &Path, parent: &str) {
     let deadline = Instant::now() + QUIET;
     loop {
@@ -111,7 +111,7 @@ fn a_path_beyond_the_kernels_buffer_is_marked_and_then_found() {
         names.len(),
         "the parent and all but the last"
     );
-    // The walk that follows tells the rest.
+    // The walk that follows reports the rest.
     assert_becomes_the_tree(&agent, dir, &top);
     std::fs::remove_dir(dir.join(names.join("/"))).unwrap();
     let gone = stream.until(QUIET, |e| kind(e) == "cgroup_removed" && path(e).starts_with(&top)).unwrap();

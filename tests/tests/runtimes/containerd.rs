@@ -1,4 +1,4 @@
-//! Names by the container runtime interface, of a real containerd.
+//! Names from a real containerd, by the container runtime interface.
 
 mod pod;
 
@@ -19,7 +19,7 @@ use crate::image::{IMAGE, Parent, runtime};
 
 const UID: &str = "0b8e3c1a-11d4-4d66-9f62-5b7a2c1d0e9f";
 const NODE: NamespaceOption = NamespaceOption { network: 2 };
-/// The promise: that long after its start a container has its names.
+/// The promise: within this time after its start a container has its names.
 const NAMED_WITHIN: Duration = Duration::from_secs(2);
 
 fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -64,7 +64,7 @@ fn container(name: &str, restarts: u32) -> ContainerConfig {
     }
 }
 
-/// The row of that metric about that cgroup, as soon as its label has the value.
+/// Waits until this metric of this cgroup has a label with this value.
 fn row(agent: &Agent, page: &str, metric: &str, id: &str, wanted: (&str, &str), since: Instant) -> Sample {
     loop {
         let answer = agent.get(page).unwrap();
@@ -115,7 +115,7 @@ fn a_pod_and_its_containers_are_named_soon_after_their_start() {
     started_when_its_runtime_says(&agent, &containerd, &id, &web);
     the_kubelets_page(&agent, &pod_path, &sandbox, &web);
 
-    // The runtime is away for a while; what it told stays, and what is new is told when it is back.
+    // While the runtime is down, known names stay. New containers get their names when it is back.
     containerd.stop();
     row(&agent, "/metrics", seen, &id, ("container", "web"), Instant::now());
     containerd.serve().unwrap();

@@ -1,4 +1,4 @@
-//! Names by Docker's API, of a real Docker Engine and of Podman.
+//! Names from a real Docker Engine and from Podman, by Docker's API.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,16 +13,16 @@ use tempfile::TempDir;
 use crate::image::{IMAGE, Parent, runtime, stop, write_image};
 use crate::inside::{add_eth0, process_of, wait_for_network, write_and_wait_for_usage};
 
-/// A busy machine takes some seconds to start one.
+/// A busy machine takes some seconds to start an engine.
 const READY_WITHIN: Duration = Duration::from_secs(120);
-/// The promise: that long after its start a container has its names.
+/// The promise: within this time after its start a container has its names.
 const NAMED_WITHIN: Duration = Duration::from_secs(2);
 
 /// An engine of the test's own. The container `web` is removed on drop, and then the engine is stopped by its id.
 struct Engine {
     folder: TempDir,
     child: Option<Child>,
-    /// Its client, with what comes before a command.
+    /// Its client, with the words before a command.
     client: Vec<String>,
     parent: Parent,
 }
@@ -107,7 +107,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // A test may have ended before it was made.
+        // A test may have ended before the container was made.
         let _ = self.try_run(&["rm", "-f", "web"]);
         self.child.take().into_iter().for_each(stop);
     }
@@ -120,7 +120,7 @@ fn agent(kind: &str, socket: &Path) -> Agent {
     Agent::start(&[&intervals[..], &names].concat()).unwrap()
 }
 
-/// The row of that metric about that cgroup, as soon as it is as wanted.
+/// Waits until this metric of this cgroup is as wanted.
 fn row(agent: &Agent, metric: &str, id: &str, within: Duration, wanted: impl Fn(&Sample) -> bool) -> Sample {
     let since = Instant::now();
     loop {
@@ -180,7 +180,7 @@ fn docker_tells_names_starts_and_health() {
     assert_labels(&sample, "docker");
     assert_own_network_and_files(&agent, &id);
     row(&agent, "container_health_state", &id, READY_WITHIN, |sample| sample.value == 1.0);
-    // The same container again has another start.
+    // A second start of the same container has another time.
     for _ in 0..2 {
         let started = engine.started();
         row(&agent, "container_start_time_seconds", &id, NAMED_WITHIN, |s| {

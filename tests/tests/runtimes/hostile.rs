@@ -1,4 +1,4 @@
-//! Runtimes that hang, flood, talk nonsense or have labels without measure: scrapes and events go on, memory stays.
+//! Runtimes that hang, flood, answer nonsense or have huge labels: scrapes and events go on, memory stays bounded.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -11,13 +11,13 @@ use cgtap_tests::host::{memory_cgroups, skip_unless};
 use cgtap_tests::log::{QUIET, wait_for};
 use serde_json::Value;
 
-/// Far above what the agent takes with the limits of its answers, far below what these runtimes send.
+/// Far more than the agent needs with its limits on answers, far less than these runtimes send.
 const MAX_RESIDENT_KIB: u64 = 200 << 10;
 const LABEL_BYTES: usize = 64 << 20;
 
 type Answer = fn(UnixStream);
 
-/// Serves each connection on a thread of its own, for as long as the test's process lives.
+/// Serves each connection on a thread of its own until the test's process ends.
 fn serve(socket: &Path, answer: Answer) {
     let listener = UnixListener::bind(socket).unwrap();
     std::thread::spawn(move || {
@@ -43,7 +43,7 @@ fn flood(mut stream: UnixStream) {
     }
 }
 
-/// A whole and valid answer, all of which is one label.
+/// A valid answer that is one large label.
 fn huge_label(mut stream: UnixStream) {
     while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {
         let label = "x".repeat(LABEL_BYTES);
@@ -94,7 +94,7 @@ fn hostile_runtimes_harm_themselves_alone() {
     let begun = Instant::now();
     let (mut rounds, mut most_kib) = (0, 0);
     let failing = |agent: &Agent| sources(agent).iter().filter(|source| source["state"] == "failing").count();
-    // Until each of them has failed once, and for a while on.
+    // Until each of them has failed once, and some time longer.
     wait_for("the sources to fail", QUIET, || {
         let id = format!("{rounds:064x}");
         let dir = parent.memory_dir().unwrap().join(&id);

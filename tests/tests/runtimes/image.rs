@@ -1,4 +1,4 @@
-//! What tests with container runtimes share: an image without a registry, cgroups that a runtime made for a test.
+//! Shared by tests with container runtimes: an image without a registry, and cgroups that a runtime made for a test.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use cgtap_tests::cgroup::{PREFIX, remove_tree};
 use cgtap_tests::host::{Check, find_program, memory_cgroups, mounts, program};
 use sha2::{Digest, Sha256};
 
-/// The image's name; nobody can have it.
+/// The image's name. No registry can have it.
 pub const IMAGE: &str = "cgtap.test/busybox:1";
 
 /// These programs, busybox, and the right to make containers.
@@ -40,7 +40,7 @@ fn has_interpreter(program: &[u8]) -> Option<bool> {
     Some((0..count).any(|segment| number(table + segment * size, 4) == Some(PT_INTERP as usize)))
 }
 
-/// Ends a process that the test started: as its service manager would, and after a while at once.
+/// Ends a process that the test started: with SIGTERM, and some time later with SIGKILL.
 pub fn stop(mut child: Child) {
     let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
     let _ = pid.map(|pid| rustix::process::kill_process(pid, Signal::TERM));
@@ -55,7 +55,7 @@ pub fn stop(mut child: Child) {
     }
 }
 
-/// A cgroup's name that is the test's own, below which a runtime makes what it wants; all of it is removed on drop.
+/// A cgroup's name of this test. A runtime makes its cgroups below it; all of them are removed on drop.
 pub struct Parent(String);
 
 impl Parent {

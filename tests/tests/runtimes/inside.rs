@@ -1,4 +1,4 @@
-//! What a container's process sees: its network, its root, as the kernel tells it from outside.
+//! What a container's process sees, its network and its root, read from outside.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use cgtap_tests::agent::Agent;
 use cgtap_tests::log::{QUIET, wait_for};
 
-/// A process of a cgroup, in whichever hierarchy has it.
+/// A process of a cgroup, from any hierarchy.
 pub fn process_of(cgroup: &str) -> u32 {
     let root = Path::new("/sys/fs/cgroup");
     let below = cgroup.trim_start_matches('/');
@@ -16,7 +16,7 @@ pub fn process_of(cgroup: &str) -> u32 {
     texts.filter_map(|text| text.lines().next()?.parse().ok()).next().unwrap()
 }
 
-/// Gives a namespace that has none an `eth0`, both of whose ends are in it.
+/// Makes an `eth0` in a namespace that has none. Both ends are in the namespace.
 pub fn add_eth0(pid: u32) {
     let commands =
         "ip link add eth0 type veth peer name peer0 && ip link set eth0 up && ip link set peer0 up";
@@ -32,7 +32,7 @@ fn eth0(pid: u32) -> [f64; 2] {
     [fields[0], fields[8]]
 }
 
-/// The interface still speaks to its neighbours: until two looks at it and the page agree.
+/// Waits until two readings of the interface and the page agree: a new interface still sends packets to its neighbours.
 pub fn wait_for_network(agent: &Agent, owner: &str, pid: u32) {
     wait_for("the network to be what the kernel says", QUIET, || {
         let before = eth0(pid);
@@ -45,8 +45,8 @@ pub fn wait_for_network(agent: &Agent, owner: &str, pid: u32) {
     });
 }
 
-/// The directory that takes what a container writes: of an overlay its upper one, else all of its root, as the host has it
-/// (the container has files of others mounted in it). The tests' folders are on the file system that is mounted at `/`.
+/// The directory with the files that a container writes: the upper one of an overlay, else its whole root. It is the host's path,
+/// because the container has other mounts in its root. The tests' folders are on the file system that is mounted at `/`.
 fn layer(pid: u32) -> PathBuf {
     let text = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
     let root = text.lines().find(|line| line.split(' ').nth(4) == Some("/")).unwrap();
@@ -61,7 +61,7 @@ fn disk_usage_bytes(dir: &Path) -> f64 {
     String::from_utf8(output.stdout).unwrap().split_whitespace().next().unwrap().parse().unwrap()
 }
 
-/// Writes a file as the container's processes would, and waits until the page has what `du` says.
+/// Writes a file as the container's processes would, and waits until the page agrees with `du`.
 pub fn write_and_wait_for_usage(agent: &Agent, container: &str, pid: u32) {
     const WRITTEN: usize = 3 << 20;
     std::fs::write(format!("/proc/{pid}/root/written"), vec![7; WRITTEN]).unwrap();

@@ -1,11 +1,11 @@
-//! What container runtimes tell and make: a real containerd, Docker and Podman, and such as mean no good. A program of its own,
-//! as they leave no processor time for tests whose kernel waits for nobody.
+//! Tests with container runtimes: a real containerd, Docker and Podman, and hostile ones. This is a program of its own, because
+//! runtimes take the processor time that tests of the kernel need.
 //!
 //! | module | promise |
 //! |---|---|
 //! | [`containerd`] | by CRI: names, start, network and files of pods and containers, soon after their start |
 //! | [`docker`] | by the API of Docker and of Podman: names, start, health, network and files |
-//! | [`hostile`] | a runtime that hangs, floods or lies harms itself alone |
+//! | [`hostile`] | a runtime that hangs, floods or lies harms only its own names |
 //!
 //! A test that cannot run on this host prints `skipped: NAME: why`, and `cargo xtask test` counts it as skipped.
 #![allow(clippy::disallowed_methods, reason = "these tests start other programs")]

@@ -1,4 +1,4 @@
-//! Mounts what a host has before its agent starts. tracefs and bpffs are left out: the agent must cope without.
+//! Mounts the file systems of a usual host. tracefs and bpffs are left out: the agent must do without them.
 
 use std::ffi::CString;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Runs the live tests, shows what they print as it comes, and counts.
+//! Runs the live tests, shows their output as it comes, and counts the results.
 
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use cgtap_tests::host::{SKIP_LOG, VIRTUAL};
 use cgtap_tests::{agent, load};
 
 const TESTS: &str = "/bin/live";
-/// What depends on the kernel. The others are about sockets, files of the repository and programs that are not here.
+/// Tests that depend on the kernel. The others need sockets, files of the repository or programs that are not here.
 const MODULES: [&str; 13] = [
     "crash::",
     "finals::",
@@ -35,7 +35,7 @@ const SKIPS: &str = "/tmp/skips";
 /// They cannot be started, or their output not be read.
 pub(crate) fn run(only: Option<&str>) -> Result<()> {
     let mut command = Command::new(TESTS);
-    // One after the other: each kernel is met by one agent at a time, and the console stays readable.
+    // One after the other: only one agent at a time uses the kernel, and the console stays readable.
     let names = only.as_ref().map_or(&MODULES[..], std::slice::from_ref);
     command.arg("--test-threads=1").args(names).stdin(Stdio::null()).stdout(Stdio::piped());
     command.env("PATH", "/bin").env("RUST_BACKTRACE", "0").env(SKIP_LOG, SKIPS).env(VIRTUAL, "1");
@@ -61,7 +61,7 @@ pub(crate) fn run(only: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Bytes and not lines, so that the console names the test that runs.
+/// Copies bytes instead of lines, so that the console shows the name of the running test.
 fn show_and_count(mut from: impl Read, mut console: impl Write, counts: &mut Counts) -> Result<()> {
     let (mut buffer, mut line) = ([0u8; 4096], Vec::new());
     loop {
@@ -83,7 +83,7 @@ fn show_and_count(mut from: impl Read, mut console: impl Write, counts: &mut Cou
     }
 }
 
-/// A test that skipped itself passed for the runner; tests that ended early are one failure.
+/// For the runner a test that skipped itself passed. Tests that ended early count as one failure.
 fn closing(counts: &Counts, skipped: usize) -> String {
     let skipped_too = u64::try_from(skipped).unwrap_or(u64::MAX);
     let passed = counts.passed.saturating_sub(skipped_too);

@@ -1,4 +1,4 @@
-//! What becomes of events by a webhook's answer.
+//! The effect of each answer of a webhook on the events.
 
 use super::*;
 

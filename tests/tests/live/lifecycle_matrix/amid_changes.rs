@@ -18,12 +18,12 @@ use crate::tree::assert_becomes_the_tree;
 
 /// Cgroups that are there when the agent starts.
 const BEFORE: u32 = 1_000;
-/// Changes that are told before they end.
+/// Changes to see before they end.
 const ENOUGH: usize = 50;
-/// So little of a processor that cgroups come and go faster than the agent can tell.
+/// So little of a processor that cgroups come and go faster than the agent can report.
 const SLOW_PERCENT: u32 = 20;
 
-/// Ends the changes, also when a test fails meanwhile: the scope waits for them.
+/// Ends the changes, also when a test fails, because the scope waits for them.
 struct StopOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for StopOnDrop<'_> {
@@ -60,7 +60,7 @@ pub(super) fn start(rung: Rung) {
     }
 }
 
-/// Makes cgroups until it is told to stop. Two of three go again, and with the third one of the `before` that were there.
+/// Makes cgroups until it must stop. It removes two of three again, and with every third one of the `before` cgroups.
 fn change(dir: &Path, before: u32, stop: &AtomicBool) {
     for number in 0.. {
         std::fs::create_dir(dir.join(format!("meanwhile{number}"))).unwrap();
@@ -76,8 +76,8 @@ fn change(dir: &Path, before: u32, stop: &AtomicBool) {
     }
 }
 
-/// Per path creations and removals take turns, nothing is created that was there before, and what was created and not removed
-/// is there. No walk had to find what was not told.
+/// Creations and removals of a path alternate. No cgroup is created that existed before, and each that was created and not removed
+/// exists. No walk had to find an unreported cgroup.
 fn assert_alternates(events: &[Value], parent: &TestCgroup) {
     let mut standing = BTreeSet::new();
     for event in events {
@@ -88,7 +88,7 @@ fn assert_alternates(events: &[Value], parent: &TestCgroup) {
                 assert!(!path.contains("/before"), "{event}");
                 assert!(standing.insert(path), "twice: {event}");
             }
-            // What the first walk found left no event when it came.
+            // Cgroups of the first walk have no event of their creation.
             "cgroup_removed" => drop(standing.remove(&path)),
             other => panic!("{other}: {event}"),
         }
@@ -99,7 +99,7 @@ fn assert_alternates(events: &[Value], parent: &TestCgroup) {
     assert!(gone.is_empty(), "not told that these are gone: {gone:?}");
 }
 
-/// Rungs that are told of each cgroup, or of each directory, and a processor whose time can be given out.
+/// Needs a rung that reports each cgroup or directory, and cgroups that limit processor time.
 pub(super) fn can_be_slow(rung: Rung) -> Check {
     match rung {
         Rung::Walk => Err("walk is told nothing that it could be late with".to_owned()),
@@ -108,7 +108,7 @@ pub(super) fn can_be_slow(rung: Rung) -> Check {
     }
 }
 
-/// It begins, tells, and ends, however much is left to be told.
+/// The agent starts, reports and ends, even with many unread records.
 pub(super) fn slow_in_a_flood(rung: Rung) {
     let (parent, slow) = (TestCgroup::new().unwrap(), TestCgroup::new().unwrap());
     let dir = parent.memory_dir().unwrap();

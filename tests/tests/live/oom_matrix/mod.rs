@@ -4,8 +4,8 @@
 //! | module | has |
 //! |---|---|
 //! | [`watch`] | an agent on one rung, and the kernel's own count |
-//! | [`wanted`] | what an event must say, and what a rung need not know |
-//! | [`cases`] | whose limit is met, and by whom |
+//! | [`wanted`] | the fields that an event must have, and those that a rung may lack |
+//! | [`cases`] | which limit is reached, and by which process |
 
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
@@ -41,7 +41,7 @@ fn case_with(name: &str, rung: Rung, lifecycle: Option<Rung>, also: fn() -> Chec
     if skip_unless(name, memory_cgroups().and_then(|()| rung.must_serve()).and_then(|()| also())) {
         return;
     }
-    // The kernel logs 10 kills in 5 s, whoever makes them: who reads its log must be the only one who kills.
+    // The kernel logs 10 kills in 5 s. So a test of the kernel log must be the only one with kills.
     if rung == Rung::Kmsg {
         let _alone = KILLS.write().unwrap_or_else(PoisonError::into_inner);
         if machine_of_ours().is_err() {
@@ -142,7 +142,7 @@ on_each_rung!(
     kmsg Kmsg
 );
 
-/// Without BPF an agent hears of a cgroup later than with it.
+/// Without BPF an agent learns later of a cgroup.
 mod watched_directories {
     use super::{Rung, anywhere, case_with, cases};
 

@@ -12,11 +12,11 @@ use serde_json::Value;
 
 use crate::support::{self, Lent, path};
 
-/// The limit that loads meet, and what they ask for.
+/// The limit of the loads, and the memory that they ask for.
 pub(super) const LIMIT_MIB: u64 = 12;
 pub(super) const HOG_MIB: u64 = LIMIT_MIB * 8;
 
-/// An agent that tells of kills by one rung only.
+/// An agent that reports kills by one rung only.
 pub(super) struct Watch {
     pub(super) agent: Lent,
     pub(super) rung: Rung,
@@ -24,8 +24,7 @@ pub(super) struct Watch {
     kills_before: u64,
 }
 
-/// Whom a kill may be about: the ids of our processes and their threads, and where they live, for the rungs that know
-/// no ids.
+/// The victims that a kill may have: the ids of our processes and their threads, and their cgroups, for the rungs that have no ids.
 pub(super) struct Ours {
     pub(super) ids: HashSet<u64>,
     pub(super) path: String,
@@ -44,7 +43,7 @@ impl Ours {
     }
 }
 
-/// The victim's process id, or its thread's where the kernel tells no more.
+/// The victim's process id, or its thread's id where the kernel has no other.
 pub(super) fn victim(event: &Value) -> Option<u64> {
     event.pointer("/victim/tgid").or_else(|| event.pointer("/victim/pid")).and_then(Value::as_u64)
 }
@@ -78,7 +77,7 @@ impl Watch {
         }
         let events = events.unwrap();
         if machine_of_ours().is_ok() {
-            // Nobody else is killed there, so nothing else may be reported.
+            // There are no other kills there, so no other may be reported.
             assert!(on_this_machine >= count, "{on_this_machine} kills in /proc/vmstat, {count} wanted");
             assert_eq!(events.len() as u64, count, "{events:#?}");
             assert!(events.iter().all(|event| ours.has(event)), "one is of another kill: {events:#?}");

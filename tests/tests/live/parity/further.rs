@@ -20,7 +20,7 @@ const fn swap(labels: &'static [(&'static str, &'static str)], key: &'static str
     event("container_memory_swap_events_total", "memory.swap.events", labels, key)
 }
 
-/// `unit` is pages for one of the file's.
+/// `unit` is the number of pages in one unit of the file.
 const fn numa(labels: &'static [(&'static str, &'static str)], key: &'static str, unit: f64) -> Row {
     Row { labels, ..row("container_memory_numa_pages", "memory", Nodes("memory.numa_stat", key), unit) }
         .somewhere()

@@ -1,5 +1,5 @@
-//! Every counter is what the kernel's file says: the file is read, then the agent, then the file again, and the agent's
-//! value must lie between. What the kernel does not offer must be absent, and what it offers must be there.
+//! Every counter has the value of the kernel's file: the test reads the file, the agent, and the file again, and the agent's value
+//! must lie between. A counter that the kernel does not offer must be absent, all others must be there.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ const CONTAINERS: u32 = 100;
 const FURTHER: &str = "process,memory_detail,memory_events,memory_numa,hugetlb,cpuset,cgroup_detail";
 type Readings = HashMap<(usize, usize), f64>;
 
-/// The kernel's files now, by container and row. A file or line that is not there has no entry.
+/// The values of the kernel's files, by container and row. A missing file or line has no entry.
 fn read_kernel(hierarchies: &Hierarchies, rows: &[&Row], containers: &[String]) -> Readings {
     let mut found = Readings::new();
     for (c, path) in containers.iter().enumerate() {
@@ -37,7 +37,7 @@ fn read_kernel(hierarchies: &Hierarchies, rows: &[&Row], containers: &[String]) 
     found
 }
 
-/// Texts of one container's files; `None` of one that is not there.
+/// Texts of one container's files; `None` for a missing file.
 type Files = HashMap<PathBuf, Option<String>>;
 
 fn read_row(hierarchies: &Hierarchies, row: &Row, path: &str, files: &mut Files) -> Option<f64> {
@@ -72,7 +72,7 @@ fn read_row(hierarchies: &Hierarchies, row: &Row, path: &str, files: &mut Files)
     }
 }
 
-/// `max`, or what v1 says for it: the largest number of pages in bytes.
+/// `max`, or v1's form of it: the largest number of pages in bytes.
 fn limit(text: &str) -> f64 {
     const V1_NO_LIMIT: f64 = (u64::MAX >> 1) as f64 - 65_536.0;
     text.parse().ok().filter(|value| *value < V1_NO_LIMIT).unwrap_or(0.0)
@@ -124,7 +124,7 @@ fn by_id(metrics: &Exposition) -> HashMap<&str, Exposition> {
     found
 }
 
-/// How many values were compared, and what was wrong.
+/// The number of compared values, and the faults.
 fn compare(
     agent: &Agent,
     hierarchies: &Hierarchies,
@@ -156,7 +156,7 @@ fn agrees(kernel: Option<(&f64, &f64)>, said: Option<f64>) -> bool {
     match (kernel, said) {
         (None, None) => true,
         (Some((before, after)), Some(said)) => {
-            // The width of a decimal's rounding, far below one unit of any file.
+            // The rounding of a decimal, far below one unit of any file.
             let slack = 1e-9 + before.abs().max(after.abs()) * 1e-12;
             before.min(*after) - slack <= said && said <= before.max(*after) + slack
         }
@@ -164,7 +164,7 @@ fn agrees(kernel: Option<(&f64, &f64)>, said: Option<f64>) -> bool {
     }
 }
 
-/// Gives the files that have no number without it one: a quota, limits, a reservation.
+/// Sets a quota, limits and a reservation, so that their files have numbers.
 fn set_limits(hierarchies: &Hierarchies, containers: &[String]) {
     for path in containers {
         for (controller, file, value) in [
@@ -201,7 +201,7 @@ fn every_value_is_the_kernels() {
     let _workers: Vec<Member> =
         working.map(|dir| Member::start(support::load(), "work", &dir).unwrap()).collect();
     let agent = Agent::start(&["--min-interval", "1ms", "--enable", FURTHER]).unwrap();
-    // A counter that moved twice between two readings of a file is no fault: what is wrong three times is.
+    // Only a value that is wrong three times is a fault: a counter may move between the readings.
     let (mut compared, mut wrong) = (0, vec![String::new()]);
     for _ in 0..3 {
         if !wrong.is_empty() {
@@ -214,13 +214,13 @@ fn every_value_is_the_kernels() {
         wrong.len(),
         wrong[..wrong.len().min(20)].join("\n")
     );
-    // Every kernel has these; further rows are compared where it has more.
+    // Every kernel has these. Further rows are compared where the kernel has them.
     let least = tree.containers.len() * rows.iter().filter(|row| row.everywhere).count();
     assert!(compared >= least, "compared {compared} values, wanted at least {least}");
     assert_each_metric_has_a_row(&agent.metrics().unwrap(), rows);
 }
 
-/// A metric of cgroups that is new must be compared too, or say where else it is tested.
+/// A new metric of cgroups must be compared too, or name the test that covers it.
 fn assert_each_metric_has_a_row(metrics: &Exposition, rows: &[&Row]) {
     let names = metrics.samples.iter().map(|sample| sample.name.as_str());
     let exported: BTreeSet<&str> = names.filter(|name| name.starts_with("container_")).collect();

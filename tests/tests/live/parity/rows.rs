@@ -1,6 +1,6 @@
-//! Which file of the kernel has which metric's value, on v1 and on v2.
+//! The kernel's file of each metric, on v1 and on v2.
 
-/// Where a value stands in the kernel's files.
+/// The place of a value in the kernel's files.
 pub(super) enum Source {
     /// A file that is one number.
     Number(&'static str),
@@ -8,9 +8,9 @@ pub(super) enum Source {
     Key(&'static str, &'static str),
     /// The sum over the nodes of the line of that key: `key=7 N0=4 N1=3` or `key N0=4 N1=3`.
     Nodes(&'static str, &'static str),
-    /// The first less the second, never below 0.
+    /// The first minus the second, never below 0.
     Less(&'static str, &'static str, &'static str),
-    /// A file that is one number, or says that there is no limit, which is 0 here.
+    /// A file that is one number, or `max`, which is 0 here.
     Limit(&'static str),
     /// The number at this place of a file's only line; a word there is no value.
     Field(&'static str, usize),
@@ -31,27 +31,27 @@ pub(super) struct Row {
     pub(super) labels: &'static [(&'static str, &'static str)],
     pub(super) controller: &'static str,
     pub(super) source: Source,
-    /// What one unit of the file is in the metric's unit.
+    /// One unit of the file, in the metric's unit.
     pub(super) unit: f64,
     /// Whether every kernel has it for every container.
     pub(super) everywhere: bool,
 }
 
 impl Row {
-    /// A processor that never ran a cgroup has no series, as in cAdvisor: with one series per processor they would be
-    /// most of a scrape. So there the sum over none is 0; everywhere else absent stays absent.
+    /// As in cAdvisor, a processor that never ran a cgroup has no series, else these would be most of a scrape. So here the sum over
+    /// no series is 0. Everywhere else absent stays absent.
     pub(super) fn when_absent(&self) -> Option<f64> {
         matches!(self.source, Number("cpuacct.usage")).then_some(0.0)
     }
 
-    /// Newer kernels have it, or those with a disk, swap, or pressure turned on.
+    /// Only newer kernels have it, or those with a disk, swap, or pressure turned on.
     pub(super) const fn somewhere(mut self) -> Self {
         self.everywhere = false;
         self
     }
 }
 
-/// Metrics (by how their names begin) that are compared with no file here, and what tests them.
+/// Metrics, by the beginning of their names, that are not compared here, and the tests that cover them.
 pub(super) const ELSEWHERE: &[(&str, &str)] = &[
     ("container_network_", "the live tests of containers compare them with the kernel's file"),
     ("container_processes", "the live tests of tasks, with the further ones of /proc"),

@@ -1,4 +1,4 @@
-//! What belongs to a pod of a real containerd: its network, what its container writes.
+//! The network of a pod of a real containerd, and the files that its container writes.
 
 use cgtap_tests::host::program;
 

@@ -1,4 +1,4 @@
-//! What a pod and a container are asked for with, in version 1 of the container runtime interface.
+//! The messages that make a pod and a container, in version 1 of the container runtime interface.
 
 use std::collections::BTreeMap;
 

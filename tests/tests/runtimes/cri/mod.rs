@@ -47,7 +47,7 @@ impl Containerd {
         Ok(made)
     }
 
-    /// Starts it once more, after [`Containerd::stop`].
+    /// Starts it again after [`Containerd::stop`].
     pub fn serve(&mut self) -> Result<()> {
         let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log"))?;
         let mut command = Command::new(find_program("containerd").context("no containerd")?);
@@ -68,17 +68,17 @@ impl Containerd {
         }
     }
 
-    /// What runs in it goes on.
+    /// Stops it. Its containers go on.
     pub fn stop(&mut self) {
         self.child.take().into_iter().for_each(stop);
     }
 
-    /// Where it listens.
+    /// Its socket.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("c.sock")
     }
 
-    /// Calls that method of its runtime service.
+    /// Calls this method of its runtime service.
     pub fn call<Q, A>(&self, method: &str, request: Q) -> Result<A>
     where
         Q: prost::Message + Send + Sync + 'static,
@@ -126,7 +126,7 @@ impl Drop for Containerd {
     fn drop(&mut self) {
         for id in std::mem::take(&mut self.pods) {
             for method in ["StopPodSandbox", "RemovePodSandbox"] {
-                // A pod that stays is seen by what its test finds next; a panic here would hide the first one.
+                // The next test notices a pod that stays. A panic here would hide the first one.
                 let _: Result<Empty> = self.call(method, Id { id: id.clone() });
             }
         }

@@ -1,4 +1,4 @@
-//! A network for pods: a script of ours in the place of a CNI plugin. It changes nothing outside of the pod's namespace.
+//! A network for pods: a script of ours instead of a CNI plugin. It changes nothing outside of the pod's namespace.
 //!
 //! The plugin's contract: <https://www.cni.dev/docs/spec/>
 
