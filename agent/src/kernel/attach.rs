@@ -38,13 +38,9 @@ pub(super) fn attach_first_accepted(
     for attempt in &plan.attempts {
         // The plan was made before the layout was tried.
         let holds = match attempt {
-            Attempt::TpBtf | Attempt::Fentry if plan.hook.is_tracepoint() => {
-                plan::typed_needs(plan.hook, layout)
-            }
-            Attempt::TpBtf | Attempt::Fentry | Attempt::Kprobe => plan::decisions_need(layout),
             Attempt::Tracepoint { .. } => Ok(()),
+            _ => plan::lacks_none(plan.hook, layout).map_err(KernelError::Bpf),
         };
-        let holds = holds.map_err(KernelError::Bpf);
         match holds.and_then(|()| attach(programs, btf, plan.hook, *attempt)) {
             Ok(links) => {
                 held.extend(links.into_iter().map(|link| (plan.hook, attempt.source(), link)));
@@ -56,6 +52,15 @@ pub(super) fn attach_first_accepted(
     }
 }
 
+/// Loads and attaches a program of the object, as the kind that it is.
+macro_rules! attached {
+    ($programs:ident, $kind:ty, $name:expr, load($($load:expr),*), attach($($attach:expr),*)) => {{
+        let program: &mut $kind = find($programs, &$name)?;
+        program.load($($load),*).map_err(bpf)?;
+        program.attach($($attach),*).and_then(|id| program.take_link(id)).map_err(bpf)?
+    }};
+}
+
 fn attach(
     programs: &mut Ebpf,
     btf: &Result<Btf, KernelError>,
@@ -63,48 +68,34 @@ fn attach(
     attempt: Attempt,
 ) -> Result<Vec<Held>, KernelError> {
     let name = hook.as_str();
+    let named = |form: &str| format!("{name}_{form}");
     let btf = || btf.as_ref().map_err(|error| KernelError::Bpf(error.to_string()));
-    match attempt {
+    Ok(match attempt {
         Attempt::TpBtf => {
-            let program: &mut BtfTracePoint = find(programs, &format!("{name}_btf"))?;
-            program.load(name, btf()?).map_err(bpf)?;
-            let link = program.attach().and_then(|id| program.take_link(id)).map_err(bpf)?;
-            Ok(vec![Held::Link(link.into())])
+            let link = attached!(programs, BtfTracePoint, named("btf"), load(name, btf()?), attach());
+            vec![Held::Link(link.into())]
         }
         Attempt::Fentry if hook == Hook::SchedProcessExit => {
-            let entry: &mut FEntry = find(programs, &format!("{name}_fentry"))?;
-            entry.load(EXIT_ENTRY, btf()?).map_err(bpf)?;
-            let link = entry.attach().and_then(|id| entry.take_link(id)).map_err(bpf)?;
-            Ok(vec![Held::Link(link.into())])
+            let link = attached!(programs, FEntry, named("fentry"), load(EXIT_ENTRY, btf()?), attach());
+            vec![Held::Link(link.into())]
         }
         Attempt::Fentry => {
-            let exit: &mut FExit = find(programs, &format!("{name}_fexit"))?;
-            exit.load(name, btf()?).map_err(bpf)?;
-            let after = exit.attach().and_then(|id| exit.take_link(id)).map_err(bpf)?;
-            let entry: &mut FEntry = find(programs, &format!("{name}_fentry"))?;
-            entry.load(name, btf()?).map_err(bpf)?;
-            let before = entry.attach().and_then(|id| entry.take_link(id)).map_err(bpf)?;
-            Ok(vec![Held::Link(after.into()), Held::Link(before.into())])
+            let after = attached!(programs, FExit, named("fexit"), load(name, btf()?), attach());
+            let before = attached!(programs, FEntry, named("fentry"), load(name, btf()?), attach());
+            vec![Held::Link(after.into()), Held::Link(before.into())]
         }
         Attempt::Kprobe => {
-            let mut links = Vec::new();
-            for form in ["kretprobe", "kprobe"] {
-                let program: &mut KProbe = find(programs, &format!("{name}_{form}"))?;
-                program.load().map_err(bpf)?;
-                let link = program.attach(name, 0).and_then(|id| program.take_link(id)).map_err(bpf)?;
-                links.push(Held::Probe(link));
-            }
-            Ok(links)
+            let after = attached!(programs, KProbe, named("kretprobe"), load(), attach(name, 0));
+            let before = attached!(programs, KProbe, named("kprobe"), load(), attach(name, 0));
+            vec![Held::Probe(after), Held::Probe(before)]
         }
         Attempt::Tracepoint { id } => {
             let program: &mut TracePoint = find(programs, name)?;
             program.load().map_err(bpf)?;
-            let fd = program.fd().map_err(bpf)?;
-            let event = perf::attach(id, fd.as_fd());
-            let event = event.map_err(|source| KernelError::Io { path: "perf event".into(), source })?;
-            Ok(vec![Held::Event(event)])
+            let event = perf::attach(id, program.fd().map_err(bpf)?.as_fd());
+            vec![Held::Event(event.map_err(|source| KernelError::io("perf event", source))?)]
         }
-    }
+    })
 }
 
 /// A program of the object, as the kind that it is.

@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 /// The wall time so long after the machine started, as its clock stands now.
-#[must_use]
 pub fn wall_time(since_boot: Duration) -> SystemTime {
     Clock::now().wall(u64::try_from(since_boot.as_nanos()).unwrap_or(u64::MAX))
 }

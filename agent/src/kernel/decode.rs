@@ -1,12 +1,12 @@
 //! From the rings' bytes to the model.
 //!
-//! Read field by field at the offsets of `cgtap_abi`, without a cast: a record that is too short or not ours is an
-//! error.
+//! A record that is too short or not ours is an error.
 
 mod oom;
 
-use std::mem::offset_of;
+use std::mem::size_of;
 
+use aya::Pod;
 use cgtap_abi::{ExitRecord, Header, LIFECYCLE_FIXED_BYTES, LifecycleRecord, PATH_BYTES, Program};
 
 use super::KernelError;
@@ -23,43 +23,28 @@ pub(crate) struct RecordNumber {
     pub(crate) seq: u64,
 }
 
-struct Bytes<'a>(&'a [u8]);
-
-impl Bytes<'_> {
-    fn array<const N: usize>(&self, at: usize) -> Result<[u8; N], KernelError> {
-        let found = self.0.get(at..).and_then(|rest| rest.first_chunk::<N>());
-        found.copied().ok_or(self.error("shorter than its fields"))
+/// A record that begins the bytes, which need not be aligned.
+fn read<T: Pod>(bytes: &[u8]) -> Result<T, KernelError> {
+    if bytes.len() < size_of::<T>() {
+        return Err(error(bytes, "shorter than its fields"));
     }
+    // SAFETY: there are enough bytes, and any bytes are a valid `Pod`.
+    Ok(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}
 
-    fn u32(&self, at: usize) -> Result<u32, KernelError> {
-        Ok(u32::from_ne_bytes(self.array(at)?))
-    }
+fn error(bytes: &[u8], what: &'static str) -> KernelError {
+    KernelError::Record { bytes: bytes.len(), what }
+}
 
-    fn i32(&self, at: usize) -> Result<i32, KernelError> {
-        Ok(i32::from_ne_bytes(self.array(at)?))
-    }
-
-    fn u64(&self, at: usize) -> Result<u64, KernelError> {
-        Ok(u64::from_ne_bytes(self.array(at)?))
-    }
-
-    fn error(&self, what: &'static str) -> KernelError {
-        KernelError::Record { bytes: self.0.len(), what }
-    }
-
-    fn record_number(&self) -> Result<RecordNumber, KernelError> {
-        let program = Program::from_u32(self.u32(offset_of!(Header, program))?);
-        Ok(RecordNumber {
-            program: program.ok_or(self.error("of no program of ours"))?,
-            cpu: self.u32(offset_of!(Header, cpu))?,
-            seq: self.u64(offset_of!(Header, seq))?,
-        })
-    }
+fn record_number(bytes: &[u8]) -> Result<RecordNumber, KernelError> {
+    let Header { program, cpu, seq, .. } = read(bytes)?;
+    let program = Program::from_u32(program).ok_or(error(bytes, "of no program of ours"))?;
+    Ok(RecordNumber { program, cpu, seq })
 }
 
 /// Whether a record was made after this time of the kernel's monotonic clock.
 pub(crate) fn is_after(bytes: &[u8], monotonic_nsec: u64) -> bool {
-    Bytes(bytes).u64(offset_of!(Header, ktime_nsec)).is_ok_and(|made| made > monotonic_nsec)
+    read(bytes).is_ok_and(|header: Header| header.ktime_nsec > monotonic_nsec)
 }
 
 /// A [`LifecycleRecord`]. `source` is the form that is attached for its program.
@@ -68,32 +53,31 @@ pub(crate) fn lifecycle(
     clock: Clock,
     source: impl Fn(Program) -> Source,
 ) -> Result<(RecordNumber, LifecycleEvent), KernelError> {
-    let record = Bytes(bytes);
-    let number = record.record_number()?;
+    let number = record_number(bytes)?;
+    // A record ends with its path, which is shorter than its room.
+    let path = bytes.get(LIFECYCLE_FIXED_BYTES..).ok_or(error(bytes, "shorter than its fields"))?;
+    let mut whole = [0; size_of::<LifecycleRecord>()];
+    whole.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    let record: LifecycleRecord = read(&whole)?;
     let kind = match number.program {
         Program::CgroupMkdir => LifecycleKind::Created,
         Program::CgroupRmdir => LifecycleKind::Removed,
         Program::CgroupRename => LifecycleKind::Renamed,
-        Program::CgroupNotifyPopulated => {
-            LifecycleKind::Populated(record.u32(offset_of!(LifecycleRecord, populated))? != 0)
-        }
+        Program::CgroupNotifyPopulated => LifecycleKind::Populated(record.populated != 0),
         Program::MarkVictim | Program::OomKillProcess | Program::SchedProcessExit => {
-            return Err(record.error("an OOM record in the lifecycle ring"));
+            return Err(error(bytes, "an OOM record in the lifecycle ring"));
         }
     };
-    let length = record.u32(offset_of!(LifecycleRecord, path_bytes))? as usize;
-    let path = bytes.get(LIFECYCLE_FIXED_BYTES..).and_then(|rest| rest.get(..length));
-    let path = CgroupPath::from_bytes(path.ok_or(record.error("shorter than its path"))?);
-    let level = record.u32(offset_of!(LifecycleRecord, level))?;
-    let hierarchy = HierarchyId(record.u32(offset_of!(LifecycleRecord, hierarchy))?);
-    let parent = record.u64(offset_of!(LifecycleRecord, parent_id))?;
+    let length = record.path_bytes as usize;
+    let path = CgroupPath::from_bytes(path.get(..length).ok_or(error(bytes, "shorter than its path"))?);
+    let key = |id| CgroupKey { hierarchy: HierarchyId(record.hierarchy), id };
     let event = LifecycleEvent {
-        time: clock.wall(record.u64(offset_of!(Header, ktime_nsec))?),
+        time: clock.wall(record.header.ktime_nsec),
         source: source(number.program),
-        key: CgroupKey { hierarchy, id: record.u64(offset_of!(LifecycleRecord, id))? },
-        parent: (parent != 0).then_some(CgroupKey { hierarchy, id: parent }),
-        level,
-        path_cut: is_cut(&path, length, level),
+        key: key(record.id),
+        parent: (record.parent_id != 0).then(|| key(record.parent_id)),
+        level: record.level,
+        path_cut: is_cut(&path, length, record.level),
         path,
         kind,
     };
@@ -102,14 +86,11 @@ pub(crate) fn lifecycle(
 
 /// The cgroup of an [`ExitRecord`].
 pub(crate) fn exit(bytes: &[u8]) -> Result<CgroupKey, KernelError> {
-    let record = Bytes(bytes);
-    if record.record_number()?.program != Program::SchedProcessExit {
-        return Err(record.error("not of an exit"));
+    if record_number(bytes)?.program != Program::SchedProcessExit {
+        return Err(error(bytes, "not of an exit"));
     }
-    Ok(CgroupKey {
-        hierarchy: HierarchyId(record.u32(offset_of!(ExitRecord, hierarchy))?),
-        id: record.u64(offset_of!(ExitRecord, id))?,
-    })
+    let ExitRecord { hierarchy, id, .. } = read(bytes)?;
+    Ok(CgroupKey { hierarchy: HierarchyId(hierarchy), id })
 }
 
 /// The kernel cuts a path at its buffer. The level says how many names there must be, so a cut between two names

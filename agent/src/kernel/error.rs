@@ -20,6 +20,12 @@ pub enum KernelError {
     Bpf(String),
 }
 
+impl KernelError {
+    pub(super) fn io(path: impl std::fmt::Display, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_string(), source }
+    }
+}
+
 /// An error of aya as one line of text.
 pub(super) fn bpf(error: impl std::error::Error) -> KernelError {
     KernelError::Bpf(with_causes(&error))

@@ -33,7 +33,6 @@ enum Records {
 
 impl ExitFeed {
     /// The CPU whose exits these are; `None` for those of CPUs that have no feed of their own.
-    #[must_use]
     pub fn cpu(&self) -> Option<u32> {
         self.cpu
     }

@@ -50,7 +50,6 @@ impl Paths {
 
     /// The path of that cgroup now; `None` when there is no such directory, or not yet: the kernel tells of a new one
     /// just before it can be seen.
-    #[must_use]
     pub fn of(&self, key: CgroupKey) -> Option<CgroupPath> {
         let (_, root, dir) = self.mounts.iter().find(|(id, _, _)| *id == key.hierarchy)?;
         let found = open(dir, key.id).ok()?;

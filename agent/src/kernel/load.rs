@@ -66,25 +66,17 @@ pub struct Guard {
 /// # Errors
 /// When it cannot be opened.
 pub fn adopt(pins: Pins) -> Result<Attached, KernelError> {
-    let pinned = pins.pinned()?;
-    let ring = |name: &str| RingBuf::try_from(pinned.map(name)?).map_err(bpf);
-    let (lifecycle, oom) = (ring("LIFECYCLE")?, ring("OOM")?);
-    let exits =
-        exits::feeds(ring("EXITS")?, PerfEventArray::try_from(pinned.map("CPU_EXITS")?).map_err(bpf)?);
-    let counters = CounterReader::new(pinned.map("COUNTERS")?)?;
-    let rung = |hook: Hook| pinned.links.iter().find(|(known, _)| *known == hook).map(|(_, source)| *source);
-    let hooks: Vec<HookStatus> = Hook::ALL
-        .into_iter()
-        .map(|hook| HookStatus {
-            hook,
-            rung: rung(hook),
-            refused: Vec::new(),
-            counters: HookCounters::default(),
-        })
-        .collect();
+    let links = pins.links()?;
+    let maps = Maps::open(|name| pins.map(name))?;
+    let rung = |hook: Hook| links.iter().find(|(known, _)| *known == hook).map(|(_, source)| *source);
+    let hooks = Vec::from(Hook::ALL.map(|hook| status(hook, rung(hook), Vec::new())));
     let guard = Guard { _programs: None, _held: Vec::new(), _pins: Some(pins) };
-    let attached = assemble(&hooks, (lifecycle, oom, exits), counters, guard)?;
+    let attached = maps.attached(&hooks, guard)?;
     Ok(Attached { hooks, ..attached })
+}
+
+fn status(hook: Hook, rung: Option<Source>, refused: Vec<String>) -> HookStatus {
+    HookStatus { hook, rung, refused, counters: HookCounters::default() }
 }
 
 /// The place of pins for what these wishes lead to.
@@ -100,9 +92,10 @@ pub fn pins(place: &Path, wishes: RungChoices, replace: bool) -> Result<Pins, Pi
 ///
 /// Must run inside a tokio runtime with I/O enabled. `own_cgroup` is the memory cgroup of the agent itself, where it is
 /// known: the layout of tasks is tried on it.
-#[must_use]
 pub fn load(plan: &Plan, sizes: RingSizes, own_cgroup: Option<CgroupKey>, pins: Option<Pins>) -> Attached {
-    let mut hooks: Vec<HookStatus> = plan.hooks.iter().map(initial_status).collect();
+    let hooks = plan.hooks.iter();
+    let mut hooks: Vec<HookStatus> =
+        hooks.map(|plan| status(plan.hook, None, plan.refused.clone())).collect();
     if plan.hooks.iter().all(|hook| hook.attempts.is_empty()) {
         return Attached::nothing(hooks);
     }
@@ -117,15 +110,6 @@ pub fn load(plan: &Plan, sizes: RingSizes, own_cgroup: Option<CgroupKey>, pins: 
             }
             Attached::nothing(hooks)
         }
-    }
-}
-
-fn initial_status(plan: &HookPlan) -> HookStatus {
-    HookStatus {
-        hook: plan.hook,
-        rung: None,
-        refused: plan.refused.clone(),
-        counters: HookCounters::default(),
     }
 }
 
@@ -159,12 +143,8 @@ fn try_load(
         pin_maps(pins, &programs);
     }
     // The rings exist before the first program runs, so nothing that it says is missed.
-    let lifecycle = ring(&mut programs, "LIFECYCLE")?;
-    let oom = ring(&mut programs, "OOM")?;
-    let exits = RingBuf::try_from(take_map(&mut programs, "EXITS")?).map_err(bpf)?;
-    let buffers = PerfEventArray::try_from(take_map(&mut programs, "CPU_EXITS")?).map_err(bpf)?;
-    let exits = exits::feeds(exits, buffers);
-    let counters = CounterReader::new(take_map(&mut programs, "COUNTERS")?)?;
+    let missing = |name: &str| KernelError::Bpf(format!("the object has no map {name}"));
+    let maps = Maps::open(|name| programs.take_map(name).ok_or_else(|| missing(name)))?;
     let mut held = Vec::new();
     let mut decided = !plan.needs_decisions;
     for (hook, status) in in_turn(plan, hooks) {
@@ -180,7 +160,7 @@ fn try_load(
         None => held.into_iter().map(|(_, _, held)| held).collect(),
     };
     let guard = Guard { _programs: Some(programs), _held: held, _pins: pins };
-    assemble(hooks, (lifecycle, oom, exits), counters, guard)
+    maps.attached(hooks, guard)
 }
 
 /// The order to attach in, as each takes some milliseconds in which the others already tell.
@@ -235,36 +215,39 @@ fn aya_btf(path: &Path) -> Result<Btf, KernelError> {
     Btf::parse_file(path, Endianness::default()).map_err(bpf)
 }
 
-fn assemble(
-    hooks: &[HookStatus],
-    (lifecycle, oom, exits): (RingBuf<MapData>, RingBuf<MapData>, Vec<ExitFeed>),
+/// The maps that the programs write to.
+struct Maps {
+    lifecycle: RingBuf<MapData>,
+    oom: RingBuf<MapData>,
+    exits: Vec<ExitFeed>,
     counters: CounterReader,
-    guard: Guard,
-) -> Result<Attached, KernelError> {
-    let rung = |hook: Hook| hooks.iter().find(|status| status.hook == hook).and_then(|status| status.rung);
-    let sources: Vec<(Hook, Source)> =
-        Hook::ALL.iter().filter_map(|hook| rung(*hook).map(|source| (*hook, source))).collect();
-    let io = |source: io::Error| KernelError::Io { path: "ring".into(), source };
-    let lifecycle = match (rung(Hook::CgroupMkdir), rung(Hook::CgroupRmdir)) {
-        (Some(_), Some(_)) => Some(LifecycleRing::new(lifecycle, sources).map_err(io)?),
-        // One without the other would let the registry drift; the walk serves then.
-        _ => None,
-    };
-    let oom = match (rung(Hook::MarkVictim), rung(Hook::OomKillProcess)) {
-        (Some(_), Some(decisions)) => Some(OomRing::new(oom, decisions).map_err(io)?),
-        (Some(marks), None) => Some(OomRing::new(oom, marks).map_err(io)?),
-        _ => None,
-    };
-    let exits = if rung(Hook::SchedProcessExit).is_some() { exits } else { Vec::new() };
-    Ok(Attached { lifecycle, oom, exits, hooks: Vec::new(), counters: Some(counters), guard })
 }
 
-fn ring(programs: &mut Ebpf, name: &str) -> Result<RingBuf<MapData>, KernelError> {
-    RingBuf::try_from(take_map(programs, name)?).map_err(bpf)
-}
+impl Maps {
+    fn open(mut map: impl FnMut(&str) -> Result<Map, KernelError>) -> Result<Self, KernelError> {
+        let mut ring = |name: &str| RingBuf::try_from(map(name)?).map_err(bpf);
+        let (lifecycle, oom, exits) = (ring("LIFECYCLE")?, ring("OOM")?, ring("EXITS")?);
+        let exits = exits::feeds(exits, PerfEventArray::try_from(map("CPU_EXITS")?).map_err(bpf)?);
+        Ok(Self { lifecycle, oom, exits, counters: CounterReader::new(map("COUNTERS")?)? })
+    }
 
-fn take_map(programs: &mut Ebpf, name: &str) -> Result<Map, KernelError> {
-    programs.take_map(name).ok_or_else(|| KernelError::Bpf(format!("the object has no map {name}")))
+    fn attached(self, hooks: &[HookStatus], guard: Guard) -> Result<Attached, KernelError> {
+        let rung = |hook| HookStatus::rung(hooks, hook);
+        let io = |source: io::Error| KernelError::io("ring", source);
+        let lifecycle = match (rung(Hook::CgroupMkdir), rung(Hook::CgroupRmdir)) {
+            (Some(_), Some(_)) => {
+                let sources = hooks.iter().filter_map(|status| Some((status.hook, status.rung?)));
+                Some(LifecycleRing::new(self.lifecycle, sources.collect()).map_err(io)?)
+            }
+            // One without the other would let the registry drift; the walk serves then.
+            _ => None,
+        };
+        let decisions = rung(Hook::OomKillProcess);
+        let oom = rung(Hook::MarkVictim).map(|marks| OomRing::new(self.oom, decisions.unwrap_or(marks)));
+        let exits = if rung(Hook::SchedProcessExit).is_some() { self.exits } else { Vec::new() };
+        let (oom, counters) = (oom.transpose().map_err(io)?, Some(self.counters));
+        Ok(Attached { lifecycle, oom, exits, hooks: Vec::new(), counters, guard })
+    }
 }
 
 #[cfg(test)]
@@ -309,9 +292,9 @@ mod tests {
     #[test]
     fn a_layout_that_is_not_trusted_takes_the_typed_form() {
         let layout = StructLayout { victim_is_task: 1, ..StructLayout::UNKNOWN };
-        let error = plan::typed_needs(Hook::MarkVictim, &layout).unwrap_err();
+        let error = plan::lacks_none(Hook::MarkVictim, &layout).unwrap_err();
         assert_eq!(error, "BTF has no task_struct.pid");
-        assert!(plan::decisions_need(&layout).is_err());
+        assert!(plan::lacks_none(Hook::OomKillProcess, &layout).is_err());
     }
 
     /// The object is loaded all the same, and only the typed forms are refused, with that line.
@@ -328,7 +311,7 @@ mod tests {
         let mut programs = parse_object(&no_btf(), &Layout { trace, structs }, sizes).unwrap();
         let attempts = vec![Attempt::TpBtf, Attempt::Tracepoint { id: u64::MAX }];
         let plan = HookPlan { hook: Hook::CgroupMkdir, attempts, refused: Vec::new() };
-        let mut status = initial_status(&plan);
+        let mut status = status(plan.hook, None, plan.refused.clone());
         attach_first_accepted(&mut programs, (&no_btf(), &structs), &plan, &mut status, &mut Vec::new());
         assert_eq!(status.refused.len(), 2, "both forms were tried: {:?}", status.refused);
         assert_eq!(status.refused[0], "tp_btf: BTF: damaged");

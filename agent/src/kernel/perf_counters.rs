@@ -4,37 +4,17 @@
 //! not at all, and one read of the first gives all of them.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
+use super::perf::{self, Attr, PERF_EVENT_IOC_ENABLE};
 use crate::model::PerfCode;
 
-/// `include/uapi/linux/perf_event.h`: the size with `config2`, which kernels take since 2.6.39.
-const PERF_ATTR_SIZE_VER1: u32 = 72;
 const FORMAT_TIME_ENABLED: u64 = 1;
 const FORMAT_TIME_RUNNING: u64 = 1 << 1;
 const FORMAT_GROUP: u64 = 1 << 3;
 const ATTR_DISABLED: u64 = 1;
 const PERF_FLAG_PID_CGROUP: libc::c_ulong = 4;
-const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
-const PERF_EVENT_IOC_ENABLE: libc::c_ulong = 0x2400;
 const PERF_IOC_FLAG_GROUP: libc::c_ulong = 1;
-
-/// `struct perf_event_attr` up to [`PERF_ATTR_SIZE_VER1`]; what is not named here stays 0.
-#[repr(C)]
-struct Attr {
-    kind: u32,
-    size: u32,
-    config: u64,
-    sample_period: u64,
-    sample_type: u64,
-    read_format: u64,
-    flags: u64,
-    wakeup_and_breakpoint: u64,
-    config1: u64,
-    config2: u64,
-}
-
-const _: () = assert!(size_of::<Attr>() == PERF_ATTR_SIZE_VER1 as usize);
 
 /// Whose events are counted.
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +71,6 @@ impl CounterGroup {
         Self { counters }
     }
 
-    #[must_use]
     pub fn descriptors(&self) -> usize {
         self.counters.len()
     }
@@ -121,34 +100,16 @@ impl CounterGroup {
 }
 
 fn open(code: PerfCode, counted_in: CountedIn<'_>, cpu: u32, leader: i32) -> io::Result<OwnedFd> {
-    let [config, config1, config2] = code.config;
-    let attr = Attr {
-        kind: code.pmu,
-        size: PERF_ATTR_SIZE_VER1,
-        config,
-        sample_period: 0,
-        sample_type: 0,
-        read_format: FORMAT_TIME_ENABLED | FORMAT_TIME_RUNNING | FORMAT_GROUP,
-        // The first begins when the group is whole, and the others with it.
-        flags: if leader < 0 { ATTR_DISABLED } else { 0 },
-        wakeup_and_breakpoint: 0,
-        config1,
-        config2,
-    };
+    let mut attr = Attr::new(code.pmu, code.config);
+    attr.read_format = FORMAT_TIME_ENABLED | FORMAT_TIME_RUNNING | FORMAT_GROUP;
+    // The first begins when the group is whole, and the others with it.
+    attr.flags = if leader < 0 { ATTR_DISABLED } else { 0 };
     let cpu = i32::try_from(cpu).map_err(io::Error::other)?;
     let (pid, flags) = match counted_in {
-        CountedIn::Cgroup(dir) => (dir.as_raw_fd(), PERF_FLAG_PID_CGROUP | PERF_FLAG_FD_CLOEXEC),
-        CountedIn::Processor => (-1, PERF_FLAG_FD_CLOEXEC),
+        CountedIn::Cgroup(dir) => (dir.as_raw_fd(), PERF_FLAG_PID_CGROUP),
+        CountedIn::Processor => (-1, 0),
     };
-    // SAFETY: `attr` lives through the call and has the size that it states; the descriptors are open.
-    let counter =
-        unsafe { libc::syscall(libc::SYS_perf_event_open, &raw const attr, pid, cpu, leader, flags) };
-    let counter = i32::try_from(counter).unwrap_or(-1);
-    if counter < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel has just given this descriptor to us.
-    Ok(unsafe { OwnedFd::from_raw_fd(counter) })
+    perf::open(&attr, pid, cpu, leader, flags)
 }
 
 #[cfg(test)]

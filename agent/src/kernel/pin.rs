@@ -54,13 +54,6 @@ pub struct Pins {
     _lock: File,
 }
 
-/// What is pinned there.
-pub(super) struct Pinned {
-    maps: Vec<(&'static str, PathBuf)>,
-    /// Hook and rung of each link.
-    pub(super) links: Vec<(Hook, Source)>,
-}
-
 impl Pins {
     /// Takes the place: makes the directory, waits for an agent that is about to end, and looks at what is there.
     ///
@@ -118,22 +111,25 @@ impl Pins {
     }
 
     /// Whether an agent before has left its programs and rings.
-    #[must_use]
     pub fn is_whole(&self) -> bool {
         self.is_whole
     }
 
-    /// What an agent before has left.
-    pub(super) fn pinned(&self) -> Result<Pinned, KernelError> {
-        let listed = fs::read_dir(&self.dir).map_err(|source| told(&self.dir, source))?;
+    /// Hook and rung of each link that an agent before has left.
+    pub(super) fn links(&self) -> Result<Vec<(Hook, Source)>, KernelError> {
+        let listed = fs::read_dir(&self.dir).map_err(|source| KernelError::io(self.dir.display(), source))?;
         let names = listed.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let links = names.filter_map(|name| link_of(&name)).collect();
-        Ok(Pinned { maps: MAPS.map(|name| (name, self.dir.join(name))).into(), links })
+        Ok(names.filter_map(|name| link_of(&name)).collect())
+    }
+
+    /// A map that an agent before has left.
+    pub(super) fn map(&self, name: &str) -> Result<Map, KernelError> {
+        Map::from_map_data(MapData::from_pin(self.dir.join(name)).map_err(bpf)?).map_err(bpf)
     }
 
     /// Begins: the directory, and the maps while they are still the object's.
     pub(super) fn pin_map(&self, name: &str, map: &Map) -> Result<(), KernelError> {
-        fs::create_dir_all(&self.dir).map_err(|source| told(&self.dir, source))?;
+        fs::create_dir_all(&self.dir).map_err(|source| KernelError::io(self.dir.display(), source))?;
         map.pin(self.dir.join(name)).map_err(bpf)
     }
 
@@ -148,7 +144,7 @@ impl Pins {
             pinned.push(link.pin(self.dir.join(name)).map_err(bpf)?);
         }
         let whole = self.dir.join(WHOLE);
-        fs::create_dir(&whole).map_err(|source| told(&whole, source))?;
+        fs::create_dir(&whole).map_err(|source| KernelError::io(whole.display(), source))?;
         Ok(pinned)
     }
 
@@ -158,18 +154,6 @@ impl Pins {
             tracing::warn!(path = %self.dir.display(), %error, "a part of what was pinned stays");
         }
     }
-}
-
-impl Pinned {
-    pub(super) fn map(&self, name: &str) -> Result<Map, KernelError> {
-        let missing = || KernelError::Bpf(format!("no map {name} is pinned"));
-        let (_, path) = self.maps.iter().find(|(known, _)| *known == name).ok_or_else(missing)?;
-        Map::from_map_data(MapData::from_pin(path).map_err(bpf)?).map_err(bpf)
-    }
-}
-
-fn told(path: &Path, source: io::Error) -> KernelError {
-    KernelError::Io { path: path.display().to_string(), source }
 }
 
 /// From a link's name.

@@ -46,7 +46,6 @@ impl Attempt {
 }
 
 /// Decides, per hook, which forms to try in which order.
-#[must_use]
 pub fn plan(facts: &Facts, wishes: RungChoices) -> Plan {
     let mut structs = facts.btf.as_ref().map_or(StructLayout::UNKNOWN, |btf| btf.layout);
     structs.may_probe = u32::from(facts.may_probe.is_ok());
@@ -58,24 +57,19 @@ pub fn plan(facts: &Facts, wishes: RungChoices) -> Plan {
 fn plan_hook(facts: &Facts, wishes: RungChoices, hook: Hook) -> HookPlan {
     let wish = wish_for(hook, wishes);
     let mut plan = HookPlan { hook, attempts: Vec::new(), refused: Vec::new() };
+    let typed = typed(facts, hook);
+    let typed_as = |attempt: Attempt| (attempt.source(), typed.clone().map(|()| attempt));
     let mut offers = Vec::new();
-    if hook.is_tracepoint() {
-        if hook == Hook::SchedProcessExit && facts.btf.as_ref().is_ok_and(|btf| btf.exit_is_late) {
-            offers.push((Source::Fentry, typed(facts, hook).map(|()| Attempt::Fentry)));
-        }
-        offers.extend([
-            (Source::TpBtf, typed(facts, hook).map(|()| Attempt::TpBtf)),
-            (Source::Tracepoint, classic(facts, hook).map(|id| Attempt::Tracepoint { id })),
-        ]);
+    if !hook.is_tracepoint() {
+        // A kprobe's argument has no type that the verifier knows.
+        let kprobe = facts.may_probe.clone().and(typed.clone());
+        offers.extend([typed_as(Attempt::Fentry), (Source::Kprobe, kprobe.map(|()| Attempt::Kprobe))]);
     } else {
-        offers.extend([
-            (Source::Fentry, entry(facts, hook).map(|()| Attempt::Fentry)),
-            // A kprobe's argument has no type that the verifier knows.
-            (
-                Source::Kprobe,
-                facts.may_probe.clone().and_then(|()| entry(facts, hook)).map(|()| Attempt::Kprobe),
-            ),
-        ]);
+        if hook == Hook::SchedProcessExit && facts.btf.as_ref().is_ok_and(|btf| btf.exit_is_late) {
+            offers.push(typed_as(Attempt::Fentry));
+        }
+        let tracepoint = classic(facts, hook).map(|id| Attempt::Tracepoint { id });
+        offers.extend([typed_as(Attempt::TpBtf), (Source::Tracepoint, tracepoint)]);
     }
     for (source, offer) in offers {
         let wanted = match wish {
@@ -105,48 +99,29 @@ fn wish_for(hook: Hook, wishes: RungChoices) -> RungChoice {
     }
 }
 
-/// Whether BTF has the function, and every member without which a decision would tell nothing.
-fn entry(facts: &Facts, hook: Hook) -> Result<(), String> {
-    let btf = facts.btf.as_ref().map_err(Clone::clone)?;
-    if !btf.hooks.contains(&hook) {
-        return Err(format!("BTF has no function {}", hook.as_str()));
-    }
-    decisions_need(&btf.layout)
-}
-
-/// What a program at the entry of `oom_kill_process` cannot do without.
-pub(super) fn decisions_need(layout: &StructLayout) -> Result<(), String> {
-    lacks_none(&[
-        (layout.oom_memcg, "oom_control.memcg"),
-        (layout.oom_chosen, "oom_control.chosen"),
-        (layout.memcg_cgroup, "mem_cgroup.css.cgroup"),
-        (layout.task_pid, "task_struct.pid"),
-        (layout.task_cgroups, "task_struct.cgroups"),
-        (layout.css_set_memory, "css_set.subsys[memory_cgrp_id]"),
-        (layout.cgroup_kn, "cgroup.kn"),
-        (layout.cgroup_root, "cgroup.root"),
-    ])
-}
-
-fn lacks_none(needed: &[(u32, &str)]) -> Result<(), String> {
-    match needed.iter().find(|(offset, _)| *offset == ABSENT) {
-        Some((_, member)) => Err(format!("BTF has no {member}")),
-        None => Ok(()),
-    }
-}
-
-/// Whether BTF has the tracepoint and every member without which the record would be empty.
+/// Whether BTF has the tracepoint or function, and every member without which its record would tell nothing.
 fn typed(facts: &Facts, hook: Hook) -> Result<(), String> {
     let btf = facts.btf.as_ref().map_err(Clone::clone)?;
     if !btf.hooks.contains(&hook) {
-        return Err(format!("BTF has no btf_trace_{}", hook.as_str()));
+        let form = if hook.is_tracepoint() { "btf_trace_" } else { "function " };
+        return Err(format!("BTF has no {form}{}", hook.as_str()));
     }
-    typed_needs(hook, &btf.layout)
+    lacks_none(hook, &btf.layout)
 }
 
-/// What the typed form of a hook cannot do without.
-pub(super) fn typed_needs(hook: Hook, layout: &StructLayout) -> Result<(), String> {
+/// Whether the layout has all that the program of a hook needs, other than at a classic tracepoint.
+pub(super) fn lacks_none(hook: Hook, layout: &StructLayout) -> Result<(), String> {
     let needed: &[(u32, &str)] = match hook {
+        Hook::OomKillProcess => &[
+            (layout.oom_memcg, "oom_control.memcg"),
+            (layout.oom_chosen, "oom_control.chosen"),
+            (layout.memcg_cgroup, "mem_cgroup.css.cgroup"),
+            (layout.task_pid, "task_struct.pid"),
+            (layout.task_cgroups, "task_struct.cgroups"),
+            (layout.css_set_memory, "css_set.subsys[memory_cgrp_id]"),
+            (layout.cgroup_kn, "cgroup.kn"),
+            (layout.cgroup_root, "cgroup.root"),
+        ],
         Hook::MarkVictim if layout.victim_is_task == 0 => &[],
         Hook::MarkVictim => &[(layout.task_pid, "task_struct.pid")],
         Hook::SchedProcessExit => &[
@@ -167,7 +142,10 @@ pub(super) fn typed_needs(hook: Hook, layout: &StructLayout) -> Result<(), Strin
             (layout.css_cgroup, "cgroup_subsys_state.cgroup"),
         ],
     };
-    lacks_none(needed)
+    match needed.iter().find(|(offset, _)| *offset == ABSENT) {
+        Some((_, member)) => Err(format!("BTF has no {member}")),
+        None => Ok(()),
+    }
 }
 
 fn classic(facts: &Facts, hook: Hook) -> Result<u64, String> {

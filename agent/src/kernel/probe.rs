@@ -43,20 +43,17 @@ pub(crate) struct BtfFacts {
 
 impl Facts {
     /// Whether BTF could be read.
-    #[must_use]
     pub fn has_btf(&self) -> bool {
         self.btf.is_ok()
     }
 
     /// Whether programs may read memory by helper, as a path must be.
-    #[must_use]
     pub fn may_probe(&self) -> bool {
         self.may_probe.is_ok()
     }
 }
 
 /// Looks at BTF and tracefs. `host_root` is where the host's `/sys` is found.
-#[must_use]
 pub fn probe(host_root: &Path) -> Facts {
     allow_locked_memory();
     let mut trace = TraceLayout::UNKNOWN;

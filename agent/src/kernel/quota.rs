@@ -30,7 +30,6 @@ struct Attributes {
 
 /// What the project quota of an open directory has counted. `None` when the directory has no project of its own, or the
 /// file system does not count. `device` is asked by kernels before 5.14.
-#[must_use]
 pub fn project_usage(dir: BorrowedFd<'_>, device: &Path) -> Option<ProjectUsage> {
     let project = project_of(dir).filter(|_| may_ask())?;
     let counted = by_directory(dir, project).or_else(|| by_device(device, project))?;

@@ -3,6 +3,7 @@
 use std::io;
 
 use aya::maps::{MapData, RingBuf};
+use cgtap_abi::Program;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -25,26 +26,60 @@ pub struct Batch<T> {
     pub broken: Vec<KernelError>,
 }
 
-struct Ring {
+/// Decodes one record; `None` for a record that is counted but is no event.
+type Decode<T> = dyn Fn(&[u8], Clock) -> Result<(RecordNumber, Option<T>), KernelError> + Send + Sync;
+
+pub struct Ring<T> {
     fd: AsyncFd<RingBuf<MapData>>,
     sequences: Sequences,
+    decode: Box<Decode<T>>,
 }
 
-impl Ring {
-    fn new(ring: RingBuf<MapData>) -> io::Result<Self> {
+pub type LifecycleRing = Ring<LifecycleEvent>;
+pub type OomRing = Ring<OomKill>;
+
+impl LifecycleRing {
+    /// `sources`: in which form each hook is attached.
+    pub(crate) fn new(ring: RingBuf<MapData>, sources: Vec<(Hook, Source)>) -> io::Result<Self> {
+        let source_of = move |program: Program| {
+            let found = sources.iter().find(|(hook, _)| *hook as u32 == program as u32);
+            found.map_or(Source::TpBtf, |(_, source)| *source)
+        };
+        Self::decoding(ring, move |bytes, clock| {
+            decode::lifecycle(bytes, clock, &source_of).map(|(number, event)| (number, Some(event)))
+        })
+    }
+}
+
+impl OomRing {
+    /// `source`: the form in which the better of the two hooks is attached.
+    pub(crate) fn new(ring: RingBuf<MapData>, source: Source) -> io::Result<Self> {
+        Self::decoding(ring, move |bytes, clock| decode::oom(bytes, clock, source))
+    }
+}
+
+impl<T> Ring<T> {
+    fn decoding(
+        ring: RingBuf<MapData>,
+        decode: impl Fn(&[u8], Clock) -> Result<(RecordNumber, Option<T>), KernelError> + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         // SAFETY: the ring owns its map's descriptor, never changes it, and lives as long as the registration.
         let fd = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) };
-        Ok(Self { fd: fd.map_err(io::Error::from)?, sequences: Sequences::default() })
+        Ok(Self {
+            fd: fd.map_err(io::Error::from)?,
+            sequences: Sequences::default(),
+            decode: Box::new(decode),
+        })
     }
 
     /// Waits until there is something, then takes up to [`BATCH_RECORDS`]. Cancel-safe: it waits only before the
     /// first record is taken.
-    async fn next<T>(
-        &mut self,
-        decode: impl Fn(&[u8], Clock) -> Result<(RecordNumber, Option<T>), KernelError>,
-    ) -> io::Result<Batch<T>> {
+    ///
+    /// # Errors
+    /// The ring's descriptor cannot be waited for.
+    pub async fn next(&mut self) -> io::Result<Batch<T>> {
         let mut ready = self.fd.readable_mut().await?;
-        let (batch, was_emptied) = take(ready.get_inner_mut(), &mut self.sequences, is_full, decode);
+        let (batch, was_emptied) = take(ready.get_inner_mut(), &mut self.sequences, &*self.decode, is_full);
         if was_emptied {
             ready.clear_ready();
         }
@@ -52,21 +87,16 @@ impl Ring {
     }
 
     /// Up to [`BATCH_RECORDS`], without waiting.
-    fn more<T>(
-        &mut self,
-        decode: impl Fn(&[u8], Clock) -> Result<(RecordNumber, Option<T>), KernelError>,
-    ) -> Batch<T> {
-        take(self.fd.get_mut(), &mut self.sequences, is_full, decode).0
+    pub fn more(&mut self) -> Batch<T> {
+        take(self.fd.get_mut(), &mut self.sequences, &*self.decode, is_full).0
     }
 
     /// All that was there when this was called. It ends at the first record that was made since, and not when the ring is
     /// empty: where records come faster than they can be read, it never is.
-    fn drain<T>(
-        &mut self,
-        decode: impl Fn(&[u8], Clock) -> Result<(RecordNumber, Option<T>), KernelError>,
-    ) -> Batch<T> {
+    pub fn drain(&mut self) -> Batch<T> {
         let now = clock::monotonic_nsec();
-        take(self.fd.get_mut(), &mut self.sequences, |_, record| decode::is_after(record, now), decode).0
+        let is_last = |_, record: &[u8]| decode::is_after(record, now);
+        take(self.fd.get_mut(), &mut self.sequences, &*self.decode, is_last).0
     }
 }
 
@@ -74,12 +104,12 @@ fn is_full(taken: usize, _: &[u8]) -> bool {
     taken >= BATCH_RECORDS
 }
 
-/// Records until one is the last that is wanted, and whether there was none after them.
+/// Takes records until one is the last that is wanted. True when the ring was emptied.
 fn take<T>(
     ring: &mut RingBuf<MapData>,
     sequences: &mut Sequences,
+    decode: &Decode<T>,
     is_last: impl Fn(usize, &[u8]) -> bool,
-    decode: impl Fn(&[u8], Clock) -> Result<(RecordNumber, Option<T>), KernelError>,
 ) -> (Batch<T>, bool) {
     let clock = Clock::now();
     let mut batch = Batch { events: Vec::new(), missing: 0, broken: Vec::new() };
@@ -98,77 +128,4 @@ fn take<T>(
         }
     }
     (batch, true)
-}
-
-pub struct LifecycleRing {
-    ring: Ring,
-    /// The form that is attached for each hook.
-    sources: Vec<(Hook, Source)>,
-}
-
-impl LifecycleRing {
-    pub(crate) fn new(ring: RingBuf<MapData>, sources: Vec<(Hook, Source)>) -> io::Result<Self> {
-        Ok(Self { ring: Ring::new(ring)?, sources })
-    }
-
-    /// The next records.
-    ///
-    /// # Errors
-    /// When the runtime cannot wait for the ring.
-    pub async fn next(&mut self) -> io::Result<Batch<LifecycleEvent>> {
-        let sources = &self.sources;
-        self.ring.next(|bytes, clock| lifecycle(bytes, clock, sources)).await
-    }
-
-    /// The next records that are there now, without waiting.
-    pub fn more(&mut self) -> Batch<LifecycleEvent> {
-        let sources = &self.sources;
-        self.ring.more(|bytes, clock| lifecycle(bytes, clock, sources))
-    }
-
-    /// All that is there now, without waiting.
-    pub fn drain(&mut self) -> Batch<LifecycleEvent> {
-        let sources = &self.sources;
-        self.ring.drain(|bytes, clock| lifecycle(bytes, clock, sources))
-    }
-}
-
-fn lifecycle(
-    bytes: &[u8],
-    clock: Clock,
-    sources: &[(Hook, Source)],
-) -> Result<(RecordNumber, Option<LifecycleEvent>), KernelError> {
-    let (number, event) = decode::lifecycle(bytes, clock, |hook| source_of(sources, hook))?;
-    Ok((number, Some(event)))
-}
-
-fn source_of(sources: &[(Hook, Source)], program: cgtap_abi::Program) -> Source {
-    let found = sources.iter().find(|(hook, _)| *hook as u32 == program as u32);
-    found.map_or(Source::TpBtf, |(_, source)| *source)
-}
-
-pub struct OomRing {
-    ring: Ring,
-    source: Source,
-}
-
-impl OomRing {
-    pub(crate) fn new(ring: RingBuf<MapData>, source: Source) -> io::Result<Self> {
-        Ok(Self { ring: Ring::new(ring)?, source })
-    }
-
-    /// The next records.
-    ///
-    /// # Errors
-    /// When the runtime cannot wait for the ring.
-    pub async fn next(&mut self) -> io::Result<Batch<OomKill>> {
-        let source = self.source;
-        self.ring.next(|bytes, clock| decode::oom(bytes, clock, source)).await
-    }
-
-    /// All that is there now, without waiting.
-    pub fn drain(&mut self) -> Batch<OomKill> {
-        let source = self.source;
-        self.ring.drain(|bytes, clock| decode::oom(bytes, clock, source))
-    }
 }

@@ -267,4 +267,12 @@ mod user {
     unsafe impl aya::Pod for super::Counters {}
     // SAFETY: likewise.
     unsafe impl aya::Pod for super::TaskFacts {}
+    // SAFETY: likewise.
+    unsafe impl aya::Pod for super::Header {}
+    // SAFETY: likewise.
+    unsafe impl aya::Pod for super::LifecycleRecord {}
+    // SAFETY: likewise.
+    unsafe impl aya::Pod for super::ExitRecord {}
+    // SAFETY: likewise.
+    unsafe impl aya::Pod for super::OomRecord {}
 }
