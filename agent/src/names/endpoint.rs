@@ -16,13 +16,11 @@ pub struct RuntimeEndpoint {
 
 impl RuntimeEndpoint {
     /// The endpoint of one path.
-    #[must_use]
     pub fn new(source: NamesSource, path: impl Into<PathBuf>) -> Self {
         Self { source, paths: vec![path.into()] }
     }
 
     /// Where runtimes usually listen on a host.
-    #[must_use]
     pub fn usual(host_root: &Path) -> Vec<Self> {
         let at = |source, path: &str| Self::new(source, host_root.join(path));
         let docker = ["run/docker.sock", "var/run/docker.sock"].map(|path| host_root.join(path));
@@ -38,7 +36,6 @@ impl RuntimeEndpoint {
     }
 
     /// The log files of the kubelet's containers on a host.
-    #[must_use]
     pub fn logs(host_root: &Path) -> Self {
         Self::new(NamesSource::Logs, host_root.join("var/log"))
     }

@@ -44,17 +44,17 @@ impl From<hyper::Error> for AskError {
     }
 }
 
-impl From<serde_json::Error> for AskError {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Garbage(error.to_string())
-    }
+macro_rules! garbage {
+    ($($error:ty),+) => {$(
+        impl From<$error> for AskError {
+            fn from(error: $error) -> Self {
+                Self::Garbage(error.to_string())
+            }
+        }
+    )+};
 }
 
-impl From<tonic::transport::Error> for AskError {
-    fn from(error: tonic::transport::Error) -> Self {
-        Self::Garbage(error.to_string())
-    }
-}
+garbage!(serde_json::Error, tonic::transport::Error, hyper::http::Error);
 
 impl AskError {
     /// Whether the failure concerns one container, not the runtime: the next question may succeed.

@@ -4,130 +4,61 @@
 
 use std::collections::BTreeMap;
 
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct VersionRequest {
-    #[prost(string, tag = "1")]
-    pub(super) version: String,
+type Texts = BTreeMap<String, String>;
+
+/// A row is a message, and each field its name, its type here, and its number and type of the protocol.
+macro_rules! messages {
+    ($($(#[$about:meta])* $name:ident { $($field:ident: $type:ty = $tag:literal $($form:ident)+ $(($map:tt))?,)+ })+) => {
+        $(
+            $(#[$about])*
+            #[derive(Clone, PartialEq, prost::Message)]
+            pub(in crate::names) struct $name {
+                $(#[prost($($form),+ $(= $map)?, tag = $tag)] pub(super) $field: $type,)+
+            }
+        )+
+    };
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct VersionResponse {
-    #[prost(string, tag = "2")]
-    pub(super) runtime_name: String,
-}
+messages! {
+    VersionRequest { version: String = "1" string, }
+    VersionResponse { runtime_name: String = "2" string, }
 
-/// For containers and for sandboxes.
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct ListRequest {
-    #[prost(message, optional, tag = "1")]
-    pub(super) filter: Option<Filter>,
-}
+    /// For containers and for sandboxes.
+    ListRequest { filter: Option<Filter> = "1" message optional, }
+    Filter { id: String = "1" string, }
 
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Filter {
-    #[prost(string, tag = "1")]
-    pub(super) id: String,
-}
+    ListContainersResponse { containers: Vec<Container> = "1" message repeated, }
+    /// `created_at` is in nanoseconds since 1970.
+    Container {
+        id: String = "1" string,
+        metadata: Option<ContainerMetadata> = "3" message optional,
+        image: Option<ImageSpec> = "4" message optional,
+        image_ref: String = "5" string,
+        created_at: i64 = "7" int64,
+        labels: Texts = "8" btree_map ("string, string"),
+        annotations: Texts = "9" btree_map ("string, string"),
+    }
+    ContainerMetadata { name: String = "1" string, attempt: u32 = "2" uint32, }
+    /// `user_specified_image` is the image as written in the pod; only newer runtimes send it.
+    ImageSpec { image: String = "1" string, user_specified_image: String = "18" string, }
 
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct ListContainersResponse {
-    #[prost(message, repeated, tag = "1")]
-    pub(super) containers: Vec<Container>,
-}
+    ListPodSandboxResponse { items: Vec<PodSandbox> = "1" message repeated, }
+    /// `created_at` is in nanoseconds since 1970.
+    PodSandbox {
+        id: String = "1" string,
+        metadata: Option<PodSandboxMetadata> = "2" message optional,
+        created_at: i64 = "4" int64,
+        labels: Texts = "5" btree_map ("string, string"),
+    }
+    PodSandboxMetadata { name: String = "1" string, uid: String = "2" string, namespace: String = "3" string, }
 
-#[derive(Clone, PartialEq, prost::Message)]
-pub(in crate::names) struct Container {
-    #[prost(string, tag = "1")]
-    pub(super) id: String,
-    #[prost(message, optional, tag = "3")]
-    pub(super) metadata: Option<ContainerMetadata>,
-    #[prost(message, optional, tag = "4")]
-    pub(super) image: Option<ImageSpec>,
-    #[prost(string, tag = "5")]
-    pub(super) image_ref: String,
-    /// Nanoseconds since 1970.
-    #[prost(int64, tag = "7")]
-    pub(super) created_at: i64,
-    #[prost(btree_map = "string, string", tag = "8")]
-    pub(super) labels: BTreeMap<String, String>,
-    #[prost(btree_map = "string, string", tag = "9")]
-    pub(super) annotations: BTreeMap<String, String>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct ContainerMetadata {
-    #[prost(string, tag = "1")]
-    pub(super) name: String,
-    #[prost(uint32, tag = "2")]
-    pub(super) attempt: u32,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct ImageSpec {
-    #[prost(string, tag = "1")]
-    pub(super) image: String,
-    /// The image as written in the pod; only newer runtimes send it.
-    #[prost(string, tag = "18")]
-    pub(super) user_specified_image: String,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct ListPodSandboxResponse {
-    #[prost(message, repeated, tag = "1")]
-    pub(super) items: Vec<PodSandbox>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub(in crate::names) struct PodSandbox {
-    #[prost(string, tag = "1")]
-    pub(super) id: String,
-    #[prost(message, optional, tag = "2")]
-    pub(super) metadata: Option<PodSandboxMetadata>,
-    /// Nanoseconds since 1970.
-    #[prost(int64, tag = "4")]
-    pub(super) created_at: i64,
-    #[prost(btree_map = "string, string", tag = "5")]
-    pub(super) labels: BTreeMap<String, String>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct PodSandboxMetadata {
-    #[prost(string, tag = "1")]
-    pub(super) name: String,
-    #[prost(string, tag = "2")]
-    pub(super) uid: String,
-    #[prost(string, tag = "3")]
-    pub(super) namespace: String,
-}
-
-/// For a container and for a sandbox.
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct StatusRequest {
-    #[prost(string, tag = "1")]
-    pub(super) id: String,
-    #[prost(bool, tag = "2")]
-    pub(super) verbose: bool,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct ContainerStatusResponse {
-    #[prost(message, optional, tag = "1")]
-    pub(super) status: Option<ContainerStatus>,
-    #[prost(btree_map = "string, string", tag = "2")]
-    pub(super) info: BTreeMap<String, String>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct ContainerStatus {
-    /// Nanoseconds since 1970; 0 before the start.
-    #[prost(int64, tag = "5")]
-    pub(super) started_at: i64,
-    #[prost(message, optional, tag = "8")]
-    pub(super) image: Option<ImageSpec>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct PodSandboxStatusResponse {
-    #[prost(btree_map = "string, string", tag = "2")]
-    pub(super) info: BTreeMap<String, String>,
+    /// For a container and for a sandbox.
+    StatusRequest { id: String = "1" string, verbose: bool = "2" bool, }
+    ContainerStatusResponse {
+        status: Option<ContainerStatus> = "1" message optional,
+        info: Texts = "2" btree_map ("string, string"),
+    }
+    /// `started_at` is in nanoseconds since 1970; 0 before the start.
+    ContainerStatus { started_at: i64 = "5" int64, image: Option<ImageSpec> = "8" message optional, }
+    PodSandboxStatusResponse { info: Texts = "2" btree_map ("string, string"), }
 }

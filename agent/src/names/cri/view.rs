@@ -4,31 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::super::kubernetes::{self, known};
 use super::messages::{Container, ContainerStatusResponse, ImageSpec, PodSandbox, PodSandboxStatusResponse};
 use crate::identity::{KeptLabels, NamesAnswer};
 use crate::model::{ContainerNames, ContainerTitle, NamesSource, PodNames, Runtime};
-
-/// The part of a verbose status that containerd and CRI-O share.
-#[derive(Default, Deserialize)]
-struct Info {
-    image: Option<String>,
-    #[serde(rename = "runtimeSpec")]
-    runtime_spec: Option<Spec>,
-}
-
-#[derive(Deserialize)]
-struct Spec {
-    process: Option<Process>,
-}
-
-#[derive(Deserialize)]
-struct Process {
-    #[serde(default)]
-    env: Vec<String>,
-}
 
 /// The runtime with this name of its own. An unknown one is most likely built on containerd.
 pub(super) fn runtime(name: &str) -> Runtime {
@@ -85,7 +66,8 @@ pub(super) fn sandbox(
     };
     // containerd does not call its sandboxes so, and the kubelet's metrics have no name for them either.
     let container = matches!(runtime, Runtime::CriO | Runtime::Docker).then(|| "POD".to_owned());
-    let title = ContainerTitle { name: Some(id.clone()), container, image: info(&status.info).image };
+    let image = info(&status.info).get("image").and_then(Value::as_str).map(str::to_owned);
+    let title = ContainerTitle { name: Some(id.clone()), container, image };
     let names = ContainerNames {
         title: Arc::new(title),
         pod: Some(Arc::new(pod)),
@@ -106,8 +88,8 @@ fn reference(specs: &[Option<&ImageSpec>], image_ref: &str) -> Option<String> {
     named.or_else(written).cloned().or_else(|| known(image_ref))
 }
 
-/// The JSON in a verbose status; empty if it cannot be read.
-fn info(texts: &BTreeMap<String, String>) -> Info {
+/// The JSON in a verbose status, as containerd and CRI-O write it; null if it cannot be read.
+fn info(texts: &BTreeMap<String, String>) -> Value {
     texts.get("info").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
@@ -115,12 +97,10 @@ fn envs(texts: &BTreeMap<String, String>, kept_labels: &KeptLabels) -> BTreeMap<
     if !kept_labels.keeps_envs() {
         return BTreeMap::new();
     }
-    let process = info(texts).runtime_spec.and_then(|spec| spec.process);
-    let all = process.map(|process| process.env).unwrap_or_default();
-    all.iter()
-        .filter_map(|text| kept_labels.env(text))
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
+    let info = info(texts);
+    let all = info.pointer("/runtimeSpec/process/env").and_then(Value::as_array).into_iter().flatten();
+    let kept = all.filter_map(|text| kept_labels.env(text.as_str()?));
+    kept.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 /// `None` for 0, which means that it has not happened.

@@ -22,10 +22,9 @@ struct Inspect {
     config: Option<InspectConfig>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
 struct InspectState {
-    #[serde(default)]
     running: bool,
     started_at: Option<String>,
     health: Option<InspectHealth>,

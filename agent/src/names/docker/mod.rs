@@ -66,8 +66,7 @@ impl DockerConnection<'_> {
     }
 
     async fn get_for_ever(&self, path: &str) -> Result<Option<Bytes>, AskError> {
-        let request = Request::get(path).header(header::HOST, "localhost").body(Empty::new());
-        let request = request.map_err(|error| AskError::Garbage(error.to_string()))?;
+        let request = Request::get(path).header(header::HOST, "localhost").body(Empty::new())?;
         let answer = http::exchange(UnixStream::connect(self.socket).await?, request).await?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), MAX_BYTES).collect().await;
