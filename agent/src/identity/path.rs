@@ -8,7 +8,6 @@ use crate::model::{CgroupPath, Identity, QosClass, Role, Runtime};
 /// The walk goes from the root down and the innermost fact wins. Example: a node that is itself a container (kind) runs
 /// pods; the result is the pod's container. A cgroup below a container is inside it, except below a kubelet that runs in
 /// the container: its pods and QoS classes keep their roles, with the node's `container_id`.
-#[must_use]
 pub fn identify(path: &CgroupPath) -> Identity {
     if path.is_root() {
         return Identity { role: Role::Root, ..Identity::default() };

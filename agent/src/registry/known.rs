@@ -27,14 +27,12 @@ pub struct KnownCgroup {
 }
 
 /// The name of a cgroup whose own name the kernel cut: its key, because the cut path is not unique.
-#[must_use]
 pub fn cut_name(key: CgroupKey) -> String {
     format!("#{}:{}", key.hierarchy, key.id)
 }
 
 impl KnownCgroup {
     /// The changes after a reboot: every known cgroup is gone, children before their parents.
-    #[must_use]
     pub fn all_gone(mut known: Vec<Self>, time: SystemTime) -> Vec<Change> {
         known.sort_unstable_by(|a, b| b.path.cmp(&a.path));
         let origin = Origin { time, source: Source::Recovered };
@@ -90,7 +88,6 @@ impl Registry {
     }
 
     /// Cgroups with fewer reported kills than the kernel has counted, and how many are missing.
-    #[must_use]
     pub fn kills_untold(&self, counts: &HashMap<CgroupPath, u64>) -> Vec<(CgroupPath, u64)> {
         let untold = |(path, count): (&CgroupPath, &u64)| {
             let cgroup = self.cgroups.get(path)?;

@@ -70,7 +70,6 @@ pub struct Cgroup {
 impl Cgroup {
     /// Whether processes may run in it: `false` only if the kernel reported that there are none in it or below, or if a
     /// look found none and nothing has happened since.
-    #[must_use]
     pub fn may_run(&self) -> bool {
         self.running != Some(false) && !self.looked_empty
     }
@@ -99,7 +98,6 @@ pub struct Registry {
 
 impl Registry {
     /// An empty registry that keeps at most `tombstones` removed cgroups.
-    #[must_use]
     pub fn new(tombstones: usize) -> Self {
         Self {
             nodes: HashMap::new(),
@@ -118,13 +116,11 @@ impl Registry {
     }
 
     /// The number of cgroups.
-    #[must_use]
     pub fn len(&self) -> u64 {
         self.cgroups.len() as u64
     }
 
     /// The number of containers.
-    #[must_use]
     pub fn containers(&self) -> u64 {
         self.containers
     }
@@ -160,20 +156,17 @@ impl Registry {
     }
 
     /// The path of a directory, also of a recently removed one.
-    #[must_use]
     pub fn path_of_key(&self, key: CgroupKey) -> Option<CgroupPath> {
         let node = self.nodes.get(&key).map(|node| &node.path);
         node.or_else(|| self.tombstones.path_of(key)).cloned()
     }
 
     /// The directory of a path in a hierarchy.
-    #[must_use]
     pub fn key_of(&self, path: &CgroupPath, hierarchy: HierarchyId) -> Option<CgroupKey> {
         self.cgroups.get(path)?.member_in(hierarchy)
     }
 
     /// The directories of a cgroup.
-    #[must_use]
     pub fn members(&self, path: &CgroupPath) -> Option<Vec<CgroupKey>> {
         Some(self.cgroups.get(path)?.members.clone())
     }

@@ -103,7 +103,6 @@ fn finished(path: &CgroupPath, tombstone: &Tombstone, taken: SystemTime) -> Opti
 
 impl Collector {
     /// A collector over what the agent's registry knows.
-    #[must_use]
     pub fn new(host: HostRoot, agent: AgentView, reader: CgroupReader, mut options: CollectOptions) -> Self {
         agent.show_facts();
         let plan = std::mem::take(&mut options.perf);
@@ -122,7 +121,6 @@ impl Collector {
         }
     }
 
-    #[must_use]
     pub fn with_filesystems(mut self, filesystems: FilesystemCollector) -> Self {
         self.filesystems = Some(filesystems);
         self

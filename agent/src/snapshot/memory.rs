@@ -1,25 +1,16 @@
 //! The memory of each cgroup when the node was last read: what an OOM kill shows of the time before it.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::NodeSnapshot;
-use crate::model::{CgroupPath, LastSample, Limit};
+use crate::model::{CgroupPath, LastSample};
 
 /// The memory of each cgroup at the last reading. Small beside a snapshot, which is not kept.
 #[derive(Debug)]
 pub struct LastMemory {
     taken: SystemTime,
-    /// Sorted by path.
-    cgroups: Vec<(CgroupPath, Memory)>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Memory {
-    working_set_bytes: Option<u64>,
-    anon_bytes: Option<u64>,
-    file_bytes: Option<u64>,
-    kernel_bytes: Option<u64>,
-    limit: Option<Limit>,
+    /// Sorted by path, and of no age yet.
+    cgroups: Vec<(CgroupPath, LastSample)>,
 }
 
 impl LastMemory {
@@ -27,7 +18,8 @@ impl LastMemory {
         let alive = snapshot.cgroups.iter().filter(|sample| !sample.removed);
         let cgroups = alive.filter_map(|sample| {
             let memory = sample.stats.memory.as_ref()?;
-            let kept = Memory {
+            let kept = LastSample {
+                age: Duration::ZERO,
                 working_set_bytes: memory.working_set_bytes(),
                 anon_bytes: memory.stat.anon_bytes,
                 file_bytes: memory.stat.file_bytes,
@@ -40,12 +32,10 @@ impl LastMemory {
     }
 
     /// What a cgroup had then, if that was before `time`.
-    #[must_use]
     pub fn before(&self, time: SystemTime, path: &CgroupPath) -> Option<LastSample> {
         let age = time.duration_since(self.taken).ok()?;
         let at = self.cgroups.binary_search_by(|(other, _)| other.cmp(path)).ok()?;
         let (_, memory) = self.cgroups.get(at)?;
-        let Memory { working_set_bytes, anon_bytes, file_bytes, kernel_bytes, limit } = *memory;
-        Some(LastSample { age, working_set_bytes, anon_bytes, file_bytes, kernel_bytes, limit })
+        Some(LastSample { age, ..memory.clone() })
     }
 }

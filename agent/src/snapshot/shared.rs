@@ -30,7 +30,6 @@ struct Shared {
 
 impl Snapshots {
     /// Snapshots that are at most `min_interval` old.
-    #[must_use]
     pub fn new(collector: Collector, min_interval: Duration) -> Self {
         let shared = Arc::new(Mutex::new(Shared { collector, last: None }));
         Self { shared, memory: Arc::default(), min_interval }
@@ -63,7 +62,6 @@ impl Snapshots {
     }
 
     /// The memory of each cgroup at the last reading, if there was one.
-    #[must_use]
     pub fn last_memory(&self) -> Option<Arc<LastMemory>> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -28,7 +28,6 @@ impl Default for KeptLabels {
 
 impl KeptLabels {
     /// Whether any variable is kept.
-    #[must_use]
     pub fn keeps_envs(&self) -> bool {
         !self.env_prefixes.is_empty()
     }

@@ -91,7 +91,6 @@ pub struct NamesAnswer {
 
 impl Names {
     /// An empty table that keeps these labels and variables.
-    #[must_use]
     pub fn new(kept_labels: KeptLabels) -> Self {
         Self {
             table: RwLock::default(),
@@ -116,7 +115,6 @@ impl Names {
     }
 
     /// The names of a cgroup. A cgroup inside a container has none: sums by name must not count it twice.
-    #[must_use]
     pub fn of(&self, identity: &Identity) -> (Option<Arc<ContainerNames>>, Option<Arc<PodNames>>) {
         let pod = |table: &Table| table.pods.get(identity.pod_uid.as_deref()?).cloned();
         match identity.role {
@@ -132,7 +130,6 @@ impl Names {
     }
 
     /// The names for an event of a cgroup, as known now. An event inside a container has the container's names.
-    #[must_use]
     pub fn of_event(&self, identity: &Identity) -> EventNames {
         let owner = match identity.role {
             Role::InsideContainer => &Identity { role: Role::Container, ..identity.clone() },
@@ -182,7 +179,6 @@ impl Names {
     }
 
     /// Counts and sources for `/status`.
-    #[must_use]
     pub fn status(&self) -> NamesStatus {
         let (resolved, unresolved) = self.read(|table| {
             let open = table.wants.keys().filter(|id| !table.containers.contains_key(*id));

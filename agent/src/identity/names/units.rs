@@ -14,7 +14,6 @@ pub(super) type Units = HashMap<String, Option<Arc<str>>>;
 
 impl Names {
     /// The description of the unit or slice that owns this cgroup.
-    #[must_use]
     pub fn unit_of(&self, path: &CgroupPath, identity: &Identity) -> Option<Arc<str>> {
         let is_own = matches!(identity.role, Role::Unit | Role::Slice);
         let unit = str::from_utf8(path.name()).ok().filter(|_| is_own)?;
@@ -22,7 +21,6 @@ impl Names {
     }
 
     /// Which of these units the table does not know yet. Forgets all other units.
-    #[must_use]
     pub fn unknown_units(&self, mut units: Vec<String>) -> Vec<String> {
         units.truncate(MAX_CONTAINERS);
         self.write(|table| {

@@ -30,9 +30,8 @@ pub struct AgentView {
 
 impl AgentView {
     /// Everything that `/status` shows.
-    #[must_use]
     pub fn status(&self) -> Status {
-        let Sizes { cgroups, containers, tombstones } = self.sizes();
+        let [cgroups, containers, tombstones] = self.sizes();
         let Telemetry { walks, lost_records, oom_kills_reported, oom_kills_unreported, .. } =
             &*self.telemetry;
         let hooks = self.facts.hooks.iter();
@@ -61,7 +60,6 @@ impl AgentView {
     }
 
     /// The counters of one hook's program now; zeros when nothing counts.
-    #[must_use]
     pub fn counters_of(&self, hook: Hook) -> HookCounters {
         let read = self.programs.as_ref().map(|programs| programs.read(hook));
         read.and_then(Result::ok).unwrap_or_default()
@@ -86,7 +84,7 @@ impl AgentView {
                 raise(&telemetry.kernel_records.with_label_values(&[hook.as_str(), outcome]), value);
             }
         }
-        let Sizes { cgroups, containers, tombstones } = self.sizes();
+        let [cgroups, containers, tombstones] = self.sizes();
         set(&telemetry.cgroups, cgroups);
         set(&telemetry.containers, containers);
         set(&telemetry.tombstones, tombstones);
@@ -99,21 +97,11 @@ impl AgentView {
         copy_names(telemetry, &self.names.status());
     }
 
-    fn sizes(&self) -> Sizes {
+    /// How many cgroups, containers and tombstones the registry has.
+    fn sizes(&self) -> [u64; 3] {
         let registry: MutexGuard<'_, Registry> = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        Sizes {
-            cgroups: registry.len(),
-            containers: registry.containers(),
-            tombstones: registry.tombstones().count() as u64,
-        }
+        [registry.len(), registry.containers(), registry.tombstones().count() as u64]
     }
-}
-
-/// How many cgroups the registry has.
-struct Sizes {
-    cgroups: u64,
-    containers: u64,
-    tombstones: u64,
 }
 
 fn copy_disk(telemetry: &Telemetry, health: &DiskHealth) {

@@ -28,7 +28,6 @@ pub(super) struct FilesystemReadings {
 
 impl FilesystemCollector {
     /// A collector of that host. Without `written` the files of containers are not counted.
-    #[must_use]
     pub fn new(host: &HostRoot, wanted: Wanted, written: Option<UsageSettings>) -> Self {
         Self {
             node: Filesystems::new(host.clone(), wanted),

@@ -30,7 +30,6 @@ impl Shown {
         Ok(Self { include: globs(include)?, exclude: globs(exclude)? })
     }
 
-    #[must_use]
     pub fn has(&self, path: &CgroupPath) -> bool {
         if self.include.is_none() && self.exclude.is_none() {
             return true;
