@@ -49,16 +49,22 @@ pub fn ring_record(input: &[u8]) {
 /// The files of a cgroup, v1 and v2.
 pub fn cgroup_files(input: &[u8]) {
     use parse::{
-        blkio, cpu_max, cpu_stat, cpuacct_stat, first_process, io_stat, limit, limit_v1, memory_events,
-        memory_stat_v1, memory_stat_v2, per_cpu_nsec, pressure, quota_v1, value,
+        blkio_bytes, blkio_requests, cpu_max, cpu_stat, cpuacct_stat, first_process, io_stat, limit,
+        limit_v1, memory_events, memory_stat_v1, memory_stat_v2, per_cpu_nsec, pressure, quota_v1, value,
     };
     let _ = black_box((value(input), limit(input), limit_v1(input), quota_v1(input)));
-    let _ = black_box((cpu_stat(input), cpuacct_stat(input), per_cpu_nsec(input), cpu_max(input)));
+    let mut cpu = crate::model::CpuStats::default();
+    let _ = black_box((
+        cpu_stat(input, &mut cpu),
+        cpuacct_stat(input, &mut cpu),
+        per_cpu_nsec(input),
+        cpu_max(input),
+    ));
     for with_detail in [false, true] {
         let _ = black_box((memory_stat_v1(input, with_detail), memory_stat_v2(input, with_detail)));
     }
     let _ = black_box((memory_events(input), parse::value_of(input, "oom_kill")));
-    let _ = black_box((io_stat(input), blkio(input), pressure(input)));
+    let _ = black_box((io_stat(input), blkio_bytes(input), blkio_requests(input), pressure(input)));
     let _ = black_box((first_process(input), parse::processes(input), parse::cgroup_stat(input)));
     let _ = black_box((parse::numa_stat_v1(input), parse::numa_stat_v2(input, 4096)));
     let _ = black_box((parse::swap_events(input), parse::max_events(input)));

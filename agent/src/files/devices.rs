@@ -21,7 +21,6 @@ pub struct DeviceNames {
 
 impl DeviceNames {
     /// Names of the devices of that host.
-    #[must_use]
     pub fn new(host: HostRoot) -> Self {
         Self { host, names: HashMap::new(), asked: 0 }
     }

@@ -40,7 +40,6 @@ impl FilesError {
     }
 
     /// Whether the file, or the process or cgroup it belongs to, is not there.
-    #[must_use]
     pub fn is_gone(&self) -> bool {
         self.errno().is_some_and(is_gone)
     }
@@ -57,7 +56,6 @@ impl FilesError {
         }
     }
 
-    #[must_use]
     pub fn path(&self) -> &Path {
         match self {
             Self::Io { path, .. } | Self::Parse { path, .. } | Self::NoHierarchy { path } => path,

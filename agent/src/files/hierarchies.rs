@@ -25,7 +25,6 @@ pub fn hierarchies(host: &HostRoot) -> Result<Vec<Hierarchy>, FilesError> {
 }
 
 /// What the host mounts, judged by its hierarchies.
-#[must_use]
 pub fn mode(hierarchies: &[Hierarchy]) -> CgroupMode {
     let v2 = hierarchies.iter().any(|h| h.version == CgroupVersion::V2);
     let v1 = hierarchies.iter().any(|h| h.version == CgroupVersion::V1 && !h.controllers.is_empty());
@@ -86,7 +85,6 @@ fn v2_controllers(dir: &Path) -> Vec<String> {
 }
 
 /// The directory that has this path now; `None` where there is none.
-#[must_use]
 pub fn directory_key(hierarchy: &Hierarchy, path: &CgroupPath) -> Option<CgroupKey> {
     use std::os::unix::fs::MetadataExt;
     let directory = std::fs::metadata(hierarchy.dir(path)).ok()?;

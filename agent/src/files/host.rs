@@ -26,28 +26,19 @@ impl Default for HostRoot {
 
 impl HostRoot {
     /// The host's root at `path` (`/` outside of a container).
-    #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
 
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    #[must_use]
     pub fn proc(&self) -> PathBuf {
         self.0.join("proc")
     }
 
-    #[must_use]
-    pub fn sys(&self) -> PathBuf {
-        self.0.join("sys")
-    }
-
     /// A path of the host, absolute or not, as this process can open it.
-    #[must_use]
     pub fn join(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
         self.0.join(path.strip_prefix("/").unwrap_or(path))
@@ -57,7 +48,8 @@ impl HostRoot {
     pub(super) fn read(&self, path: impl AsRef<Path>) -> Result<Vec<u8>, FilesError> {
         let path = path.as_ref();
         let mut bytes = Vec::new();
-        let file = self.open(path).map_err(|errno| FilesError::io(self.join(path), errno))?;
+        let file =
+            self.open_with(path, OFlags::RDONLY).map_err(|errno| FilesError::io(self.join(path), errno))?;
         let read = File::from(file).take(FILE_MAX_BYTES).read_to_end(&mut bytes);
         read.map_err(|error| FilesError::io(self.join(path), error))?;
         Ok(bytes)
@@ -73,8 +65,10 @@ impl HostRoot {
         parse(&self.read(path)?).map_err(|error| FilesError::parse(self.join(path), error))
     }
 
-    fn open(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
-        self.open_with(path, OFlags::RDONLY)
+    /// The names in a directory that are UTF-8, in no order; none where it cannot be read.
+    pub(super) fn names(&self, dir: &str) -> impl Iterator<Item = String> + use<> {
+        let entries = std::fs::read_dir(self.join(dir)).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok())
     }
 
     /// A host's file or directory, opened with these flags. A symbolic link in it stays below the root.
@@ -100,7 +94,6 @@ mod tests {
         assert_eq!(host.join("/etc/machine-id"), Path::new("/host/etc/machine-id"));
         assert_eq!(host.join("etc"), Path::new("/host/etc"));
         assert_eq!(host.proc(), Path::new("/host/proc"));
-        assert_eq!(HostRoot::default().sys(), Path::new("/sys"));
     }
 
     #[test]

@@ -86,13 +86,7 @@ impl KillCounters {
         let memory = hierarchies.iter().find(|hierarchy| hierarchy.has("memory"));
         let hierarchy = memory.ok_or("no hierarchy has the memory controller")?.clone();
         if hierarchy.version != version {
-            return Err(format!(
-                "the memory controller is on cgroup {}",
-                match hierarchy.version {
-                    CgroupVersion::V1 => "v1",
-                    CgroupVersion::V2 => "v2",
-                }
-            ));
+            return Err(format!("the memory controller is on cgroup {}", hierarchy.version.as_str()));
         }
         let refused = |what: &str, errno: Errno| format!("{what}: {errno}");
         let waker = match version {
@@ -120,32 +114,27 @@ impl KillCounters {
         if path.is_root() || key.hierarchy != self.hierarchy.id {
             return Ok(());
         }
-        let file = self.file(path);
+        let file = count_file(&self.hierarchy, path);
         let watch = match self.watch(path) {
             Ok(watch) => watch,
             Err(Errno::NOENT | Errno::NODEV) => return Ok(()),
             Err(errno) => return Err(FilesError::io(file, errno)),
         };
         // The watch comes first: what happens between the two wakes.
-        let kills = if is_new { 0 } else { self.read(path)?.unwrap_or(0) };
+        let kills = if is_new { 0 } else { kill_count(&self.hierarchy, path)?.unwrap_or(0) };
         self.counted.insert(path.clone(), Counted { key, kills, watch });
         Ok(())
     }
 
     /// Whether that directory is watched.
-    #[must_use]
     pub fn has(&self, path: &CgroupPath, key: CgroupKey) -> bool {
         self.counted.get(path).is_some_and(|counted| counted.key == key)
     }
 
     /// Forgets cgroups that are gone, for callers that do not see every removal.
     pub fn retain(&mut self, is_there: impl Fn(&CgroupPath, CgroupKey) -> bool) {
-        let gone: Vec<CgroupPath> = self
-            .counted
-            .iter()
-            .filter(|(path, counted)| !is_there(path, counted.key))
-            .map(|(path, _)| path.clone())
-            .collect();
+        let gone = self.counted.iter().filter(|(path, counted)| !is_there(path, counted.key));
+        let gone: Vec<CgroupPath> = gone.map(|(path, _)| path.clone()).collect();
         gone.iter().for_each(|path| self.remove(path));
     }
 
@@ -156,12 +145,8 @@ impl KillCounters {
         }
     }
 
-    fn file(&self, path: &CgroupPath) -> PathBuf {
-        count_file(&self.hierarchy, path)
-    }
-
     fn watch(&mut self, path: &CgroupPath) -> Result<Option<i32>, Errno> {
-        let file = self.file(path);
+        let file = count_file(&self.hierarchy, path);
         match &mut self.waker {
             Waker::Inotify { fd, paths } => {
                 let watch = inotify::add_watch(fd, &file, WatchFlags::MODIFY)?;
@@ -176,11 +161,6 @@ impl KillCounters {
                 Ok(None)
             }
         }
-    }
-
-    /// The count; `None` when the cgroup is gone.
-    fn read(&self, path: &CgroupPath) -> Result<Option<u64>, FilesError> {
-        kill_count(&self.hierarchy, path)
     }
 
     /// Reads which counts may have changed since the last call.
@@ -215,7 +195,6 @@ impl KillCounters {
     }
 
     /// Whether the wake comes before the kill, so that a look at once may be too early.
-    #[must_use]
     pub fn wakes_early(&self) -> bool {
         matches!(self.waker, Waker::Eventfd(_))
     }
@@ -226,7 +205,7 @@ impl KillCounters {
             if woken.all { self.counted.keys().cloned().collect() } else { woken.paths.clone() };
         let mut rises = Vec::new();
         for path in looked {
-            let Ok(Some(now)) = self.read(&path) else { continue };
+            let Ok(Some(now)) = kill_count(&self.hierarchy, &path) else { continue };
             if let Some(counted) = self.counted.get_mut(&path) {
                 let kills = now.saturating_sub(counted.kills);
                 counted.kills = now;

@@ -38,7 +38,6 @@ pub enum PerfEventError {
 }
 
 /// The processors that are online, in order; none where the kernel does not say.
-#[must_use]
 pub fn online_cpus(host: &HostRoot) -> Vec<u32> {
     host.parse("/sys/devices/system/cpu/online", cpu_list).unwrap_or_default()
 }
@@ -181,12 +180,12 @@ fn is_of(unit: &str, prefix: &str) -> bool {
 /// The units of the cores: `cpu`, or on processors with unlike cores those that list their processors in `cpus`.
 fn core_units(host: &HostRoot) -> Vec<String> {
     let is_core = |name: &String| name == "cpu" || host.join(format!("{DEVICES}/{name}/cpus")).exists();
-    names(host, DEVICES).filter(is_core).take(MAX_UNITS).collect()
+    host.names(DEVICES).filter(is_core).take(MAX_UNITS).collect()
 }
 
 fn uncore_units(host: &HostRoot) -> Vec<Uncore> {
     let mut found: Vec<String> =
-        names(host, DEVICES).filter(|name| name.starts_with("uncore_")).take(MAX_UNITS).collect();
+        host.names(DEVICES).filter(|name| name.starts_with("uncore_")).take(MAX_UNITS).collect();
     found.sort_unstable();
     let unit = |name: String| {
         let pmu = host.parse(format!("{DEVICES}/{name}/type"), value).ok()?.try_into().ok()?;
@@ -241,17 +240,13 @@ fn config(host: &HostRoot, unit: &str, event: &str) -> Result<[u64; 3], PerfEven
 }
 
 fn event_names(host: &HostRoot, unit: &str) -> Vec<String> {
-    let mut found: Vec<String> = names(host, &format!("{DEVICES}/{unit}/events"))
+    let mut found: Vec<String> = host
+        .names(&format!("{DEVICES}/{unit}/events"))
         .filter(|name| !name.contains('.'))
         .take(LISTED)
         .collect();
     found.sort_unstable();
     found
-}
-
-fn names(host: &HostRoot, dir: &str) -> impl Iterator<Item = String> + use<> {
-    let entries = std::fs::read_dir(host.join(dir)).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok())
 }
 
 #[cfg(test)]

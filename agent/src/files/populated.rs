@@ -7,7 +7,6 @@ use crate::parse;
 /// Whether there is a process in the cgroup of that directory or below. One that is gone has none.
 ///
 /// On v2 this is in `cgroup.events`; on v1 every directory below is read.
-#[must_use]
 pub fn has_processes(dir: &Path) -> bool {
     if let Some(populated) = populated(dir) {
         return populated;

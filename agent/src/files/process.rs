@@ -25,7 +25,6 @@ pub fn process_cgroup(
 
 /// The memory cgroup of the agent itself; `None` where it is not certain: a private cgroup namespace shows the root for
 /// any cgroup.
-#[must_use]
 pub fn own_memory_cgroup(host: &HostRoot, hierarchies: &[Hierarchy]) -> Option<CgroupKey> {
     let memory = hierarchies.iter().find(|hierarchy| hierarchy.has("memory"))?;
     let lines = host.parse("/proc/self/cgroup", parse::proc_cgroup).ok()?;

@@ -38,7 +38,6 @@ pub struct CacheReading {
 
 impl CacheGroups {
     /// Looks for the groups; `None` where resctrl is not mounted.
-    #[must_use]
     pub fn list(host: &HostRoot) -> Option<Self> {
         if !host.join(ROOT).join("info").is_dir() {
             return None;
@@ -64,13 +63,11 @@ impl CacheGroups {
         Some(Self(found))
     }
 
-    #[must_use]
     pub fn read_root(&self, host: &HostRoot) -> CacheReading {
         read(host, ROOT)
     }
 
     /// The group of that name; `None` when there is none.
-    #[must_use]
     pub fn read(&self, host: &HostRoot, name: &str) -> Option<CacheReading> {
         self.0.get(name).map(|dir| read(host, dir))
     }

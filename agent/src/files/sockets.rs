@@ -6,7 +6,7 @@
 //! walk the hash of all namespaces, but the text costs more. Where the agent may not enter (no `CAP_SYS_ADMIN`, or no
 //! `CAP_SYS_PTRACE` for another user's process), or the kernel lacks the modules, the text is read.
 
-use std::path::PathBuf;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -18,8 +18,8 @@ use rustix::net::{
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::HostRoot;
-use crate::model::{SocketStats, TcpStates, UdpStats};
-use crate::parse::{DiagEnd, SOCKET_MEMORY, diag_tcp, diag_udp, proc_tcp, proc_udp, snmp};
+use crate::model::SocketStats;
+use crate::parse::{DiagEnd, ParseError, SOCKET_MEMORY, diag_tcp, diag_udp, proc_tcp, proc_udp, snmp};
 
 /// A datagram of an answer is at most 32 KiB unless the reader offers more.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -42,11 +42,11 @@ pub struct SocketsWanted {
 }
 
 /// The sockets of the namespaces of these processes, in their order. What cannot be read is `None` in it.
-#[must_use]
 pub fn read_sockets(host: &HostRoot, pids: &[u32], wanted: SocketsWanted) -> Vec<SocketStats> {
     let read = || {
         let mut buffer = vec![0; BUFFER_BYTES];
-        pids.iter().map(|&pid| Namespace { host, pid }.read(wanted, &mut buffer)).collect::<Vec<_>>()
+        let read = |&pid| Namespace { host, pid, is_entered: false, buffer: &mut buffer }.read(wanted);
+        pids.iter().map(read).collect::<Vec<_>>()
     };
     // A thread of its own, as it does not come back from the last namespace.
     let found = std::thread::scope(|scope| {
@@ -59,21 +59,28 @@ pub fn read_sockets(host: &HostRoot, pids: &[u32], wanted: SocketsWanted) -> Vec
 struct Namespace<'a> {
     host: &'a HostRoot,
     pid: u32,
+    /// Whether this thread is in it, so that netlink answers for it.
+    is_entered: bool,
+    buffer: &'a mut [u8],
 }
 
 impl Namespace<'_> {
-    fn read(&self, wanted: SocketsWanted, buffer: &mut [u8]) -> SocketStats {
+    fn enter(&self) -> rustix::io::Result<()> {
+        let path = self.host.proc().join(format!("{}/ns/net", self.pid));
+        let namespace = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+    }
+
+    fn read(&mut self, wanted: SocketsWanted) -> SocketStats {
         let mut found = SocketStats::default();
-        if wanted.tcp || wanted.udp {
-            let entered = self.enter().is_ok();
-            if wanted.tcp {
-                found.tcp = self.tcp(entered.then_some(AF_INET), "tcp", buffer);
-                found.tcp6 = self.tcp(entered.then_some(AF_INET6), "tcp6", buffer);
-            }
-            if wanted.udp {
-                found.udp = self.udp(entered.then_some(AF_INET), "udp", buffer);
-                found.udp6 = self.udp(entered.then_some(AF_INET6), "udp6", buffer);
-            }
+        self.is_entered = (wanted.tcp || wanted.udp) && self.enter().is_ok();
+        if wanted.tcp {
+            found.tcp = self.sockets((AF_INET, IPPROTO_TCP), diag_tcp, "tcp", proc_tcp);
+            found.tcp6 = self.sockets((AF_INET6, IPPROTO_TCP), diag_tcp, "tcp6", proc_tcp);
+        }
+        if wanted.udp {
+            found.udp = self.sockets((AF_INET, IPPROTO_UDP), diag_udp, "udp", proc_udp);
+            found.udp6 = self.sockets((AF_INET6, IPPROTO_UDP), diag_udp, "udp6", proc_udp);
         }
         if wanted.advanced_tcp {
             found.advanced_tcp = self.advanced_tcp();
@@ -81,32 +88,19 @@ impl Namespace<'_> {
         found
     }
 
-    fn enter(&self) -> rustix::io::Result<()> {
-        let path = self.path("ns/net");
-        let namespace = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        use std::os::fd::AsFd;
-        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
-    }
-
-    /// By netlink for a family, else by the text.
-    fn tcp(&self, family: Option<u8>, file: &str, buffer: &mut [u8]) -> Option<TcpStates> {
-        let mut states = TcpStates::default();
-        let asked =
-            family.map(|family| ask(family, IPPROTO_TCP, buffer, |bytes| diag_tcp(bytes, &mut states)));
-        if asked == Some(Ok(())) {
-            return Some(states);
-        }
-        self.host.parse(self.file(file), proc_tcp).ok()
-    }
-
-    fn udp(&self, family: Option<u8>, file: &str, buffer: &mut [u8]) -> Option<UdpStats> {
-        let mut found = UdpStats::default();
-        let asked =
-            family.map(|family| ask(family, IPPROTO_UDP, buffer, |bytes| diag_udp(bytes, &mut found)));
-        if asked == Some(Ok(())) {
+    /// By netlink where this thread is in the namespace, else by the text.
+    fn sockets<T: Default>(
+        &mut self,
+        (family, protocol): (u8, u8),
+        diag: fn(&[u8], &mut T) -> DiagEnd,
+        file: &str,
+        text: fn(&[u8]) -> Result<T, ParseError>,
+    ) -> Option<T> {
+        let mut found = T::default();
+        if self.is_entered && ask(family, protocol, self.buffer, |bytes| diag(bytes, &mut found)).is_ok() {
             return Some(found);
         }
-        self.host.parse(self.file(file), proc_udp).ok()
+        self.host.parse(self.file(file), text).ok()
     }
 
     fn advanced_tcp(&self) -> Option<Vec<(String, u64)>> {
@@ -117,10 +111,6 @@ impl Namespace<'_> {
 
     fn file(&self, name: &str) -> String {
         format!("/proc/{}/net/{name}", self.pid)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.host.proc().join(self.pid.to_string()).join(name)
     }
 }
 
@@ -170,6 +160,7 @@ mod tests {
 
     use super::*;
     use crate::files::fixture::Fixture;
+    use crate::model::{TcpStates, UdpStats};
 
     const ALL: SocketsWanted = SocketsWanted { tcp: true, udp: true, advanced_tcp: true };
 
@@ -188,7 +179,8 @@ mod tests {
         udp.send_to(&[1; 100], udp.local_addr().unwrap()).unwrap();
         let mut buffer = vec![0; BUFFER_BYTES];
         let host = HostRoot::default();
-        let here = Namespace { host: &host, pid: std::process::id() };
+        let pid = std::process::id();
+        let mut here = Namespace { host: &host, pid, is_entered: false, buffer: &mut [] };
         let mut last = String::new();
         for _ in 0..50 {
             let mut asked = TcpStates::default();
@@ -197,8 +189,8 @@ mod tests {
             }
             let mut of_udp = UdpStats::default();
             ask(AF_INET, IPPROTO_UDP, &mut buffer, |bytes| diag_udp(bytes, &mut of_udp)).unwrap();
-            let (told, told_udp) =
-                (here.tcp(None, "tcp", &mut buffer).unwrap(), here.udp(None, "udp", &mut buffer));
+            let told = here.sockets((AF_INET, IPPROTO_TCP), diag_tcp, "tcp", proc_tcp).unwrap();
+            let told_udp = here.sockets((AF_INET, IPPROTO_UDP), diag_udp, "udp", proc_udp);
             let established = told.iter().find(|(name, _)| *name == "established").unwrap().1;
             assert!(established >= 40 && of_udp.receive_queued_bytes >= 100);
             if asked == told && Some(of_udp) == told_udp {

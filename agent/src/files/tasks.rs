@@ -39,7 +39,6 @@ pub struct Descriptors {
 }
 
 /// Reads a process; `None` when it is gone.
-#[must_use]
 pub fn process_facts(host: &HostRoot, pid: u32, wanted: TasksWanted) -> Option<ProcessFacts> {
     let mut facts = ProcessFacts::default();
     if wanted.descriptors {
@@ -95,7 +94,6 @@ fn descriptors(host: &HostRoot, pid: u32) -> Result<Descriptors, FilesError> {
 }
 
 /// The soft limit of open files of a process; `None` when it cannot be read.
-#[must_use]
 pub fn open_files_limit(host: &HostRoot, pid: u32) -> Option<Limit> {
     host.parse(format!("/proc/{pid}/limits"), parse::open_files_limit).ok().flatten()
 }

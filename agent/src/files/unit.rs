@@ -15,7 +15,6 @@ const DIRS: [&str; 7] = [
 ];
 
 /// The description in the unit's file, or in its template's; `None` when there is no such file or it has none.
-#[must_use]
 pub fn unit_description(host: &HostRoot, unit: &str) -> Option<String> {
     // The name is a cgroup's: it has no slash, but may be anything else.
     let is_name = !unit.is_empty() && !unit.contains('/') && unit != "..";

@@ -24,7 +24,6 @@ pub struct CgroupWalk {
 }
 
 /// Every cgroup of the hierarchy, the root included. A cgroup that is made or removed meanwhile may be there or not.
-#[must_use]
 pub fn walk(hierarchy: &Hierarchy) -> CgroupWalk {
     let mut walk = CgroupWalk::default();
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

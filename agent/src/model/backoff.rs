@@ -12,7 +12,6 @@ pub struct Backoff {
 
 impl Backoff {
     /// Pauses from `first` to `longest`; all are `longest` where that is shorter than `first`.
-    #[must_use]
     pub fn new(first: Duration, longest: Duration) -> Self {
         let first = first.min(longest);
         Self { first, longest, next: first }

@@ -29,13 +29,15 @@ pub struct CgroupKey {
     pub id: u64,
 }
 
-/// The two interfaces of control groups.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CgroupVersion {
-    /// One hierarchy for one or more controllers.
-    V1,
-    /// The unified hierarchy.
-    V2,
+named! {
+    /// The two interfaces of control groups.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum CgroupVersion {
+        /// One hierarchy for one or more controllers.
+        V1 = "v1",
+        /// The unified hierarchy.
+        V2 = "v2",
+    }
 }
 
 named! {
@@ -67,13 +69,11 @@ pub struct Hierarchy {
 
 impl Hierarchy {
     /// Whether the controller of that kernel name counts here.
-    #[must_use]
     pub fn has(&self, controller: &str) -> bool {
         self.controllers.iter().any(|c| c == controller)
     }
 
     /// The directory of a cgroup of this hierarchy.
-    #[must_use]
     pub fn dir(&self, path: &CgroupPath) -> PathBuf {
         use std::os::unix::ffi::OsStrExt;
         let below = path.as_bytes().strip_prefix(b"/").unwrap_or(path.as_bytes());

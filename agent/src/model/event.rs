@@ -206,7 +206,6 @@ pub struct ExitSample {
 
 impl ExitSample {
     /// The parts of a cgroup's last counters that are sums over its life.
-    #[must_use]
     pub fn of(stats: &CgroupStats, oom_kills: u64) -> Self {
         let cpu = stats.cpu.as_ref();
         let sum = |field: fn(&IoDeviceStats) -> Option<u64>| -> Option<u64> {
@@ -228,7 +227,6 @@ impl ExitSample {
 
 impl EventKind {
     /// The `type` in JSON and in the `types` filter.
-    #[must_use]
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::CgroupCreated { .. } => "cgroup_created",

@@ -88,7 +88,6 @@ pub struct PerfSection {
 
 impl PerfSection {
     /// The operator's own event of that name.
-    #[must_use]
     pub fn custom(&self, name: &str) -> Option<&CustomEvent> {
         self.custom.iter().find(|event| event.name == name)
     }

@@ -71,7 +71,6 @@ pub struct Identity {
 
 impl Identity {
     /// Whether this cgroup is a container's own, whose start and end are a container's.
-    #[must_use]
     pub fn is_container(&self) -> bool {
         self.role == Role::Container
     }

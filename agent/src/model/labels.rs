@@ -51,7 +51,6 @@ pub struct LabelSetError {
 
 impl LabelSet {
     /// `id` alone.
-    #[must_use]
     pub const fn id_only() -> Self {
         Self(SampleLabel::Id.bit())
     }
@@ -68,7 +67,6 @@ impl LabelSet {
     }
 
     /// Whether a label is printed.
-    #[must_use]
     pub const fn has(self, label: SampleLabel) -> bool {
         self.0 & label.bit() != 0
     }

@@ -24,7 +24,6 @@ macro_rules! named {
             pub const HELP: [&'static str; Self::ALL.len()] = [$(concat!($($doc),+)),+];
 
             /// The text that stands for it.
-            #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $text,)+
@@ -32,7 +31,6 @@ macro_rules! named {
             }
 
             /// The one that a text stands for.
-            #[must_use]
             pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.into_iter().find(|known| known.as_str() == name)
             }

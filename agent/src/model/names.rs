@@ -30,7 +30,6 @@ pub struct ContainerTitle {
 
 impl ContainerTitle {
     /// What people call it: its name in its pod, else the runtime's.
-    #[must_use]
     pub fn shown(&self) -> Option<&str> {
         self.container.as_deref().or(self.name.as_deref())
     }
@@ -93,7 +92,6 @@ pub struct ContainerNames {
 
 impl ContainerNames {
     /// No names, from that source.
-    #[must_use]
     pub fn nothing(source: NamesSource, runtime: Option<Runtime>) -> Self {
         Self {
             title: Arc::default(),

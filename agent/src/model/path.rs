@@ -13,13 +13,11 @@ pub struct CgroupPath(Arc<[u8]>);
 
 impl CgroupPath {
     /// The root cgroup of a hierarchy.
-    #[must_use]
     pub fn root() -> Self {
         Self(Arc::from(*b"/"))
     }
 
     /// From the kernel's bytes; a missing leading slash is added, trailing ones are removed.
-    #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let mut trimmed = bytes;
         while let [rest @ .., b'/'] = trimmed {
@@ -33,19 +31,16 @@ impl CgroupPath {
     }
 
     /// The bytes as the kernel has them.
-    #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// Whether this is the root of its hierarchy.
-    #[must_use]
     pub fn is_root(&self) -> bool {
         &*self.0 == b"/"
     }
 
     /// The last component; empty for the root.
-    #[must_use]
     pub fn name(&self) -> &[u8] {
         self.0.rsplit(|&b| b == b'/').next().unwrap_or_default()
     }
@@ -56,7 +51,6 @@ impl CgroupPath {
     }
 
     /// The cgroup above; `None` for the root.
-    #[must_use]
     pub fn parent(&self) -> Option<Self> {
         if self.is_root() {
             return None;
@@ -66,21 +60,18 @@ impl CgroupPath {
     }
 
     /// The child of that name.
-    #[must_use]
     pub fn join(&self, name: &[u8]) -> Self {
         let base: &[u8] = if self.is_root() { b"" } else { &self.0 };
         Self(Arc::from([base, b"/", name].concat()))
     }
 
     /// Whether this path is `ancestor` or lies below it.
-    #[must_use]
     pub fn is_within(&self, ancestor: &Self) -> bool {
         ancestor.is_root()
             || self.0.strip_prefix(&*ancestor.0).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
     }
 
     /// This path with its leading `old` replaced by `new`; `None` when it is not within `old`.
-    #[must_use]
     pub fn rebase(&self, old: &Self, new: &Self) -> Option<Self> {
         if !self.is_within(old) {
             return None;
@@ -96,7 +87,6 @@ impl CgroupPath {
     /// Valid UTF-8 is given as it is. Any other path is quoted as git and `ls --quoting-style=c` do: in double
     /// quotes, with `\\`, `\"` and `\xNN`. As a plain path starts with `/`, the two forms never meet, so two
     /// cgroups cannot be made to share one label value.
-    #[must_use]
     pub fn to_text(&self) -> Cow<'_, str> {
         match std::str::from_utf8(&self.0) {
             Ok(text) => Cow::Borrowed(text),
@@ -107,7 +97,6 @@ impl CgroupPath {
 
 impl CgroupPath {
     /// The path of which this is the text, as [`CgroupPath::to_text`] gives it.
-    #[must_use]
     pub fn from_text(text: &str) -> Self {
         let quoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         quoted.map_or_else(|| Self::from_bytes(text.as_bytes()), |quoted| Self::from_bytes(&unquote(quoted)))
@@ -115,7 +104,6 @@ impl CgroupPath {
 }
 
 /// Bytes of the kernel that are nearly always UTF-8, as text; any other byte becomes `\xNN`, so that two names stay two.
-#[must_use]
 pub fn text_of(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {

@@ -28,7 +28,6 @@ pub struct SchedStats {
 
 impl SchedStats {
     /// The sum of both.
-    #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
             run_nsec: self.run_nsec.saturating_add(other.run_nsec),
@@ -38,7 +37,6 @@ impl SchedStats {
     }
 
     /// What was added since `earlier`; all of it when that was another task's.
-    #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         let later = |now: u64, then: u64| now.checked_sub(then);
         let grown = || {
@@ -90,7 +88,6 @@ impl TaskStates {
     }
 
     /// The sum of both.
-    #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
             running: self.running + other.running,

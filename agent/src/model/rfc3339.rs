@@ -7,7 +7,6 @@ const LAST_SEC: u64 = 253_402_300_799;
 
 /// The time as text. One outside of 1970 to 9999 is written as the nearer end: a clock that was never set is no
 /// reason to lose an event.
-#[must_use]
 pub fn format(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default().min(Duration::from_secs(LAST_SEC));
     humantime::format_rfc3339_nanos(UNIX_EPOCH + since).to_string()

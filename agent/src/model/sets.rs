@@ -80,7 +80,6 @@ impl MetricSet {
     }
 
     /// Whether it is on when no flag says otherwise, as in cAdvisor.
-    #[must_use]
     pub const fn is_default(self) -> bool {
         matches!(
             self,
@@ -132,7 +131,6 @@ pub enum MetricSetsError {
 
 impl MetricSets {
     /// No set at all.
-    #[must_use]
     pub const fn none() -> Self {
         Self(0)
     }
@@ -157,13 +155,11 @@ impl MetricSets {
     }
 
     /// Whether a set is on.
-    #[must_use]
     pub const fn has(self, set: MetricSet) -> bool {
         self.0 & set.bit() != 0
     }
 
     /// The same with one more set on.
-    #[must_use]
     pub const fn with(self, set: MetricSet) -> Self {
         Self(self.0 | set.bit())
     }

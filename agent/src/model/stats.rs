@@ -22,7 +22,6 @@ pub enum Limit {
 
 impl Limit {
     /// The value, if there is one.
-    #[must_use]
     pub fn value(self) -> Option<u64> {
         match self {
             Self::Max => None,
@@ -147,7 +146,6 @@ pub struct MemoryStats {
 
 impl MemoryStats {
     /// What the kubelet and cAdvisor call the working set: usage less inactive file pages, never below 0.
-    #[must_use]
     pub fn working_set_bytes(&self) -> Option<u64> {
         Some(self.usage_bytes?.saturating_sub(self.stat.inactive_file_bytes?))
     }

@@ -28,13 +28,11 @@ named! {
 
 impl Hook {
     /// Whether it is a tracepoint; the other is the entry of a function.
-    #[must_use]
     pub fn is_tracepoint(self) -> bool {
         self != Self::OomKillProcess
     }
 
     /// The tracepoint's group, or `function`.
-    #[must_use]
     pub fn group(self) -> &'static str {
         match self {
             Self::MarkVictim => "oom",
@@ -60,7 +58,6 @@ pub struct HookStatus {
 
 impl HookStatus {
     /// The form in which one of the hooks is attached.
-    #[must_use]
     pub fn rung(hooks: &[Self], hook: Hook) -> Option<Source> {
         hooks.iter().find(|status| status.hook == hook).and_then(|status| status.rung)
     }
@@ -214,7 +211,6 @@ pub struct HostFacts {
 
 impl HostFacts {
     /// The form in which a hook is attached.
-    #[must_use]
     pub fn rung(&self, hook: Hook) -> Option<Source> {
         HookStatus::rung(&self.hooks, hook)
     }

@@ -11,7 +11,6 @@
 use super::scan::{lines, text};
 
 /// The value of the first line `key=...`, without quotes; `None` when there is no such line or it is empty.
-#[must_use]
 pub fn assignment(input: &[u8], key: &str) -> Option<String> {
     let value = lines(input).find_map(|line| line.text.strip_prefix(key.as_bytes())?.strip_prefix(b"="))?;
     let value = value.trim_ascii();

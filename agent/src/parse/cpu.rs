@@ -15,7 +15,7 @@
 //! v2 counts in microseconds, v1's `cpu.stat` in nanoseconds, `cpuacct.stat` in USER_HZ, which is 100 on every
 //! architecture that Linux gives to users today. The `nr_` lines of v2 need the cpu controller.
 
-use super::keyed::{keyed, keys};
+use super::keyed::{each_pair, keys};
 use super::scan::lines;
 use super::value::word_limit;
 use super::{ParseError, ParseError::Empty};
@@ -26,41 +26,9 @@ pub(super) const NSEC_PER_TICK: u64 = 10_000_000;
 
 const NSEC_PER_USEC: u64 = 1000;
 
-/// The lines of `cpu.stat` and `cpuacct.stat`, in the units of [`CpuStats`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CpuStat {
-    /// v2 `usage_usec`.
-    pub usage_nsec: Option<u64>,
-    /// v2 `user_usec`.
-    pub user_nsec: Option<u64>,
-    /// v2 `system_usec`.
-    pub system_nsec: Option<u64>,
-    /// v2 `nice_usec`.
-    pub nice_nsec: Option<u64>,
-    /// `nr_periods`.
-    pub periods: Option<u64>,
-    /// `nr_throttled`.
-    pub throttled_periods: Option<u64>,
-    /// v1 `throttled_time`; v2 `throttled_usec`.
-    pub throttled_nsec: Option<u64>,
-    /// `nr_bursts`.
-    pub burst_periods: Option<u64>,
-    /// v1 `burst_time`; v2 `burst_usec`.
-    pub burst_nsec: Option<u64>,
-}
-
-impl CpuStat {
-    /// Copies the counters of periods, throttling and bursts.
-    pub fn put_periods(&self, cpu: &mut CpuStats) {
-        (cpu.periods, cpu.throttled_periods, cpu.throttled_nsec) =
-            (self.periods, self.throttled_periods, self.throttled_nsec);
-        (cpu.burst_periods, cpu.burst_nsec) = (self.burst_periods, self.burst_nsec);
-    }
-}
-
 /// `cpu.stat` of either version: no key has two meanings.
-pub fn cpu_stat(input: &[u8]) -> Result<CpuStat, ParseError> {
-    keys!(field_of: CpuStat {
+pub fn cpu_stat(input: &[u8], cpu: &mut CpuStats) -> Result<(), ParseError> {
+    keys!(field_of: CpuStats {
         b"usage_usec" => usage_nsec * NSEC_PER_USEC,
         b"user_usec" => user_nsec * NSEC_PER_USEC,
         b"system_usec" => system_nsec * NSEC_PER_USEC,
@@ -73,13 +41,13 @@ pub fn cpu_stat(input: &[u8]) -> Result<CpuStat, ParseError> {
         b"burst_usec" => burst_nsec * NSEC_PER_USEC,
         b"burst_time" => burst_nsec,
     });
-    keyed(input, field_of)
+    each_pair(input, |pair| pair.put(field_of(cpu, pair.key)))
 }
 
 /// `cpuacct.stat` (v1): the fields `user_nsec` and `system_nsec`.
-pub fn cpuacct_stat(input: &[u8]) -> Result<CpuStat, ParseError> {
-    keys!(field_of: CpuStat { b"user" => user_nsec * NSEC_PER_TICK, b"system" => system_nsec * NSEC_PER_TICK });
-    keyed(input, field_of)
+pub fn cpuacct_stat(input: &[u8], cpu: &mut CpuStats) -> Result<(), ParseError> {
+    keys!(field_of: CpuStats { b"user" => user_nsec * NSEC_PER_TICK, b"system" => system_nsec * NSEC_PER_TICK });
+    each_pair(input, |pair| pair.put(field_of(cpu, pair.key)))
 }
 
 /// `cpuacct.usage_percpu` (v1): nanoseconds of each possible CPU, in order.
@@ -106,12 +74,19 @@ pub fn cpu_max(input: &[u8]) -> Result<(Limit, u64), ParseError> {
 mod tests {
     use super::*;
 
+    type Parser = fn(&[u8], &mut CpuStats) -> Result<(), ParseError>;
+
+    fn read(parser: Parser, text: &[u8]) -> Result<CpuStats, ParseError> {
+        let mut cpu = CpuStats::default();
+        parser(text, &mut cpu).map(|()| cpu)
+    }
+
     #[test]
     fn v2_counts_in_microseconds() {
         let text =
             b"usage_usec 307\nuser_usec 237\nsystem_usec 70\nnice_usec 0\ncore_sched.force_idle_usec 0\n\
             nr_periods 12\nnr_throttled 3\nthrottled_usec 8123\nnr_bursts 1\nburst_usec 9\n";
-        let stat = cpu_stat(text).unwrap();
+        let stat = read(cpu_stat, text).unwrap();
         assert_eq!(stat.usage_nsec, Some(307_000));
         assert_eq!(stat.user_nsec, Some(237_000));
         assert_eq!(stat.system_nsec, Some(70_000));
@@ -124,7 +99,7 @@ mod tests {
 
     #[test]
     fn v1_counts_in_nanoseconds_and_has_no_usage() {
-        let stat = cpu_stat(b"nr_periods 7\nnr_throttled 2\nthrottled_time 31\n").unwrap();
+        let stat = read(cpu_stat, b"nr_periods 7\nnr_throttled 2\nthrottled_time 31\n").unwrap();
         assert_eq!((stat.periods, stat.throttled_periods, stat.throttled_nsec), (Some(7), Some(2), Some(31)));
         assert_eq!((stat.usage_nsec, stat.burst_periods), (None, None), "what is not printed is absent");
     }
@@ -132,17 +107,17 @@ mod tests {
     #[test]
     fn garbage_in_cpu_stat_is_refused() {
         for refused in [&b""[..], b"usage_usec\n", b"usage_usec x\n", b"usage_usec 18446744073709551615\n"] {
-            assert!(cpu_stat(refused).is_err(), "{refused:?}");
+            assert!(read(cpu_stat, refused).is_err(), "{refused:?}");
         }
     }
 
     #[test]
     fn cpuacct_stat_is_in_ticks() {
-        let stat = cpuacct_stat(b"user 24105\nsystem 7113\n").unwrap();
+        let stat = read(cpuacct_stat, b"user 24105\nsystem 7113\n").unwrap();
         assert_eq!(stat.user_nsec, Some(241_050_000_000));
         assert_eq!(stat.system_nsec, Some(71_130_000_000));
-        assert!(cpuacct_stat(b"user -1\n").is_err());
-        assert!(cpuacct_stat(b"").is_err());
+        assert!(read(cpuacct_stat, b"user -1\n").is_err());
+        assert!(read(cpuacct_stat, b"").is_err());
     }
 
     #[test]

@@ -21,7 +21,6 @@ pub struct Meminfo {
 }
 
 impl Meminfo {
-    #[must_use]
     pub fn swap_used_bytes(&self) -> Option<u64> {
         self.swap_total_bytes?.checked_sub(self.swap_free_bytes?)
     }

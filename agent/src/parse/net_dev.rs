@@ -28,45 +28,18 @@ pub fn net_dev(input: &[u8]) -> Result<Vec<InterfaceStats>, ParseError> {
 fn interface(line: &Line<'_>) -> Result<InterfaceStats, ParseError> {
     const WANTED: &str = "an interface, \":\" and 16 decimal numbers";
     let (name, rest) = split_once(line.text, b':').ok_or_else(|| line.refused(WANTED))?;
-    let mut numbers = [0_u64; 16];
-    let mut found = words(rest);
-    for number in &mut numbers {
-        *number = line.number(found.next().unwrap_or_default(), WANTED)?;
-    }
+    let mut numbers = words(rest);
+    let mut transfers = || -> Result<TransferStats, ParseError> {
+        let mut columns = [0; 8];
+        for column in &mut columns {
+            *column = line.number(numbers.next().unwrap_or_default(), WANTED)?;
+        }
+        let [bytes, packets, errors, dropped, ..] = columns;
+        Ok(TransferStats { bytes, packets, errors, dropped })
+    };
     let name = name.trim_ascii();
-    if found.next().is_some() || name.is_empty() {
-        return Err(line.refused(WANTED));
-    }
-    let [
-        rx_bytes,
-        rx_packets,
-        rx_errors,
-        rx_dropped,
-        _,
-        _,
-        _,
-        _,
-        tx_bytes,
-        tx_packets,
-        tx_errors,
-        tx_dropped,
-        ..,
-    ] = numbers;
-    Ok(InterfaceStats {
-        name: text(name),
-        receive: TransferStats {
-            bytes: rx_bytes,
-            packets: rx_packets,
-            errors: rx_errors,
-            dropped: rx_dropped,
-        },
-        transmit: TransferStats {
-            bytes: tx_bytes,
-            packets: tx_packets,
-            errors: tx_errors,
-            dropped: tx_dropped,
-        },
-    })
+    let found = InterfaceStats { name: text(name), receive: transfers()?, transmit: transfers()? };
+    if numbers.next().is_some() || name.is_empty() { Err(line.refused(WANTED)) } else { Ok(found) }
 }
 
 #[cfg(test)]

@@ -11,72 +11,53 @@
 //! v1 counts pages, for the cgroup alone and with all below it; v2 counts bytes (since 5.10), always with all below.
 
 use super::ParseError;
-use super::scan::{Line, decimal, lines, split_once};
+use super::scan::{decimal, lines, split_once, words};
 use crate::model::{NumaKind, NumaPages};
 
 const WANTED: &str = "a key and N<node>=<decimal number> for each node";
 
 /// `memory.numa_stat` of v1.
 pub fn numa_stat_v1(input: &[u8]) -> Result<Vec<NumaPages>, ParseError> {
-    each_line(input, |line, found| {
-        let (key, nodes) = split_once(line.text, b' ').ok_or_else(|| line.refused(WANTED))?;
-        let (key, _sum) = split_once(key, b'=').ok_or_else(|| line.refused(WANTED))?;
-        let own = key.strip_prefix(b"hierarchical_");
-        match kind(own.unwrap_or(key)) {
-            Some(kind) => add(line, nodes, kind, own.is_some(), 1, found),
-            None => Ok(()),
-        }
-    })
+    fn key_of(word: &[u8]) -> Option<(&[u8], bool)> {
+        let (key, _sum) = split_once(word, b'=')?;
+        let whole = key.strip_prefix(b"hierarchical_");
+        Some((whole.unwrap_or(key), whole.is_some()))
+    }
+    numa_stat(input, 1, key_of)
 }
 
 /// `memory.numa_stat` of v2, in pages of `page_bytes`.
 pub fn numa_stat_v2(input: &[u8], page_bytes: u64) -> Result<Vec<NumaPages>, ParseError> {
-    each_line(input, |line, found| {
-        let (key, nodes) = split_once(line.text, b' ').ok_or_else(|| line.refused(WANTED))?;
-        match kind(key) {
-            Some(kind) => add(line, nodes, kind, true, page_bytes.max(1), found),
-            None => Ok(()),
-        }
-    })
+    numa_stat(input, page_bytes.max(1), |word| Some((word, true)))
 }
 
-fn each_line(
-    input: &[u8],
-    take: impl Fn(&Line<'_>, &mut Vec<NumaPages>) -> Result<(), ParseError>,
-) -> Result<Vec<NumaPages>, ParseError> {
+/// The kind in the first word of a line, and whether the line counts all below.
+type KeyOf = fn(&[u8]) -> Option<(&[u8], bool)>;
+
+fn numa_stat(input: &[u8], divisor: u64, key_of: KeyOf) -> Result<Vec<NumaPages>, ParseError> {
     let mut found = Vec::new();
     for line in lines(input) {
-        take(&line, &mut found)?;
+        let fields = || {
+            let (key, nodes) = split_once(line.text, b' ')?;
+            Some((key_of(key)?, nodes))
+        };
+        let ((key, hierarchical), nodes) = fields().ok_or_else(|| line.refused(WANTED))?;
+        let kind = match key {
+            b"file" => NumaKind::File,
+            b"anon" => NumaKind::Anon,
+            b"unevictable" => NumaKind::Unevictable,
+            _ => continue,
+        };
+        for word in words(nodes) {
+            let parsed = || {
+                let (node, amount) = split_once(word.strip_prefix(b"N")?, b'=')?;
+                let node = u32::try_from(decimal(node)?).ok()?;
+                Some(NumaPages { kind, hierarchical, node, pages: decimal(amount)? / divisor })
+            };
+            found.push(parsed().ok_or_else(|| line.refused(WANTED))?);
+        }
     }
     if found.is_empty() { Err(ParseError::Empty { wanted: WANTED }) } else { Ok(found) }
-}
-
-fn kind(key: &[u8]) -> Option<NumaKind> {
-    match key {
-        b"file" => Some(NumaKind::File),
-        b"anon" => Some(NumaKind::Anon),
-        b"unevictable" => Some(NumaKind::Unevictable),
-        _ => None,
-    }
-}
-
-fn add(
-    line: &Line<'_>,
-    nodes: &[u8],
-    kind: NumaKind,
-    hierarchical: bool,
-    divisor: u64,
-    found: &mut Vec<NumaPages>,
-) -> Result<(), ParseError> {
-    for word in super::scan::words(nodes) {
-        let parsed = || {
-            let (node, amount) = split_once(word.strip_prefix(b"N")?, b'=')?;
-            let node = u32::try_from(decimal(node)?).ok()?;
-            Some(NumaPages { kind, hierarchical, node, pages: decimal(amount)? / divisor })
-        };
-        found.push(parsed().ok_or_else(|| line.refused(WANTED))?);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -59,7 +59,6 @@ const OPERATIONS: [(&str, &str, &str); 3] = [
 ];
 
 /// The event of that name; `None` for one that only some processors have.
-#[must_use]
 pub fn perf_event_name(name: &str) -> Option<PerfCode> {
     let name = strip_prefix(name, "perf::").unwrap_or(name);
     let header = strip_prefix(name, "PERF_COUNT_");
@@ -78,7 +77,6 @@ pub fn perf_event_name(name: &str) -> Option<PerfCode> {
 }
 
 /// All names that [`perf_event_name`] knows, perf's; those of caches by an example of each cache.
-#[must_use]
 pub fn perf_event_names() -> String {
     let generic = GENERIC.iter().flat_map(|(_, _, _, names)| names.iter().map(|&name| name.to_owned()));
     let caches = CACHES.iter().map(|(_, cache)| format!("{cache}-loads"));

@@ -40,7 +40,6 @@ pub struct TermBits {
 
 impl TermBits {
     /// Puts the value there; false when it has more bits than there is room for.
-    #[must_use]
     pub fn put(&self, value: u64, config: &mut [u64; 3]) -> bool {
         let Some(word) = config.get_mut(self.word) else { return false };
         for (from, &to) in self.bits.iter().enumerate().take(64) {

@@ -27,7 +27,6 @@ pub struct ProcStat {
 
 impl ProcStat {
     /// User and system time; stolen time is not the node's own.
-    #[must_use]
     pub fn usage_nsec(&self) -> u64 {
         self.user_nsec.saturating_add(self.system_nsec)
     }

@@ -14,7 +14,6 @@
 use super::scan::text;
 
 /// The description of the unit of that name; `None` when its file has none.
-#[must_use]
 pub fn unit_description(input: &[u8], unit: &str) -> Option<String> {
     let (mut is_unit_section, mut found) = (false, None);
     let joined = text(input).replace("\\\n", " ");

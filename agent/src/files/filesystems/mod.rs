@@ -53,7 +53,6 @@ pub struct Filesystems {
 
 impl Filesystems {
     /// Those of that host. No thread is started before sizes are first asked for.
-    #[must_use]
     pub fn new(host: HostRoot, wanted: Wanted) -> Self {
         let root = host.clone();
         let ask = Arc::new(move |target: &Target| space(&root, target));
@@ -88,7 +87,6 @@ impl Filesystems {
     }
 
     /// Mounts that were asked and have not answered yet.
-    #[must_use]
     pub fn hung(&self) -> u64 {
         self.pools.iter().map(Pool::hung).sum()
     }

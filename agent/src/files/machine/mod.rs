@@ -1,35 +1,41 @@
 //! The node itself: processors, memory, identity.
 
-use std::collections::BTreeSet;
-
 mod topology;
+
+use std::collections::BTreeSet;
 
 use super::HostRoot;
 use crate::model::{Machine, Topology};
-use crate::parse::{assignment, cpuinfo, meminfo, value};
+use crate::parse::{assignment, cpuinfo, meminfo};
 
 /// Reads the node, with its topology where that is asked for. What the host lacks, or what cannot be read, is `None`.
-#[must_use]
 pub fn machine(host: &HostRoot, with_topology: bool) -> Machine {
     let cpus = host.parse("/proc/cpuinfo", cpuinfo).ok();
     let memory = host.parse("/proc/meminfo", meminfo).unwrap_or_default();
-    let cpus_of = packages(host);
+    let places = topology::places(host);
+    let cores = count(places.iter().map(|&(_, package, core)| (package, core)));
+    let packages = count(places.iter().map(|&(_, package, _)| package));
     Machine {
         machine_id: line(host, "/etc/machine-id").or_else(|| line(host, "/var/lib/dbus/machine-id")),
         system_uuid: line(host, "/sys/class/dmi/id/product_uuid"),
         boot_id: line(host, "/proc/sys/kernel/random/boot_id"),
         kernel_release: line(host, "/proc/sys/kernel/osrelease"),
         os_name: os_name(host),
-        logical_cpus: cpus.map(|cpus| cpus.processors).or(cpus_of.processors),
-        physical_cores: cpus_of.cores.or(cpus.and_then(|cpus| cpus.cores)),
-        sockets: cpus_of.packages.or(cpus.and_then(|cpus| cpus.packages)),
+        logical_cpus: cpus.map(|cpus| cpus.processors).or(count(places.iter())),
+        physical_cores: cores.or(cpus.and_then(|cpus| cpus.cores)),
+        sockets: packages.or(cpus.and_then(|cpus| cpus.packages)),
         memory_bytes: memory.memory_total_bytes,
         swap_bytes: memory.swap_total_bytes,
-        books: topology::distinct(host, "book_id"),
-        drawers: topology::distinct(host, "drawer_id"),
+        books: count(topology::ids(host, "book_id").into_iter()),
+        drawers: count(topology::ids(host, "drawer_id").into_iter()),
         dimms: topology::dimms(host),
         topology: if with_topology { topology::topology(host) } else { Topology::default() },
     }
+}
+
+/// How many different ones there are; `None` for none.
+fn count<T: Ord>(found: impl Iterator<Item = T>) -> Option<u64> {
+    Some(found.collect::<BTreeSet<_>>().len() as u64).filter(|&count| count > 0)
 }
 
 /// The first line of a file without blanks around it; `None` when it is empty.
@@ -43,33 +49,6 @@ fn os_name(host: &HostRoot) -> Option<String> {
     let places = ["/etc/os-release", "/usr/lib/os-release"];
     let text = places.iter().find_map(|path| host.read(path).ok())?;
     assignment(&text, "PRETTY_NAME")
-}
-
-/// Processors, cores and packages from sysfs, which has them on every architecture.
-#[derive(Default)]
-struct Packages {
-    processors: Option<u64>,
-    cores: Option<u64>,
-    packages: Option<u64>,
-}
-
-fn packages(host: &HostRoot) -> Packages {
-    let (mut processors, mut cores, mut packages) = (0, BTreeSet::new(), BTreeSet::new());
-    for entry in std::fs::read_dir(host.sys().join("devices/system/cpu")).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let Some(number) = name.to_str().and_then(|name| name.strip_prefix("cpu")) else { continue };
-        let id = |file: &str| {
-            host.parse(format!("/sys/devices/system/cpu/cpu{number}/topology/{file}"), value).ok()
-        };
-        // An offline processor has no topology; a board without the number of its package shows -1.
-        if let (Some(package), Some(core)) = (id("physical_package_id"), id("core_id")) {
-            processors += 1;
-            packages.insert(package);
-            cores.insert((package, core));
-        }
-    }
-    let count = |found: usize| u64::try_from(found).ok().filter(|&n| n > 0);
-    Packages { processors: count(processors), cores: count(cores.len()), packages: count(packages.len()) }
 }
 
 #[cfg(test)]

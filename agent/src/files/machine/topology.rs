@@ -4,7 +4,6 @@
 //! `Documentation/ABI/testing/sysfs-devices-edac`
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::super::HostRoot;
 use super::line;
@@ -22,12 +21,7 @@ pub(super) fn topology(host: &HostRoot) -> Topology {
         nodes.push(NumaNode::default());
     }
     let mut cores: BTreeMap<(u32, u32, u32), Core> = BTreeMap::new();
-    for cpu in numbered(host, CPUS, "cpu") {
-        let (Some(package), Some(id)) =
-            (topology_id(host, cpu, "physical_package_id"), topology_id(host, cpu, "core_id"))
-        else {
-            continue;
-        };
+    for (cpu, package, id) in places(host) {
         let at = nodes.iter().position(|node| has_cpu(host, node.id, cpu)).unwrap_or(0);
         let Some(node) = nodes.get_mut(at) else { continue };
         let core = cores.entry((node.id, package, id)).or_insert_with(|| Core {
@@ -67,11 +61,16 @@ pub(super) fn dimms(host: &HostRoot) -> Vec<Dimms> {
     found.into_values().collect()
 }
 
-/// How many distinct ids of a kind (`book_id`, `drawer_id`: s390 alone) the processors have.
-pub(super) fn distinct(host: &HostRoot, file: &str) -> Option<u64> {
-    let ids = numbered(host, CPUS, "cpu").into_iter().filter_map(|cpu| topology_id(host, cpu, file));
-    let count = ids.collect::<std::collections::BTreeSet<_>>().len();
-    u64::try_from(count).ok().filter(|&count| count > 0)
+/// Each processor with its package, and its core in that.
+pub(super) fn places(host: &HostRoot) -> Vec<(u32, u32, u32)> {
+    let place =
+        |cpu| Some((cpu, topology_id(host, cpu, "physical_package_id")?, topology_id(host, cpu, "core_id")?));
+    numbered(host, CPUS, "cpu").into_iter().filter_map(place).collect()
+}
+
+/// An id of each processor that has it.
+pub(super) fn ids(host: &HostRoot, file: &str) -> Vec<u32> {
+    numbered(host, CPUS, "cpu").into_iter().filter_map(|cpu| topology_id(host, cpu, file)).collect()
 }
 
 fn topology_id(host: &HostRoot, cpu: u32, file: &str) -> Option<u32> {
@@ -84,24 +83,22 @@ fn has_cpu(host: &HostRoot, node: u32, cpu: u32) -> bool {
 
 /// The numbers of a directory's entries of that name, in order.
 fn numbered(host: &HostRoot, dir: &str, name: &str) -> Vec<u32> {
-    let entries = std::fs::read_dir(host.join(Path::new(dir))).into_iter().flatten().flatten();
-    let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.strip_prefix(name)?.parse().ok();
-    let mut found: Vec<u32> = entries.filter_map(number).collect();
+    let number = |entry: String| entry.strip_prefix(name)?.parse().ok();
+    let mut found: Vec<u32> = host.names(dir).filter_map(number).collect();
     found.sort_unstable();
     found
 }
 
 fn node(host: &HostRoot, id: u32) -> NumaNode {
     let dir = format!("{NODES}/node{id}");
-    let sizes = std::fs::read_dir(host.join(format!("{dir}/hugepages"))).into_iter().flatten().flatten();
-    let size = |entry: std::fs::DirEntry| -> Option<u64> {
-        entry.file_name().to_str()?.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()
-    };
+    let size =
+        |name: String| -> Option<u64> { name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok() };
     let pages = |kib| {
         let file = format!("{dir}/hugepages/hugepages-{kib}kB/nr_hugepages");
         host.parse(file, value).ok().map(|pages| (kib, pages))
     };
-    let mut hugepages: Vec<(u64, u64)> = sizes.filter_map(size).filter_map(pages).collect();
+    let mut hugepages: Vec<(u64, u64)> =
+        host.names(&format!("{dir}/hugepages")).filter_map(size).filter_map(pages).collect();
     hugepages.sort_unstable();
     NumaNode {
         id,

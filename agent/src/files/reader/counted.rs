@@ -9,7 +9,6 @@ use crate::model::{CgroupKey, CgroupPath, HierarchyId};
 
 impl CgroupReader {
     /// The member that events are counted by: in v1's hierarchy for it, else in v2's, which always has it then.
-    #[must_use]
     pub fn perf_member(&self, members: &[CgroupKey]) -> Option<CgroupKey> {
         let of_v1 = self.context.hierarchies.iter().find(|source| source.hierarchy.has("perf_event"));
         let wanted = of_v1.map_or(HierarchyId::V2, |source| source.hierarchy.id);

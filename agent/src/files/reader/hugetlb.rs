@@ -14,70 +14,47 @@ use crate::files::HostRoot;
 use crate::model::{CgroupStats, HugetlbStats, MetricSet};
 use crate::parse;
 
-/// A name made of literals.
-macro_rules! name {
-    ($($part:literal),+) => {
-        match CStr::from_bytes_with_nul(concat!($($part),+, "\0").as_bytes()) {
-            Ok(name) => name,
-            Err(_) => c"",
+/// The row of one file of one size: its field, its parser, and the ends of its names, best first.
+macro_rules! file {
+    ($size:literal, $field:ident, $parse:path, $($suffix:literal),+) => {
+        FileSpec {
+            page_size: Some($size),
+            ..FileSpec::new(
+                const { &[$(name(concat!("hugetlb.", $size, $suffix, "\0"))),+] },
+                |sets| sets.has(MetricSet::Hugetlb),
+                |text, stats| {
+                    page(stats, $size).$field = Some($parse(text)?);
+                    Ok(())
+                },
+            )
         }
     };
 }
 
+const fn name(with_nul: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(with_nul.as_bytes()) {
+        Ok(name) => name,
+        Err(_) => c"",
+    }
+}
+
 macro_rules! files {
-    ($v1:ident, $v2:ident, [$($size:literal),+ $(,)?]) => {
+    ($($size:literal),+) => {
         /// v1's, for every size.
-        pub(super) const $v1: &[FileSpec] = &[$(
-            file(
-                $size,
-                const { &[name!("hugetlb.", $size, ".rsvd.usage_in_bytes"), name!("hugetlb.", $size, ".usage_in_bytes")] },
-                |text, stats| { page(stats, $size).usage_bytes = Some(parse::value(text)?); Ok(()) },
-            ),
-            file(
-                $size,
-                const {
-                    &[
-                        name!("hugetlb.", $size, ".rsvd.max_usage_in_bytes"),
-                        name!("hugetlb.", $size, ".max_usage_in_bytes"),
-                    ]
-                },
-                |text, stats| { page(stats, $size).max_usage_bytes = Some(parse::value(text)?); Ok(()) },
-            ),
-            file(
-                $size,
-                const { &[name!("hugetlb.", $size, ".rsvd.failcnt"), name!("hugetlb.", $size, ".failcnt")] },
-                |text, stats| { page(stats, $size).failcnt = Some(parse::value(text)?); Ok(()) },
-            ),
+        pub(super) const V1: &[FileSpec] = &[$(
+            file!($size, usage_bytes, parse::value, ".rsvd.usage_in_bytes", ".usage_in_bytes"),
+            file!($size, max_usage_bytes, parse::value, ".rsvd.max_usage_in_bytes", ".max_usage_in_bytes"),
+            file!($size, failcnt, parse::value, ".rsvd.failcnt", ".failcnt"),
         )+];
         /// v2's, for every size.
-        pub(super) const $v2: &[FileSpec] = &[$(
-            file(
-                $size,
-                const { &[name!("hugetlb.", $size, ".rsvd.current"), name!("hugetlb.", $size, ".current")] },
-                |text, stats| { page(stats, $size).usage_bytes = Some(parse::value(text)?); Ok(()) },
-            ),
-            file(
-                $size,
-                const { &[name!("hugetlb.", $size, ".events")] },
-                |text, stats| { page(stats, $size).failcnt = Some(parse::max_events(text)?); Ok(()) },
-            ),
+        pub(super) const V2: &[FileSpec] = &[$(
+            file!($size, usage_bytes, parse::value, ".rsvd.current", ".current"),
+            file!($size, failcnt, parse::max_events, ".events"),
         )+];
     };
 }
 
-files!(
-    V1,
-    V2,
-    ["64KB", "1MB", "2MB", "4MB", "8MB", "16MB", "32MB", "64MB", "256MB", "512MB", "1GB", "2GB", "16GB",]
-);
-
-const fn file(
-    size: &'static str,
-    names: &'static [&'static CStr],
-    apply: fn(&[u8], &mut CgroupStats) -> Result<(), parse::ParseError>,
-) -> FileSpec {
-    FileSpec { page_size: Some(size), ..FileSpec::new(names, |sets| sets.has(MetricSet::Hugetlb), apply) }
-}
+files!("64KB", "1MB", "2MB", "4MB", "8MB", "16MB", "32MB", "64MB", "256MB", "512MB", "1GB", "2GB", "16GB");
 
 #[expect(clippy::indexing_slicing, reason = "the entry was found or pushed just before")]
 fn page<'a>(stats: &'a mut CgroupStats, page_size: &'static str) -> &'a mut HugetlbStats {
@@ -91,13 +68,11 @@ fn page<'a>(stats: &'a mut CgroupStats, page_size: &'static str) -> &'a mut Huge
 
 /// The sizes that this kernel has, as the hugetlb controller names them, from `/sys/kernel/mm/hugepages`.
 pub(super) fn page_sizes(host: &HostRoot) -> Vec<String> {
-    let entries = std::fs::read_dir(host.sys().join("kernel/mm/hugepages")).into_iter().flatten().flatten();
-    let sizes = entries.filter_map(|entry| {
-        let name = entry.file_name();
-        let kib = name.to_str()?.strip_prefix("hugepages-")?.strip_suffix("kB")?;
+    let size = |name: String| {
+        let kib = name.strip_prefix("hugepages-")?.strip_suffix("kB")?;
         Some(size_name(kib.parse().ok()?))
-    });
-    sizes.collect()
+    };
+    host.names("/sys/kernel/mm/hugepages").filter_map(size).collect()
 }
 
 fn size_name(kib: u64) -> String {

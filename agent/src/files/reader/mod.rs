@@ -51,7 +51,6 @@ impl ReadSets {
     pub const ALL: Self = Self { metrics: MetricSets::all(), spec: true, peaks: false };
     pub const NONE: Self = Self { metrics: MetricSets::none(), spec: false, peaks: false };
 
-    #[must_use]
     pub const fn has(self, set: MetricSet) -> bool {
         self.metrics.has(set)
     }
@@ -100,7 +99,6 @@ struct ReadHierarchy {
 
 impl CgroupReader {
     /// A reader of these hierarchies. `max_open_files` bounds the files that stay open.
-    #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "the reader is given its own share of the list")]
     pub fn new(host: HostRoot, hierarchies: Arc<[Hierarchy]>, sets: ReadSets, max_open_files: usize) -> Self {
         let boot = host.parse("/proc/stat", proc_stat).ok().and_then(|stat| stat.boot_time_sec);
@@ -173,7 +171,6 @@ impl CgroupReader {
     }
 
     /// Files that are kept open now.
-    #[must_use]
     pub fn open_files(&self) -> usize {
         self.context.budget.open()
     }

@@ -5,8 +5,8 @@
 use super::hugetlb;
 use super::spec::{FileSpec, PIDS, files, into};
 use crate::model::MetricSet::{Cpu, Cpuset, DiskIo, Memory, MemoryDetail, MemoryNuma, PerCpu};
-use crate::model::{CgroupStats, IoDeviceStats, Limit};
-use crate::parse::{self, BlkioDevice, ParseError};
+use crate::model::{CgroupStats, Limit};
+use crate::parse::{self, ParseError};
 
 pub(super) const FILES: &[(&str, &[FileSpec])] = &[
     ("cpuacct", CPUACCT),
@@ -25,7 +25,7 @@ files! {
         [c"cpuacct.usage_percpu"] PerCpu       => usage_percpu;
         [c"cpuacct.usage"]        Cpu | PerCpu => into!(cpu.usage_nsec, parse::value),
             is_told: |stats| stats.cpu.as_ref().is_some_and(|cpu| cpu.usage_nsec.is_some());
-        [c"cpuacct.stat"]         Cpu          => cpuacct_stat;
+        [c"cpuacct.stat"]         Cpu          => |text, stats| parse::cpuacct_stat(text, stats.cpu.get_or_insert_default());
     }
 }
 
@@ -33,7 +33,7 @@ files! {
     /// The kernel counts periods of a cgroup that has a quota; without one there is nothing to read.
     CPU {
         [c"cpu.cfs_quota_us"]  Cpu | spec => into!(cpu.quota_usec, parse::quota_v1);
-        [c"cpu.stat"]          Cpu        => cpu_stat,
+        [c"cpu.stat"]          Cpu        => |text, stats| parse::cpu_stat(text, stats.cpu.get_or_insert_default()),
             is_told: |stats| stats.cpu.as_ref().is_some_and(|cpu| cpu.quota_usec == Some(Limit::Max));
         [c"cpu.cfs_period_us"] spec       => into!(cpu.period_usec, parse::value);
         [c"cpu.shares"]        spec       => into!(cpu.shares, parse::value);
@@ -64,7 +64,7 @@ files! {
     /// the second has none to name.
     BLKIO {
         [c"blkio.throttle.io_service_bytes_recursive", c"blkio.bfq.io_service_bytes_recursive",
-            c"blkio.throttle.io_service_bytes"] DiskIo => io_service_bytes;
+            c"blkio.throttle.io_service_bytes"] DiskIo => into!(.io, parse::blkio_bytes);
         [c"blkio.throttle.io_serviced_recursive", c"blkio.bfq.io_serviced_recursive",
             c"blkio.throttle.io_serviced"] DiskIo => io_serviced,
             is_told: |stats| stats.io.as_ref().is_some_and(Vec::is_empty);
@@ -83,18 +83,6 @@ fn usage_percpu(text: &[u8], stats: &mut CgroupStats) -> Result<(), ParseError> 
     Ok(())
 }
 
-fn cpuacct_stat(text: &[u8], stats: &mut CgroupStats) -> Result<(), ParseError> {
-    let stat = parse::cpuacct_stat(text)?;
-    let cpu = stats.cpu.get_or_insert_default();
-    (cpu.user_nsec, cpu.system_nsec) = (stat.user_nsec, stat.system_nsec);
-    Ok(())
-}
-
-fn cpu_stat(text: &[u8], stats: &mut CgroupStats) -> Result<(), ParseError> {
-    parse::cpu_stat(text)?.put_periods(stats.cpu.get_or_insert_default());
-    Ok(())
-}
-
 fn memory_stat(text: &[u8], with_detail: bool, stats: &mut CgroupStats) -> Result<(), ParseError> {
     let file = parse::memory_stat_v1(text, with_detail)?;
     let memory = stats.memory.get_or_insert_default();
@@ -104,37 +92,17 @@ fn memory_stat(text: &[u8], with_detail: bool, stats: &mut CgroupStats) -> Resul
     Ok(())
 }
 
-fn io_service_bytes(text: &[u8], stats: &mut CgroupStats) -> Result<(), ParseError> {
-    each_device(stats, &parse::blkio(text)?, |device, bytes| {
-        (device.read_bytes, device.write_bytes, device.discard_bytes) =
-            (bytes.read, bytes.write, bytes.discard);
-        (device.sync_bytes, device.async_bytes, device.total_bytes) =
-            (bytes.sync, bytes.r#async, bytes.total);
-    });
-    Ok(())
-}
-
+/// Adds the requests of each device to its entry.
 fn io_serviced(text: &[u8], stats: &mut CgroupStats) -> Result<(), ParseError> {
-    each_device(stats, &parse::blkio(text)?, |device, requests| {
-        (device.reads, device.writes, device.discards) = (requests.read, requests.write, requests.discard);
-    });
-    Ok(())
-}
-
-/// Gives each device of a file, and the entry of the same number, to `set`.
-fn each_device(stats: &mut CgroupStats, found: &[BlkioDevice], set: fn(&mut IoDeviceStats, &BlkioDevice)) {
+    let requests = parse::blkio_requests(text)?;
     let devices = stats.io.get_or_insert_default();
-    for from in found {
-        let same = |device: &IoDeviceStats| (device.major, device.minor) == (from.major, from.minor);
-        if let Some(device) = devices.iter_mut().find(|device| same(device)) {
-            set(device, from);
-        } else {
-            let mut device =
-                IoDeviceStats { major: from.major, minor: from.minor, ..IoDeviceStats::default() };
-            set(&mut device, from);
-            devices.push(device);
+    for from in requests {
+        match devices.iter_mut().find(|device| (device.major, device.minor) == (from.major, from.minor)) {
+            Some(to) => (to.reads, to.writes, to.discards) = (from.reads, from.writes, from.discards),
+            None => devices.push(from),
         }
     }
+    Ok(())
 }
 
 fn memory_migrate(text: &[u8]) -> Result<bool, ParseError> {

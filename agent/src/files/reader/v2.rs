@@ -16,7 +16,8 @@ pub(super) const FILES: &[(&str, &[FileSpec])] =
 files! {
     /// Files that need no controller.
     CORE_FILES {
-        [c"cpu.stat"]        Cpu          => cpu_stat, yields_to_cpuacct: true;
+        [c"cpu.stat"]        Cpu          => |text, stats| parse::cpu_stat(text, stats.cpu.get_or_insert_default()),
+            yields_to_cpuacct: true;
         [c"cpu.pressure"]    Pressure     => into!(.pressure.cpu, parse::pressure);
         [c"memory.pressure"] Pressure     => into!(.pressure.memory, parse::pressure);
         [c"io.pressure"]     Pressure     => into!(.pressure.io, parse::pressure);
@@ -53,15 +54,6 @@ files! {
 
 files! {
     IO { [c"io.stat"] DiskIo => into!(.io, parse::io_stat); }
-}
-
-fn cpu_stat(text: &[u8], stats: &mut CgroupStats) -> Result<(), ParseError> {
-    let stat = parse::cpu_stat(text)?;
-    let cpu = stats.cpu.get_or_insert_default();
-    (cpu.usage_nsec, cpu.user_nsec, cpu.system_nsec) = (stat.usage_nsec, stat.user_nsec, stat.system_nsec);
-    cpu.nice_nsec = stat.nice_nsec;
-    stat.put_periods(cpu);
-    Ok(())
 }
 
 fn cpu_max(text: &[u8], stats: &mut CgroupStats) -> Result<(), ParseError> {

@@ -21,8 +21,7 @@ pub(super) struct Looker {
     host: HostRoot,
     logs: Logs,
     pace: Pace,
-    /// Since they were last taken.
-    counts: UsageCounts,
+    pub(super) counts: UsageCounts,
 }
 
 impl Looker {
@@ -61,6 +60,7 @@ impl Looker {
         self.counts.quotas += u64::from(quota.is_some());
         self.counts.walks += u64::from(quota.is_none());
         self.counts.cut += u64::from(all.cut);
+        self.counts.entries = self.pace.total;
         Some(Usage {
             label: layer.label.clone(),
             device: layer.device,
@@ -69,15 +69,6 @@ impl Looker {
             inodes: all.inodes + quota.map_or(0, |quota| quota.inodes),
             taken: Instant::now(),
         })
-    }
-
-    /// Adds what was done since the last call.
-    pub(super) fn add_to(&mut self, counts: &mut UsageCounts) {
-        let new = std::mem::take(&mut self.counts);
-        counts.quotas += new.quotas;
-        counts.walks += new.walks;
-        counts.cut += new.cut;
-        counts.entries = self.pace.total;
     }
 }
 

@@ -101,7 +101,6 @@ struct Container {
 
 impl UsageReader {
     /// A reader of containers of that host. No thread is started before there is a container.
-    #[must_use]
     pub fn new(host: HostRoot, settings: UsageSettings) -> Self {
         let shared = Shared {
             settings,
@@ -156,7 +155,6 @@ impl UsageReader {
     }
 
     /// What the thread has done.
-    #[must_use]
     pub fn counts(&self) -> UsageCounts {
         self.shared.lock().counts
     }
@@ -220,7 +218,7 @@ impl Shared {
             drop(state);
             let usage = looker.look(&id, &layer, &self.ended);
             state = self.lock();
-            looker.add_to(&mut state.counts);
+            state.counts = looker.counts;
             if let Some(container) = state.containers.get_mut(&path).filter(|found| found.id == id) {
                 (container.due, container.asked) = (Instant::now() + self.settings.interval, false);
                 // After a failed read the last value stays; its age shows that it is old.
