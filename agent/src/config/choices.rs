@@ -1,13 +1,13 @@
 //! Settings that are one of a few words.
 
-use clap::builder::PossibleValue;
+use serde::Deserialize;
 
-use super::values::{Value, only};
-use crate::model::{EventSync, RungChoice, Source, named};
+use crate::model::{RungChoice, Source, named};
 
 named! {
     /// The form of the log.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+    #[serde(rename_all = "snake_case")]
     pub enum LogFormat {
         /// For people
         Text = "text",
@@ -18,7 +18,8 @@ named! {
 
 named! {
     /// The least severe message that is logged.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+    #[serde(rename_all = "snake_case")]
     pub enum LogLevel {
         /// An operator must act
         Error = "error",
@@ -35,7 +36,8 @@ named! {
 
 named! {
     /// The rung for cgroups made and removed.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+    #[serde(rename_all = "snake_case")]
     pub enum LifecycleChoice {
         /// The best that this host allows
         Auto = "auto",
@@ -52,7 +54,8 @@ named! {
 
 named! {
     /// The rung for OOM kills.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+    #[serde(rename_all = "snake_case")]
     pub enum OomChoice {
         /// The best that this host allows
         Auto = "auto",
@@ -98,33 +101,3 @@ impl OomChoice {
         rung(self.as_str())
     }
 }
-
-/// The words that an enum's text allows.
-fn listed(names: &[&'static str], help: &[&'static str]) -> Vec<PossibleValue> {
-    names.iter().zip(help).map(|(name, help)| PossibleValue::new(*name).help(help.trim())).collect()
-}
-
-fn unknown(word: &str, allowed: &[&str]) -> String {
-    format!("unknown value `{word}`, expected one of `{}`", allowed.join("`, `"))
-}
-
-macro_rules! choices {
-    ($($type:ty),+) => {
-        $(impl Value for $type {
-            fn read(words: &[String]) -> Result<Self, String> {
-                let word = only(words)?;
-                Self::from_name(word).ok_or_else(|| unknown(word, &Self::NAMES))
-            }
-
-            fn words(&self) -> Vec<String> {
-                vec![self.as_str().to_owned()]
-            }
-
-            fn choices() -> Vec<PossibleValue> {
-                listed(&Self::NAMES, &Self::HELP)
-            }
-        })+
-    };
-}
-
-choices!(LogFormat, LogLevel, LifecycleChoice, OomChoice, EventSync);

@@ -1,192 +1,130 @@
-//! What is declared of a setting, and what follows from that: its flag, its variable, its key in the file, its check.
+//! The declaration of a setting, and what follows from it: its flag, its variable, its value, its check.
 
-use clap::builder::{PossibleValue, PossibleValuesParser, ValueParser};
+use std::collections::BTreeMap;
+
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches};
-use serde::Deserialize;
-use serde::de::{Deserializer, Error};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use toml::Value;
 
-use super::ConfigError;
-use super::rules::Rule;
-use super::values::{Shape, Value};
+use super::form::Form;
+use super::{ConfigError, settings::SETTINGS};
+use crate::model::named;
 
-/// A setting as it is declared.
-#[derive(Clone, Debug)]
-pub struct Setting {
+/// A setting, or a key of a sink.
+#[derive(Debug)]
+pub(super) struct Setting {
     /// Its key in the file. The flag has dashes for underscores, the variable is `CGTAP_` and the key in capitals.
-    pub key: &'static str,
-    /// What it does.
-    pub help: String,
+    pub(super) key: &'static str,
+    pub(super) help: &'static str,
     /// What stands for its value in the help.
-    pub value_name: &'static str,
-    /// Its value where none is given.
-    pub default: Fallback,
-    /// How the file writes it.
-    pub shape: Shape,
-    /// What its rule allows, in words; empty where the type says all.
-    pub wanted: String,
-    /// The smallest and the greatest number, of numbers.
-    pub bounds: Option<(u64, u64)>,
-    /// Every word that is allowed, where they can be listed.
-    pub choices: Vec<PossibleValue>,
-    delimiter: Option<char>,
-    parser: ValueParser,
+    pub(super) value_name: &'static str,
+    pub(super) default: Fallback,
+    pub(super) form: Form,
 }
 
 /// The value of a setting that is not given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fallback {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fallback {
     /// This one, as on the command line.
-    Value(&'static str),
+    Is(&'static str),
     /// None; what happens then.
     Absent(&'static str),
 }
 
-impl Fallback {
-    fn words(self) -> Vec<String> {
-        match self {
-            Self::Value(word) => vec![word.to_owned()],
-            Self::Absent(_) => Vec::new(),
-        }
-    }
-
-    /// The value or what happens without one; empty where nothing happens.
-    #[must_use]
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Value(text) | Self::Absent(text) => text,
-        }
+named! {
+    /// Where a value comes from. A flag wins over the environment, and the environment over the file.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Origin {
+        /// The command line.
+        Flag = "flag",
+        /// A variable `CGTAP_*`.
+        Environment = "environment",
+        /// The file.
+        File = "file",
     }
 }
 
-impl Setting {
-    pub(super) fn of<T: Value + 'static>(
-        key: &'static str,
-        help: &str,
-        value_name: &'static str,
-        default: Fallback,
-        rule: Rule<T>,
-    ) -> Self {
-        let choices = T::choices();
-        let parser = if choices.is_empty() {
-            ValueParser::from(|word: &str| T::read(&[word.to_owned()]).map(|_| word.to_owned()))
-        } else {
-            PossibleValuesParser::new(choices.clone()).into()
-        };
-        Self {
-            key,
-            help: help.split_whitespace().collect::<Vec<_>>().join(" "),
-            value_name,
-            default,
-            shape: T::SHAPE,
-            wanted: rule.wanted,
-            bounds: rule.bounds,
-            choices,
-            delimiter: T::DELIMITER,
-            parser,
-        }
-    }
+/// Each value that is given, by its key, and where it comes from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings(pub(super) BTreeMap<&'static str, (Value, Origin)>);
 
-    /// `--host-root`.
-    #[must_use]
-    pub fn flag(&self) -> String {
+impl Setting {
+    /// `host-root`.
+    pub(super) fn flag(&self) -> String {
         self.key.replace('_', "-")
     }
 
-    /// `CGTAP_HOST_ROOT`.
-    #[must_use]
-    pub fn variable(&self) -> String {
-        format!("CGTAP_{}", self.key.to_uppercase())
+    /// The value where none is given.
+    pub(super) fn default_value(&self) -> Option<Value> {
+        match self.default {
+            Fallback::Is(text) => Some(self.form.value(&[text])),
+            Fallback::Absent(_) => None,
+        }
     }
 
-    pub(super) fn arg(self) -> Arg {
-        let help = match self.default.text() {
-            "" => self.help.clone(),
-            default => format!("{} [default: {default}]", self.help),
+    /// # Errors
+    /// The value is not allowed.
+    pub(super) fn check(&self, value: &Value) -> Result<(), ConfigError> {
+        let refused = |wanted| ConfigError::Value { key: self.key, given: value.to_string(), wanted };
+        self.form.check(value).map_err(refused)
+    }
+
+    fn arg(&self) -> Arg {
+        let help = match self.default {
+            Fallback::Absent("") => self.help.trim().to_owned(),
+            Fallback::Is(default) | Fallback::Absent(default) => {
+                format!("{} [default: {default}]", self.help.trim())
+            }
         };
-        let arg = Arg::new(self.key).long(self.flag()).env(self.variable()).help(help);
-        let arg = arg.value_name(self.value_name).value_parser(self.parser);
-        match self.shape {
-            Shape::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
-            Shape::List => arg.action(ArgAction::Append).value_delimiter(self.delimiter),
-            Shape::Number | Shape::Text => arg,
+        let arg = Arg::new(self.key).long(self.flag()).help(help).value_name(self.value_name);
+        let arg = arg.env(format!("CGTAP_{}", self.key.to_uppercase()));
+        match &self.form {
+            Form::Switch => {
+                let arg = arg.value_parser(["true", "false"]).num_args(0..=1);
+                arg.require_equals(true).default_missing_value("true")
+            }
+            Form::Choice(words, help) => {
+                let choice = |(word, help): (&&'static str, &&'static str)| {
+                    PossibleValue::new(*word).help(help.trim())
+                };
+                arg.value_parser(PossibleValuesParser::new(words.iter().zip(*help).map(choice)))
+            }
+            Form::List(..) => arg.action(ArgAction::Append).value_delimiter(','),
+            Form::Globs => arg.action(ArgAction::Append),
+            Form::Number(_) | Form::Ring | Form::Time(_) | Form::Text(..) => arg,
         }
     }
 }
 
-/// Where a value comes from; the first wins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// The command line.
-    Flag,
-    /// A variable `CGTAP_*`.
-    Environment,
-    /// The file.
-    File,
-    /// The declaration.
-    Default,
+impl Args for Settings {
+    fn augment_args(command: Command) -> Command {
+        command.args(SETTINGS.iter().map(Setting::arg))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
 }
 
-/// A value and where it comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Given<T> {
-    pub(super) value: T,
-    pub(super) origin: Origin,
-}
+impl FromArgMatches for Settings {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut given = BTreeMap::new();
+        for setting in SETTINGS {
+            let Some(words) = matches.get_many::<String>(setting.key) else { continue };
+            let value = setting.form.value(&words.map(String::as_str).collect::<Vec<_>>());
+            setting
+                .check(&value)
+                .map_err(|error| clap::Error::raw(ErrorKind::ValueValidation, format!("{error}\n")))?;
+            let is_variable = matches.value_source(setting.key) == Some(ValueSource::EnvVariable);
+            given.insert(setting.key, (value, if is_variable { Origin::Environment } else { Origin::Flag }));
+        }
+        Ok(Self(given))
+    }
 
-/// Reads a setting's value in the file.
-pub(super) fn from_file<'de, D, T>(file: D) -> Result<Option<Given<T>>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Value,
-{
-    let words = match T::SHAPE {
-        Shape::Switch => vec![bool::deserialize(file)?.to_string()],
-        Shape::Number => vec![u64::deserialize(file)?.to_string()],
-        Shape::Text => vec![String::deserialize(file)?],
-        Shape::List => Vec::deserialize(file)?,
-    };
-    let value = match T::SHAPE {
-        // An empty list is a value: it overrides a default.
-        Shape::List if words.is_empty() => T::read(&[String::new()]),
-        _ => T::read(&words),
-    };
-    Ok(Some(Given { value: value.map_err(D::Error::custom)?, origin: Origin::File }))
-}
-
-/// The value of a setting's flag or variable.
-pub(super) fn from_flag<T: Value>(
-    matches: &ArgMatches,
-    key: &'static str,
-) -> Result<Option<Given<T>>, clap::Error> {
-    let Some(words) = matches.get_many::<String>(key) else { return Ok(None) };
-    let words: Vec<String> = words.cloned().collect();
-    let value = T::read(&words).map_err(|problem| {
-        let (flag, given) = (key.replace('_', "-"), words.join(","));
-        let text = format!("invalid value '{given}' for '--{flag}': {problem}\n");
-        clap::Error::raw(ErrorKind::ValueValidation, text)
-    })?;
-    let origin = match matches.value_source(key) {
-        Some(ValueSource::EnvVariable) => Origin::Environment,
-        _ => Origin::Flag,
-    };
-    Ok(Some(Given { value, origin }))
-}
-
-/// The value to use: the given one or the default, if the rule allows it.
-pub(super) fn checked<T: Value>(
-    key: &'static str,
-    default: Fallback,
-    rule: &Rule<T>,
-    given: Option<&Given<T>>,
-) -> Result<T, ConfigError> {
-    let words = given.map_or_else(|| default.words(), |given| given.value.words());
-    let refused =
-        |wanted: &str| ConfigError::Value { key, given: words.join(","), wanted: wanted.to_owned() };
-    let value = match given {
-        Some(given) => given.value.clone(),
-        None => T::read(&words).map_err(|problem| refused(&problem))?,
-    };
-    (rule.accept)(value).ok_or_else(|| refused(&rule.wanted))
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use toml::de::{DeTable, DeValue};
+use toml::{Table, Value};
 
-use super::declare::Origin;
-use super::{Config, ConfigError, Settings};
+use super::declare::{Origin, Settings};
+use super::settings::SETTINGS;
+use super::{Config, ConfigError, sinks};
 
 /// The file that is read when none is named.
 pub const USUAL_FILE: &str = "/etc/cgtap/cgtap.toml";
@@ -58,7 +60,9 @@ impl Given {
             Some(path) => Self::read(&path)?,
             None => Self::read_if_there(Path::new(USUAL_FILE))?,
         };
-        Ok(Self { settings: flags.settings.over(below.settings), file: below.file })
+        let mut settings = below.settings;
+        settings.0.extend(flags.settings.0);
+        Ok(Self { settings, file: below.file })
     }
 
     /// The file alone.
@@ -69,10 +73,18 @@ impl Given {
         let path = path.to_owned();
         let text = std::fs::read_to_string(&path)
             .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
-        match toml::from_str(&text) {
-            Ok(settings) => Ok(Self { settings, file: Some(File { path, text }) }),
-            Err(source) => Err(ConfigError::Invalid { path, source: Box::new(source) }),
+        let table: Table = toml::from_str(&text)
+            .map_err(|source| ConfigError::Invalid { path: path.clone(), source: Box::new(source) })?;
+        let mut given = Self { settings: Settings::default(), file: Some(File { path, text }) };
+        let keys: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).chain(["sink"]).collect();
+        for (key, value) in table {
+            let Some(key) = keys.iter().find(|known| **known == key) else {
+                let known = keys.join("`, `");
+                return Err(given.with_line(ConfigError::UnknownKey { key, known }));
+            };
+            given.settings.0.insert(key, (value, Origin::File));
         }
+        Ok(given)
     }
 
     /// The file alone, or nothing where there is none.
@@ -95,47 +107,35 @@ impl Given {
     /// # Errors
     /// A value is not allowed.
     pub fn check(&self) -> Result<Config, ConfigError> {
-        self.settings.check().map_err(|problem| match self.line_of(&problem) {
+        self.settings.check().map_err(|problem| self.with_line(problem))
+    }
+
+    fn with_line(&self, problem: ConfigError) -> ConfigError {
+        match self.line_of(&problem) {
             Some((path, line)) => ConfigError::InFile { path, line, problem: Box::new(problem) },
             None => problem,
-        })
+        }
     }
 
     fn line_of(&self, problem: &ConfigError) -> Option<(PathBuf, usize)> {
         let file = self.file.as_ref()?;
         let table = DeTable::parse(&file.text).ok()?;
+        let at = |key: &str| Some(table.get_ref().get_key_value(key)?.0.span().start);
         let at = match problem {
+            ConfigError::UnknownKey { key, .. } => at(key)?,
             ConfigError::Value { key, .. } => {
-                let is_here = |(known, _, origin): &(&str, Vec<String>, Origin)| {
-                    known == key && *origin == Origin::File
-                };
-                self.settings.given().iter().find(|given| is_here(given))?;
-                table.get_ref().get_key_value(*key)?.0.span().start
+                self.settings.0.get(key).filter(|(_, origin)| *origin == Origin::File)?;
+                at(key)?
             }
-            ConfigError::Sink { sink, .. } => sink_named(table.get_ref(), sink)?,
+            ConfigError::Sink { sink, .. } => {
+                let DeValue::Array(spans) = table.get_ref().get("sink")?.get_ref() else { return None };
+                let (given, _) = self.settings.0.get("sink")?;
+                let is_it = |given: &Value| given.as_table().is_some_and(|table| sinks::name(table) == *sink);
+                spans.get(given.as_array()?.iter().position(is_it)?)?.span().start
+            }
             _ => return None,
         };
         let line = file.text.get(..at)?.matches('\n').count() + 1;
         Some((file.path.clone(), line))
     }
-
-    /// The tables `[[sink]]` of the file.
-    pub(super) fn sink_tables(&self) -> Option<toml::Value> {
-        let mut table: toml::Table = toml::from_str(&self.file.as_ref()?.text).ok()?;
-        table.remove("sink")
-    }
-}
-
-/// Where the table of that sink begins; its name is its kind where it has none.
-fn sink_named(table: &DeTable<'_>, sink: &str) -> Option<usize> {
-    let DeValue::Array(sinks) = table.get("sink")?.get_ref() else { return None };
-    let name = |sink: &DeTable<'_>| {
-        let name = sink.get("name").or_else(|| sink.get("kind"))?;
-        name.get_ref().as_str().map(str::to_owned)
-    };
-    let found = sinks.iter().find(|given| match given.get_ref() {
-        DeValue::Table(table) => name(table).unwrap_or_default() == sink,
-        _ => false,
-    });
-    found.map(|given| given.span().start)
 }

@@ -9,26 +9,25 @@ mod addresses;
 mod choices;
 mod declare;
 mod file;
+mod form;
 pub(crate) mod options;
 mod perf_events;
-mod rules;
 mod schema;
 mod settings;
 mod show;
 mod sink_keys;
 mod sinks;
-mod values;
 
 use std::path::PathBuf;
 
 pub use addresses::{ListenAddr, RuntimeSocket};
 pub use choices::{LifecycleChoice, LogFormat, LogLevel, OomChoice};
 pub use file::{Flags, Given, USUAL_FILE};
+pub use form::HumanDuration;
 pub use schema::schema;
-pub use settings::{Config, Settings};
+pub use settings::Config;
 pub use show::show;
 pub use sinks::{FileSettings, OutletSettings, SinkSettings, WebhookSettings};
-pub use values::{Glob, HumanDuration};
 
 /// Why there is no [`Config`]. The command line ends with status 2.
 #[derive(Debug, thiserror::Error)]
@@ -57,19 +56,26 @@ pub enum ConfigError {
         /// What and where, and what is allowed.
         problem: String,
     },
-    /// A sink's table has a value that is not allowed.
-    #[error("[[sink]] {sink}: {key} = {given:?} is not allowed; wanted: {wanted}")]
+    /// A sink's table has a key or a value that is not allowed.
+    #[error("[[sink]] {sink}: {problem}")]
     Sink {
         /// The sink's name.
         sink: String,
+        /// Which key, what was given, and what is allowed.
+        problem: String,
+    },
+    /// The file has a key that is not known.
+    #[error("unknown key `{key}`; wanted one of `{known}`")]
+    UnknownKey {
         /// The key.
         key: String,
-        /// What was given.
-        given: String,
-        /// What is allowed.
-        wanted: String,
+        /// All keys.
+        known: String,
     },
-    /// A value of the file is not allowed.
+    /// A value that is allowed by its form has not its type. A fault in the declaration of a setting.
+    #[error("the declaration of a setting is wrong: {0}")]
+    Declaration(#[from] toml::de::Error),
+    /// Something in the file is not allowed.
     #[error("{}: line {line}: {problem}", path.display())]
     InFile {
         /// Which file.
@@ -80,7 +86,7 @@ pub enum ConfigError {
         problem: Box<ConfigError>,
     },
     /// A value is outside of what is allowed, wherever it came from.
-    #[error("--{} (key {key}): {given:?} is not allowed; wanted: {wanted}", key.replace('_', "-"))]
+    #[error("--{} (key {key}): {given} is not allowed; wanted: {wanted}", key.replace('_', "-"))]
     Value {
         /// The setting's key; its flag has dashes instead.
         key: &'static str,

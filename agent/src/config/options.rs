@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Config, ConfigError, Glob};
+use super::{Config, ConfigError};
 use crate::events::DiskOptions;
 use crate::export::prometheus::{ExpositionOptions, View};
 use crate::files::{HostRoot, ReadSets, UsageSettings, Wanted, perf_plan};
@@ -27,9 +27,8 @@ pub(crate) fn reads(sets: MetricSets) -> ReadSets {
 
 /// What a reading reads beside the cgroups' own files.
 pub(crate) fn collect(config: &Config, sets: MetricSets) -> Result<CollectOptions, ConfigError> {
-    let patterns = |globs: &[Glob]| globs.iter().map(|Glob(pattern)| pattern.clone()).collect::<Vec<_>>();
-    let (include, exclude) = (patterns(&config.cgroup_include), patterns(&config.cgroup_exclude));
-    let shown = Shown::new(&include, &exclude).map_err(|error| {
+    let include = &config.cgroup_include;
+    let shown = Shown::new(include, &config.cgroup_exclude).map_err(|error| {
         let is_included = include.contains(&error.pattern);
         ConfigError::Value {
             key: if is_included { "cgroup_include" } else { "cgroup_exclude" },

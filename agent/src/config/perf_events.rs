@@ -93,18 +93,20 @@ fn section(name: &str, given: Section) -> Result<PerfSection, String> {
         given.custom_events.into_iter().map(|event| custom(name, event)).collect::<Result<_, _>>()?;
     each_once(&format!("{name}.events"), groups.iter().flatten())?;
     each_once(&format!("{name}.custom_events"), custom.iter().map(|event| &event.name))?;
-    let named: HashSet<&str> =
-        groups.iter().flatten().map(|event| event.rsplit('/').next().unwrap_or(event)).collect();
-    let alone = |event: &&CustomEvent| {
-        !named.contains(event.name.as_str()) && !groups.iter().flatten().any(|known| *known == event.name)
-    };
-    let alone: Vec<_> = custom.iter().filter(alone).map(|event| vec![event.name.clone()]).collect();
+    let named: HashSet<&str> = groups.iter().flatten().flat_map(|event| names(event)).collect();
+    let alone = custom.iter().filter(|event| !named.contains(event.name.as_str()));
+    let alone: Vec<_> = alone.map(|event| vec![event.name.clone()]).collect();
     groups.extend(alone);
     let events = groups.iter().map(Vec::len).sum::<usize>();
     if events > MAX_EVENTS {
         return Err(format!("{name} has {events} events; wanted: at most {MAX_EVENTS}"));
     }
     Ok(PerfSection { groups, custom })
+}
+
+/// What an event of `custom_events` may be named by: the event with its unit, and without it.
+fn names(event: &str) -> [&str; 2] {
+    [event, event.rsplit('/').next().unwrap_or(event)]
 }
 
 fn each_once<'a>(place: &str, names: impl Iterator<Item = &'a String>) -> Result<(), String> {
@@ -122,19 +124,18 @@ fn each_once<'a>(place: &str, names: impl Iterator<Item = &'a String>) -> Result
 
 fn custom(section: &str, event: Custom) -> Result<CustomEvent, String> {
     let Custom { pmu, config: given, name } = event;
-    let refused = || {
-        format!(
-            "{section}.custom_events: event {name:?} has the config {given:?}; \
-             wanted: one to three numbers as text, such as \"0x5300c0\""
-        )
+    let numbers: Option<Vec<u64>> = given.iter().map(|text| parse_number(text)).collect();
+    let config = match numbers.as_deref() {
+        Some(&[first]) => [first, 0, 0],
+        Some(&[first, second]) => [first, second, 0],
+        Some(&[first, second, third]) => [first, second, third],
+        _ => {
+            return Err(format!(
+                "{section}.custom_events: event {name:?} has the config {given:?}; \
+                 wanted: one to three numbers as text, such as \"0x5300c0\""
+            ));
+        }
     };
-    let mut config = [0; 3];
-    if given.is_empty() || given.len() > config.len() {
-        return Err(refused());
-    }
-    for (number, text) in config.iter_mut().zip(&given) {
-        *number = parse_number(text).ok_or_else(refused)?;
-    }
     Ok(CustomEvent { name, code: PerfCode { pmu, config } })
 }
 

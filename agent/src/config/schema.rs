@@ -2,17 +2,20 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Settings;
 use super::declare::{Fallback, Setting};
-use super::sink_keys::{KINDS, SINK_KEYS, SinkKey};
-use super::values::Shape;
+use super::form::Form;
+use super::settings::SETTINGS;
+use super::sink_keys::SINK_KEYS;
 
 /// The JSON Schema of the file.
 #[must_use]
 pub fn schema() -> Value {
-    let mut properties: Map<String, Value> =
-        Settings::declared().iter().map(|setting| (setting.key.to_owned(), property(setting))).collect();
-    properties.insert("sink".to_owned(), json!({"type": "array", "items": sink()}));
+    // Of two kinds of sinks that share a key, the first describes it.
+    let sink: Map<String, Value> = SINK_KEYS.iter().rev().map(property).collect();
+    let sink =
+        json!({"type": "object", "required": ["kind"], "additionalProperties": false, "properties": sink});
+    let mut properties: Map<String, Value> = SETTINGS.iter().map(property).collect();
+    properties.insert("sink".to_owned(), json!({"type": "array", "items": sink}));
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "cgtap.toml",
@@ -22,48 +25,28 @@ pub fn schema() -> Value {
     })
 }
 
-/// A key that two kinds share has one type.
-fn sink() -> Value {
-    let property = |SinkKey { key, kind, form, default, help }: &SinkKey| {
-        let kind = if kind.is_empty() { "all kinds" } else { kind };
-        let default = if default.is_empty() { String::new() } else { format!("; default: {default}") };
-        ((*key).to_owned(), json!({"type": form, "description": format!("{help} ({kind}{default})")}))
-    };
-    let mut properties: Map<String, Value> = SINK_KEYS.iter().map(property).collect();
-    properties.insert("kind".to_owned(), json!({"enum": KINDS}));
-    json!({"type": "object", "required": ["kind"], "additionalProperties": false, "properties": properties})
-}
-
-fn property(setting: &Setting) -> Value {
-    let mut property = match setting.shape {
-        Shape::Switch => json!({"type": "boolean"}),
-        Shape::Number => json!({"type": "integer", "minimum": 0}),
-        Shape::Text => json!({"type": "string"}),
-        Shape::List => json!({"type": "array", "items": {"type": "string"}}),
+fn property(setting: &Setting) -> (String, Value) {
+    let mut property = match &setting.form {
+        Form::Switch => json!({"type": "boolean"}),
+        Form::Number(_) | Form::Ring => json!({"type": "integer"}),
+        Form::Time(_) | Form::Text(..) => json!({"type": "string"}),
+        Form::Choice(words, _) => json!({"type": "string", "enum": words}),
+        Form::List(..) | Form::Globs => json!({"type": "array", "items": {"type": "string"}}),
     };
     let mut set = |key: &str, value: Value| {
         property.as_object_mut().map(|property| property.insert(key.to_owned(), value));
     };
-    let allowed = if setting.wanted.is_empty() { String::new() } else { format!(": {}", setting.wanted) };
-    set("description", json!(format!("{}{allowed}", setting.help)));
-    if let Some((least, greatest)) = setting.bounds {
-        set("minimum", json!(least));
-        set("maximum", json!(greatest));
+    if let Some(bounds) = setting.form.bounds() {
+        set("minimum", json!(bounds.start()));
+        set("maximum", json!(bounds.end()));
     }
-    if setting.shape == Shape::Text && !setting.choices.is_empty() {
-        set("enum", setting.choices.iter().map(|choice| choice.get_name()).collect());
+    let wanted = setting.form.wanted();
+    let colon = if wanted.is_empty() { "" } else { ": " };
+    set("description", json!(format!("{}{colon}{wanted}", setting.help.trim())));
+    if !matches!(setting.default, Fallback::Is(""))
+        && let Some(value) = setting.default_value()
+    {
+        set("default", json!(value));
     }
-    if let Fallback::Value(text) = setting.default {
-        set("default", default(setting.shape, text));
-    }
-    property
-}
-
-fn default(shape: Shape, text: &str) -> Value {
-    match shape {
-        // A declared number or switch is one of JSON, too.
-        Shape::Switch | Shape::Number => serde_json::from_str(text).unwrap_or_default(),
-        Shape::Text => json!(text),
-        Shape::List => json!([text]),
-    }
+    (setting.key.to_owned(), property)
 }

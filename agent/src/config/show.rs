@@ -4,25 +4,13 @@ use std::fmt::Write;
 
 use toml::{Table, Value};
 
-use super::declare::{Fallback, Origin, Setting};
+use super::ConfigError;
+use super::declare::Fallback;
 use super::file::Given;
-use super::values::Shape;
-use super::{ConfigError, Settings};
+use super::settings::SETTINGS;
 
 /// What stands for a secret.
 const HIDDEN: &str = "(not shown)";
-
-impl Origin {
-    /// The word in the comment.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Flag => "flag",
-            Self::Environment => "environment",
-            Self::File => "file",
-            Self::Default => "default",
-        }
-    }
-}
 
 /// The settings in force as TOML, each with where it comes from. Secrets of sinks are left out.
 ///
@@ -31,17 +19,19 @@ impl Origin {
 pub fn show(given: &Given) -> Result<String, ConfigError> {
     given.check()?;
     let mut text = String::new();
-    let words = given.settings.given();
-    for setting in Settings::declared() {
-        let found = words.iter().find(|(key, ..)| *key == setting.key);
-        text.push_str(&match (found, setting.default) {
-            (Some((_, words, origin)), _) => line(&setting, words, *origin),
-            (None, Fallback::Value(word)) => line(&setting, &[word.to_owned()], Origin::Default),
-            (None, Fallback::Absent("")) => format!("# {} # default: nothing\n", setting.key),
-            (None, Fallback::Absent(text)) => format!("# {} # default: {text}\n", setting.key),
+    for setting in SETTINGS {
+        let (key, given) = (setting.key, given.settings.0.get(setting.key));
+        text.push_str(&match (given, setting.default_value(), setting.default) {
+            (Some((value, origin)), ..) => format!("{key} = {value} # {}\n", origin.as_str()),
+            (None, Some(value), _) => format!("{key} = {value} # default\n"),
+            (None, None, Fallback::Absent("")) => format!("# {key} # default: nothing\n"),
+            (None, None, Fallback::Absent(text) | Fallback::Is(text)) => {
+                format!("# {key} # default: {text}\n")
+            }
         });
     }
-    for sink in given.sink_tables().as_ref().and_then(Value::as_array).into_iter().flatten() {
+    let sinks = given.settings.0.get("sink").and_then(|(sinks, _)| sinks.as_array());
+    for sink in sinks.into_iter().flatten() {
         text.push_str("\n[[sink]] # file\n");
         for (key, value) in sink.as_table().into_iter().flatten() {
             // Cannot fail: it is a string.
@@ -49,16 +39,6 @@ pub fn show(given: &Given) -> Result<String, ConfigError> {
         }
     }
     Ok(text)
-}
-
-fn line(setting: &Setting, words: &[String], origin: Origin) -> String {
-    let first = words.first().cloned().unwrap_or_default();
-    let value = match setting.shape {
-        Shape::Switch | Shape::Number => first,
-        Shape::Text => Value::String(first).to_string(),
-        Shape::List => Value::Array(words.iter().cloned().map(Value::String).collect()).to_string(),
-    };
-    format!("{} = {value} # {}\n", setting.key, origin.as_str())
 }
 
 /// The value without secrets: those of keys that say so, and what an address has beside host and path.

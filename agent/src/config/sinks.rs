@@ -1,53 +1,40 @@
 //! `[[sink]]` tables of the file: ways of events out of the node.
 //!
-//! Each key is one field here, with its default; the sinks take these structs as they are.
+//! `sink_keys.rs` has the default and the form of each key; the sinks take these structs as they are.
 
 use std::collections::HashSet;
-use std::ops::RangeInclusive;
+use std::fmt::Display;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
+use toml::{Table, Value};
 
+use super::sink_keys::SINK_KEYS;
 use super::{ConfigError, HumanDuration};
 
-const SECOND: Duration = Duration::from_secs(1);
-const TIMEOUTS: RangeInclusive<Duration> = SECOND..=Duration::from_secs(3600);
-const LONGEST_PAUSES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
 /// For the message about a key that a sink does not have.
 const KEYS: &str = "each sink has `kind` (stdout, file, journald or webhook), `name`, `types`, `cgroup`, `pod`, \
     `namespace`, `container`, `batch_events`, `longest_pause`, and the keys of its kind";
 
+/// The keys that choose events.
+const FILTER_KEYS: [&str; 5] = ["types", "cgroup", "pod", "namespace", "container"];
+
 /// One table, checked but for its filter.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct SinkSettings {
-    /// The label of its metrics and the name of its cursor; its kind unless the file says otherwise.
-    #[serde(default)]
+    /// The label of its metrics and the name of its cursor.
     pub name: String,
-    #[serde(default)]
-    types: Vec<String>,
-    cgroup: Option<String>,
-    pod: Option<String>,
-    namespace: Option<String>,
-    container: Option<String>,
+    /// The filter as `/events` has it: parameters and their values.
+    #[serde(skip)]
+    pub filter: Vec<(&'static str, String)>,
     /// Events that are sent together at most.
-    #[serde(default = "batch_events")]
     pub batch_events: usize,
     /// The longest pause between tries.
-    #[serde(default = "longest_pause")]
     pub longest_pause: HumanDuration,
     /// Where the events go.
     #[serde(flatten, deserialize_with = "outlet")]
     pub outlet: OutletSettings,
-}
-
-fn batch_events() -> usize {
-    100
-}
-
-fn longest_pause() -> HumanDuration {
-    HumanDuration(30 * SECOND)
 }
 
 /// Where a sink's events go, with the keys that only this kind has.
@@ -61,20 +48,15 @@ pub enum OutletSettings {
     /// The journal.
     Journald {
         /// Its socket, below the host root.
-        #[serde(default = "journal_socket")]
         path: PathBuf,
     },
     /// A webhook.
     Webhook(WebhookSettings),
 }
 
-fn journal_socket() -> PathBuf {
-    PathBuf::from("/run/systemd/journal/socket")
-}
-
 /// A file with rotation.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct FileSettings {
     /// The file; absolute.
     pub path: PathBuf,
@@ -84,15 +66,9 @@ pub struct FileSettings {
     pub max_files: u32,
 }
 
-impl Default for FileSettings {
-    fn default() -> Self {
-        Self { path: PathBuf::new(), max_bytes: 64 << 20, max_files: 5 }
-    }
-}
-
 /// A webhook.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct WebhookSettings {
     /// `http://` or `https://`.
     pub url: String,
@@ -104,123 +80,77 @@ pub struct WebhookSettings {
     pub timeout: HumanDuration,
 }
 
-impl Default for WebhookSettings {
-    fn default() -> Self {
-        Self { url: String::new(), secret_file: None, ca_file: None, timeout: HumanDuration(10 * SECOND) }
-    }
-}
-
 /// Reads the keys that are left, and names all keys where one of them is wrong.
 fn outlet<'de, D: Deserializer<'de>>(keys: D) -> Result<OutletSettings, D::Error> {
-    let keys = toml::Table::deserialize(keys)?;
+    let keys = Table::deserialize(keys)?;
     keys.try_into().map_err(|error| D::Error::custom(format!("{error}; {KEYS}", error = error.message())))
 }
 
-/// Checks all tables.
-pub(super) fn check(mut sinks: Vec<SinkSettings>) -> Result<Vec<SinkSettings>, ConfigError> {
-    for sink in &mut sinks {
-        if sink.name.is_empty() {
-            sink.outlet.kind().clone_into(&mut sink.name);
-        }
-        sink.check()?;
-    }
+/// Reads and checks all tables.
+pub(super) fn read(tables: &Value) -> Result<Vec<SinkSettings>, ConfigError> {
+    let tables = Vec::<Table>::deserialize(tables.clone());
+    let tables = tables.map_err(|error| refused("", error.message().to_owned()))?;
+    let sinks: Vec<SinkSettings> = tables.into_iter().map(read_one).collect::<Result<_, _>>()?;
     let mut seen = HashSet::new();
     match sinks.iter().find(|sink| !seen.insert(&sink.name)) {
-        Some(twice) => Err(twice.refused("name", twice.name.clone(), "a name of its own for each sink")),
+        Some(twice) => Err(twice.refused("name", &twice.name, "a name of its own for each sink")),
         None => Ok(sinks),
     }
 }
 
-impl OutletSettings {
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Stdout {} => "stdout",
-            Self::File(_) => "file",
-            Self::Journald { .. } => "journald",
-            Self::Webhook(_) => "webhook",
+fn read_one(mut table: Table) -> Result<SinkSettings, ConfigError> {
+    let name = name(&table);
+    let kind = table.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+    for key in SINK_KEYS.iter().filter(|key| key.value_name.is_empty() || key.value_name == kind) {
+        if let Some(value) = table.get(key.key).cloned().or_else(|| key.default_value()) {
+            let problem = |wanted: String| refused(&name, not_allowed(key.key, &value, &wanted));
+            key.form.check(&value).map_err(problem)?;
+            table.insert(key.key.to_owned(), value);
         }
     }
+    table.insert("name".to_owned(), Value::String(name.clone()));
+    let filter = FILTER_KEYS.iter().filter_map(|key| Some((*key, words(&table.remove(*key)?).join(","))));
+    let filter = filter.collect();
+    let sink = SinkSettings::deserialize(table);
+    Ok(SinkSettings { filter, ..sink.map_err(|error| refused(&name, error.message().to_owned()))? })
+}
+
+/// The name of the sink with this table: its kind where it has none.
+pub(super) fn name(table: &Table) -> String {
+    let name = table.get("name").or_else(|| table.get("kind"));
+    name.and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// The words of a string or a list.
+fn words(value: &Value) -> Vec<&str> {
+    let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    list.iter().filter_map(Value::as_str).collect()
+}
+
+fn refused(sink: &str, problem: String) -> ConfigError {
+    ConfigError::Sink { sink: sink.to_owned(), problem }
+}
+
+fn not_allowed(key: &str, given: &impl Display, wanted: &str) -> String {
+    format!("{key} = {given} is not allowed; wanted: {wanted}")
 }
 
 impl SinkSettings {
-    /// The filter as `/events` has it: parameters and their values.
-    pub(crate) fn filter(&self) -> Vec<(&'static str, String)> {
-        let types = (!self.types.is_empty()).then(|| self.types.join(","));
-        let given = [
-            ("types", types),
-            ("cgroup", self.cgroup.clone()),
-            ("pod", self.pod.clone()),
-            ("namespace", self.namespace.clone()),
-            ("container", self.container.clone()),
-        ];
-        given.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
-    }
-
     /// The error about one of its keys.
-    pub(crate) fn refused(&self, key: &str, given: String, wanted: impl Into<String>) -> ConfigError {
-        ConfigError::Sink { sink: self.name.clone(), key: key.to_owned(), given, wanted: wanted.into() }
+    pub(crate) fn refused(&self, key: &str, given: impl Display, wanted: &str) -> ConfigError {
+        refused(&self.name, not_allowed(key, &given, wanted))
     }
-
-    /// Whether each value is allowed: key, value, and what is allowed instead.
-    fn check(&self) -> Result<(), ConfigError> {
-        let mut checks = vec![
-            (is_plain(&self.name), "name", self.name.clone(), "1 to 64 letters, digits, - and _"),
-            (
-                (1..=10_000).contains(&self.batch_events),
-                "batch_events",
-                self.batch_events.to_string(),
-                "1 to 10000",
-            ),
-            (
-                LONGEST_PAUSES.contains(&self.longest_pause.0),
-                "longest_pause",
-                text(self.longest_pause),
-                "100ms to 1h",
-            ),
-        ];
-        match &self.outlet {
-            OutletSettings::Stdout {} | OutletSettings::Journald { .. } => {}
-            OutletSettings::File(file) => checks.extend([
-                (file.path.is_absolute(), "path", file.path.display().to_string(), "an absolute path"),
-                (file.max_bytes >= 4096, "max_bytes", file.max_bytes.to_string(), "4096 or more"),
-                (file.max_files <= 1000, "max_files", file.max_files.to_string(), "0 to 1000"),
-            ]),
-            OutletSettings::Webhook(webhook) => checks.extend([
-                (is_http(&webhook.url), "url", webhook.url.clone(), "http://HOST... or https://HOST..."),
-                (TIMEOUTS.contains(&webhook.timeout.0), "timeout", text(webhook.timeout), "1s to 1h"),
-            ]),
-        }
-        match checks.into_iter().find(|(is_allowed, ..)| !is_allowed) {
-            Some((_, key, given, wanted)) => Err(self.refused(key, given, wanted)),
-            None => Ok(()),
-        }
-    }
-}
-
-fn text(duration: HumanDuration) -> String {
-    humantime::format_duration(duration.0).to_string()
-}
-
-/// The name is a file's name and a label.
-fn is_plain(name: &str) -> bool {
-    name.len() <= 64 && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
-}
-
-fn is_http(url: &str) -> bool {
-    ["http://", "https://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn load(text: &str) -> Result<Vec<SinkSettings>, String> {
-        #[derive(Deserialize)]
-        struct File {
-            sink: Vec<SinkSettings>,
-        }
-        let file: File = toml::from_str(text).map_err(|err| err.to_string())?;
-        check(file.sink).map_err(|err| err.to_string())
+        let file: Table = toml::from_str(text).map_err(|err| err.to_string())?;
+        read(&file["sink"]).map_err(|err| err.to_string())
     }
 
     #[test]
@@ -232,8 +162,8 @@ mod tests {
         assert_eq!(names, ["stdout", "file", "journald", "pager"]);
         let file = FileSettings { path: "/x".into(), max_bytes: 64 << 20, max_files: 5 };
         assert_eq!(sinks[1].outlet, OutletSettings::File(file));
-        assert_eq!(sinks[3].filter(), [("types", "oom_kill,lost".to_owned()), ("pod", "a".to_owned())]);
-        assert_eq!((sinks[3].batch_events, sinks[3].longest_pause.0), (100, 30 * SECOND));
+        assert_eq!(sinks[3].filter, [("types", "oom_kill,lost".to_owned()), ("pod", "a".to_owned())]);
+        assert_eq!((sinks[3].batch_events, sinks[3].longest_pause.0), (100, Duration::from_secs(30)));
     }
 
     #[test]

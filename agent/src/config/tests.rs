@@ -5,8 +5,9 @@ use clap::Parser;
 mod commands;
 mod page;
 
+use super::declare::Settings;
 use super::*;
-use crate::model::{EventSync, LabelSet, MetricSets};
+use crate::model::{EventSync, LabelSet, MetricSets, NamesSource};
 
 #[derive(Parser)]
 struct Cli {
@@ -144,16 +145,16 @@ fn every_key_of_the_file_counts() {
         sets: MetricSets::parse("percpu", "tcp,udp").unwrap(),
         label_set: LabelSet::parse("pod").unwrap(),
         perf_events: None,
-        cgroup_include: vec![Glob("/a/**".into())],
-        cgroup_exclude: vec![Glob("/a/b".into()), Glob("/a/c".into())],
+        cgroup_include: vec!["/a/**".into()],
+        cgroup_exclude: vec!["/a/b".into(), "/a/c".into()],
         max_series: Some(1000),
         enable_load_reader: true,
         referenced_reset_interval: 3,
         fs_walk_interval: secs(0),
         fs_walk_entries_per_second: 100,
         runtime_sockets: Some(vec![
-            RuntimeSocket::Cri("/c.sock".into()),
-            RuntimeSocket::Docker("/d.sock".into()),
+            RuntimeSocket::At(NamesSource::Cri, "/c.sock".into()),
+            RuntimeSocket::At(NamesSource::Docker, "/d.sock".into()),
         ]),
         store_container_labels: false,
         container_label_allow: vec!["team".into()],
@@ -248,7 +249,7 @@ fn a_bad_file_is_refused_by_name() {
         ("listen = [\"nonsense\"]", &["nonsense", "ADDRESS:PORT"]),
         ("min_interval = 1", &["min_interval", "string"]),
         ("min_interval = \"1\"", &["min_interval", "unit"]),
-        ("oom_source = \"walk\"", &["`walk`", "`auto`", "`tp_btf`", "`tracepoint`", "`none`"]),
+        ("oom_source = \"walk\"", &["walk", "`auto`", "`tp_btf`", "`tracepoint`", "`none`"]),
         ("max_connections = -1", &["max_connections", "-1"]),
         ("= ", &["cgtap.toml", "line 1"]),
         ("listen = []", &["--listen", "at least one"]),

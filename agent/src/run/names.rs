@@ -7,7 +7,7 @@ use super::state::State;
 use crate::config::{Config, RuntimeSocket};
 use crate::files::HostRoot;
 use crate::identity::{KeptLabels, Names};
-use crate::model::{MetricSet, MetricSets, NamesSource};
+use crate::model::{MetricSet, MetricSets};
 use crate::names::{self, RuntimeEndpoint};
 use crate::serve::Shutdown;
 
@@ -26,9 +26,7 @@ fn endpoints(config: &Config) -> Vec<RuntimeEndpoint> {
     };
     let given = sockets.iter().filter_map(|socket| match socket {
         RuntimeSocket::None => None,
-        RuntimeSocket::Cri(path) => Some(RuntimeEndpoint::new(NamesSource::Cri, path)),
-        RuntimeSocket::Docker(path) => Some(RuntimeEndpoint::new(NamesSource::Docker, path)),
-        RuntimeSocket::Podman(path) => Some(RuntimeEndpoint::new(NamesSource::Podman, path)),
+        RuntimeSocket::At(source, path) => Some(RuntimeEndpoint::new(*source, path)),
     });
     let mut endpoints: Vec<RuntimeEndpoint> = given.collect();
     if !endpoints.is_empty() {

@@ -33,7 +33,7 @@ fn make_one(config: &Config, settings: &SinkSettings) -> Result<Sink, ConfigErro
             let file = webhook.ca_file.clone().unwrap_or_default();
             Box::new(WebhookOutlet::new(webhook, node).map_err(|error| {
                 let wanted = format!("a file of certificates in PEM form: {error}");
-                settings.refused("ca_file", file.display().to_string(), wanted)
+                settings.refused("ca_file", file.display(), &wanted)
             })?)
         }
     };
@@ -49,11 +49,11 @@ fn make_one(config: &Config, settings: &SinkSettings) -> Result<Sink, ConfigErro
 
 fn filter(settings: &SinkSettings) -> Result<Filter, ConfigError> {
     let mut filter = Filter::default();
-    for (key, value) in settings.filter() {
+    for (key, value) in &settings.filter {
         filter.set(key, value.as_bytes()).map_err(|bad| {
             let allowed =
                 if bad.allowed.is_empty() { String::new() } else { format!("; {}", bad.allowed.join(", ")) };
-            settings.refused(key, value.clone(), bad.text + &allowed)
+            settings.refused(key, value, &(bad.text + &allowed))
         })?;
     }
     Ok(filter)

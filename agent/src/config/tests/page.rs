@@ -5,10 +5,10 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use crate::config::Settings;
 use crate::config::declare::{Fallback, Setting};
-use crate::config::sink_keys::{SINK_KEYS, SinkKey};
-use crate::config::values::Shape;
+use crate::config::form::Form;
+use crate::config::settings::SETTINGS;
+use crate::config::sink_keys::SINK_KEYS;
 
 const HEAD: &str = "\
 # Settings
@@ -36,21 +36,23 @@ of all cgroups. Each performance event is a descriptor for each container and pr
 
 Each table `[[sink]]`, in the file only, sends events out of the node.
 
-| key | of kind | default | what |
-|---|---|---|---|
+| key | of kind | default | allowed | what |
+|---|---|---|---|---|
 ";
 
 #[test]
 fn settings_page_is_current() {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/settings.md");
     let mut page = HEAD.to_owned();
-    for setting in Settings::declared() {
-        row(&mut page, &setting);
+    for setting in SETTINGS {
+        let name = if matches!(setting.form, Form::Switch) { "" } else { setting.value_name };
+        let flag = format!("--{} {name}", setting.flag());
+        writeln!(page, "| `{}` | `{}` | {}", flag.trim(), setting.key, columns(setting)).unwrap();
     }
     page.push_str(NOTES);
-    for SinkKey { key, kind, default, help, .. } in SINK_KEYS {
-        let kind = if kind.is_empty() { "all" } else { kind };
-        writeln!(page, "| `{key}` | {kind} | {default} | {help} |").unwrap();
+    for setting in SINK_KEYS {
+        let kind = if setting.value_name.is_empty() { "all" } else { setting.value_name };
+        writeln!(page, "| `{}` | {kind} | {}", setting.key, columns(setting)).unwrap();
     }
     if std::env::var_os("CGTAP_BLESS").is_some() {
         std::fs::write(&file, &page).unwrap();
@@ -59,21 +61,12 @@ fn settings_page_is_current() {
     assert_eq!(found, page, "{} is not current", file.display());
 }
 
-fn row(page: &mut String, setting: &Setting) {
+/// The default, what is allowed, and the help.
+fn columns(setting: &Setting) -> String {
     let default = match setting.default {
-        Fallback::Value(value) => format!("`{value}`"),
+        Fallback::Is("") => "must be given".to_owned(),
+        Fallback::Is(value) => format!("`{value}`"),
         Fallback::Absent(text) => text.to_owned(),
     };
-    let (flag, name) = (setting.flag(), setting.value_name);
-    let flag = if setting.shape == Shape::Switch { format!("--{flag}") } else { format!("--{flag} {name}") };
-    let help = setting.help.replace('*', "\\*");
-    writeln!(page, "| `{flag}` | `{}` | {default} | {} | {help} |", setting.key, allowed(setting)).unwrap();
-}
-
-fn allowed(setting: &Setting) -> String {
-    let choices: Vec<String> =
-        setting.choices.iter().map(|choice| format!("`{}`", choice.get_name())).collect();
-    // The size of a page is the machine's that writes this one.
-    let wanted = setting.wanted.replace(&format!("{} (one page)", rustix::param::page_size()), "one page");
-    [choices.join(", "), wanted].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
+    format!("{default} | {} | {} |", setting.form.wanted(), setting.help.trim()).replace('*', "\\*")
 }
