@@ -21,6 +21,11 @@ pub(crate) fn root() -> &'static Path {
     })
 }
 
+/// Cargo's folder of build results.
+pub(crate) fn target() -> PathBuf {
+    root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
 /// The cargo that runs this command, past rustup's proxy: it stays the pinned one in every folder.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

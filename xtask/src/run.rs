@@ -44,9 +44,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 /// It does not build.
 pub(crate) fn build(profile: &str) -> Result<PathBuf> {
     exec::run(exec::cargo().args(["build", "--profile", profile, "--package", "cgtap"]))?;
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| exec::root().join("target"), PathBuf::from);
-    Ok(exec::root().join(target).join(profile).join("cgtap"))
+    Ok(exec::target().join(profile).join("cgtap"))
 }
 
 /// The address that the arguments ask for, in either form of a flag.

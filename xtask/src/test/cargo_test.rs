@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
+use cgtap_tests::agent;
 use cgtap_tests::counts::Counts;
 use cgtap_tests::host::{CADVISOR, CADVISOR_WHY, SKIP_LOG};
 
@@ -74,6 +75,8 @@ fn tests(selection: &[String], cadvisor: &Result<PathBuf>) -> Result<Ran> {
     // The whole workspace, also for one program: with other features cargo would build the crates below anew.
     command.args(["test", "--workspace", "--no-fail-fast", "--locked"]).args(selection);
     command.env(SKIP_LOG, &log).env("RUST_BACKTRACE", "0").stdout(Stdio::piped());
+    // Tests that build it themselves would build the package alone, with other features of the crates below.
+    command.env(agent::BINARY, exec::target().join("debug/cgtap"));
     match cadvisor {
         Ok(path) => command.env(CADVISOR, path),
         // The test that compares with it prints the reason and skips itself.
