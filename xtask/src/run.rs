@@ -30,7 +30,10 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if host::root().is_err() && !args.iter().any(|a| a.starts_with("--state-dir")) {
         // The default is root's.
         agent.arg("--state-dir").arg(exec::cache()?.join("state"));
-        println!("not root: no BPF, so cgroups are found by walking and OOM kills are not seen");
+        println!(
+            "not root, so no BPF: cgroups are found by watching directories, OOM kills by the kernel's counts where every \
+             user may read them. /status names the rungs"
+        );
     }
     agent.args(args);
     println!("{}", look_at(listen.unwrap_or(ADDRESS)));
