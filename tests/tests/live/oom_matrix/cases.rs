@@ -56,7 +56,9 @@ fn assert_stays(watch: &Watch, cgroup: &TestCgroup, events: &[Value]) {
     std::thread::sleep(CROSS_CHECK);
     let kept = watch.agent.get(&format!("/events?types=oom_kill&cgroup={}", cgroup.path())).unwrap();
     let named = events.iter().filter(|event| path(event).starts_with(&cgroup.path())).count();
-    assert_eq!(kept.text().unwrap().lines().count(), named, "after a while: {}", kept.text().unwrap());
+    // Each answer has the losses too: watched directories lose much beside other tests.
+    let kills = kept.text().unwrap().lines().filter(|line| line.contains(r#""type":"oom_kill""#)).count();
+    assert_eq!(kills, named, "after a while: {}", kept.text().unwrap());
 }
 
 fn told_of(watch: &Watch, cgroup: &TestCgroup, died: &[u32]) -> Vec<Value> {
