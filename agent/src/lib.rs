@@ -28,4 +28,5 @@ mod serve;
 mod sinks;
 mod snapshot;
 mod sources;
+mod story;
 mod telemetry;

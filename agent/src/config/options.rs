@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, LifecycleChoice, OomChoice};
 use crate::events::DiskOptions;
 use crate::export::prometheus::{ExpositionOptions, View};
 use crate::files::{HostRoot, ReadSets, UsageSettings, Wanted, perf_plan};
-use crate::model::{MetricSet, MetricSets, PerfPlan, RungChoices};
+use crate::model::{MetricSet, MetricSets, PerfPlan, RungChoices, Source};
 use crate::snapshot::{CollectOptions, FilesystemCollector, Shown};
 
 /// What `/metrics` shows.
@@ -57,6 +57,22 @@ fn perf(config: &Config) -> Result<PerfPlan, ConfigError> {
     let Some((path, wishes)) = &config.perf_events else { return Ok(PerfPlan::default()) };
     perf_plan(&HostRoot::new(&config.host_root), wishes)
         .map_err(|error| ConfigError::PerfEvents { path: path.clone(), problem: error.to_string() })
+}
+
+/// The rungs of kills below BPF that the settings allow, best first.
+pub(crate) fn kill_rungs(config: &Config) -> &'static [Source] {
+    match config.oom_source {
+        OomChoice::Auto => &[Source::MemoryEvents, Source::OomControl, Source::Kmsg],
+        OomChoice::MemoryEvents => &[Source::MemoryEvents],
+        OomChoice::OomControl => &[Source::OomControl],
+        OomChoice::Kmsg => &[Source::Kmsg],
+        _ => &[],
+    }
+}
+
+/// Whether the settings allow to watch the directories of cgroups.
+pub(crate) fn watches_tree(config: &Config) -> bool {
+    matches!(config.lifecycle_source, LifecycleChoice::Auto | LifecycleChoice::Inotify)
 }
 
 /// Which rungs are wanted.

@@ -5,37 +5,20 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, watch};
 
 use super::disk::{DiskOptions, DiskReader, Writer, read_end};
 use super::wire::WireEvent;
 use super::{Delivery, Filter, Start, Subscription};
-use crate::model::{CgroupRef, DiskHealth, Event, EventKind, EventNames, Identity, Source};
+use crate::model::{DiskHealth, Event, EventDraft};
 
 /// How many readers of the disk run at once; others wait their turn.
 const DISK_READERS: usize = 4;
 
 /// So many records beyond the memory's limit may wait there for a disk that works but is slow.
 const MAX_UNWRITTEN: usize = 16_384;
-
-/// An event before it has a number.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventDraft {
-    /// When it happened.
-    pub time: SystemTime,
-    /// The rung that reported it.
-    pub source: Source,
-    /// The cgroup it is about.
-    pub cgroup: Option<CgroupRef>,
-    /// What the cgroup's path says.
-    pub identity: Option<Arc<Identity>>,
-    /// The names of its container and pod, as far as they are known.
-    pub names: EventNames,
-    /// What happened.
-    pub kind: EventKind,
-}
 
 /// The log. Clones share one ring.
 #[derive(Clone, Debug)]

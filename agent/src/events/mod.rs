@@ -19,7 +19,7 @@ pub mod wire;
 pub use disk::DiskOptions;
 pub use filter::Filter;
 pub use filter_text::BadFilter;
-pub use log::{EventDraft, EventLog};
+pub use log::EventLog;
 pub use subscription::{Delivery, Start, Subscription};
 
 #[cfg(test)]

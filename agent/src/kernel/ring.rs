@@ -63,13 +63,16 @@ impl<T> Ring<T> {
         ring: RingBuf<MapData>,
         decode: impl Fn(&[u8], Clock) -> Result<(RecordNumber, Option<T>), KernelError> + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        // SAFETY: the ring owns its map's descriptor, never changes it, and lives as long as the registration.
-        let fd = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) };
-        Ok(Self {
-            fd: fd.map_err(io::Error::from)?,
-            sequences: Sequences::default(),
-            decode: Box::new(decode),
-        })
+        Ok(Self { fd: register(ring)?, sequences: Sequences::default(), decode: Box::new(decode) })
+    }
+
+    /// The same ring, waited for by the runtime in which this is called.
+    ///
+    /// # Errors
+    /// When that runtime cannot wait for it.
+    pub fn reregister(self) -> io::Result<Self> {
+        let fd = register(self.fd.into_inner())?;
+        Ok(Self { fd, ..self })
     }
 
     /// Waits until there is something, then takes up to [`BATCH_RECORDS`]. Cancel-safe: it waits only before the
@@ -98,6 +101,12 @@ impl<T> Ring<T> {
         let is_last = |_, record: &[u8]| decode::is_after(record, now);
         take(self.fd.get_mut(), &mut self.sequences, &*self.decode, is_last).0
     }
+}
+
+fn register(ring: RingBuf<MapData>) -> io::Result<AsyncFd<RingBuf<MapData>>> {
+    // SAFETY: the ring owns its map's descriptor, never changes it, and lives as long as the registration.
+    let fd = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) };
+    fd.map_err(io::Error::from)
 }
 
 fn is_full(taken: usize, _: &[u8]) -> bool {

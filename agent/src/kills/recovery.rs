@@ -1,87 +1,93 @@
-//! OOM kills of the time when no agent ran: the kernel's count says how many, its log which.
+//! Kills of the time when no agent ran: the kernel's count says how many, its log which.
 //!
-//! The count is read after the programs are attached, so a kill of that moment is in the ring as well; the lines of
-//! the log are in the order of the kills, so the oldest are the missing ones.
+//! The count is read after the programs are attached, so a kill of that moment is in the ring as well. The lines of the log
+//! are in the order of the kills, so the oldest are the missing ones.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::SystemTime;
 
-use crate::model::OomKill;
-use crate::parse::LogKill;
+use super::ledger::{Ledger, LineIs, Process};
+use crate::model::{LoggedKill, OomKill};
 
-/// Lines that are kept until all that is left of the log has been read.
+/// Lines that are kept until all that was in the log has been read.
 const MAX_LINES: usize = 16_384;
 
-/// Kills of which nothing is known are told one by one up to here; more are counted alone.
+/// Kills without a process are reported one by one up to here; more are counted alone.
 const MAX_NAMELESS: u64 = 1000;
 
-/// What is missing, and what the log tells.
-#[derive(Debug, Default)]
-pub(crate) struct Recovery {
-    /// Kills that the kernel has counted and no agent has told of.
+/// What is missing, and the lines of the log that may be about it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Recovery {
+    /// Kills that the kernel has counted and no agent has reported.
     missing: u64,
-    /// Processes of which an agent has told, and how many lines each has.
-    told: HashMap<u32, u64>,
-    lines: Vec<LogKill>,
     /// When the kernel's count was read.
     counted_at: Option<SystemTime>,
-    /// Processes of this agent's own kills until then, as far as they are known.
-    own: Vec<Option<u32>>,
+    /// The first line of each process whose kill no agent has reported.
+    lines: Vec<LoggedKill>,
+    seen: HashSet<Process>,
+    /// Further lines of a process: the kernel has counted it again.
+    repeats: u64,
+    /// Processes of this agent's own kills until the count was read, as far as they are known.
+    own: Vec<Option<Process>>,
 }
 
-/// What came of it.
+/// What is known in the end.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Recovered {
-    /// Kills that nobody has told of, in their order.
-    pub(crate) kills: Vec<LogKill>,
-    /// How often the kernel has counted a process again that it had counted already.
-    pub(crate) repeats: u64,
-    /// Kills of which nothing but the number is known.
-    pub(crate) nameless: u64,
-    /// Lines of kills that are not missing: an agent that runs sees those.
-    pub(crate) rest: Vec<LogKill>,
+pub(super) struct Recovered {
+    /// Kills that no agent has reported, in their order.
+    pub(super) kills: Vec<LoggedKill>,
+    /// How often the kernel has counted a process again.
+    pub(super) repeats: u64,
+    /// Kills of which only the number is known.
+    pub(super) nameless: u64,
+    /// Lines of kills that are not missing: this agent's sources report those.
+    pub(super) rest: Vec<LoggedKill>,
 }
 
 impl Recovery {
-    pub(crate) fn new(missing: u64, counted_at: SystemTime, told: impl IntoIterator<Item = u32>) -> Self {
-        let told = told.into_iter().map(|tgid| (tgid, 0)).collect();
-        Self { missing, told, lines: Vec::new(), counted_at: Some(counted_at), own: Vec::new() }
+    pub(super) fn new(missing: u64, counted_at: SystemTime) -> Self {
+        Self { missing, counted_at: Some(counted_at), ..Self::default() }
     }
 
-    /// Whether anything is missing.
-    pub(crate) fn is_wanted(&self) -> bool {
-        self.missing > 0
+    pub(super) fn missing(&self) -> u64 {
+        self.missing
     }
 
-    /// Takes note of a kill that a rung has told this agent of.
-    pub(crate) fn note_own(&mut self, kill: &OomKill) {
+    /// Takes note of a kill that one of this agent's sources reported.
+    pub(super) fn note_own(&mut self, kill: &OomKill) {
         if self.counted_at.is_some_and(|counted_at| kill.time <= counted_at) {
-            self.own.push(kill.victim.tgid);
+            self.own.push(kill.victim.tgid.map(Process));
         }
     }
 
-    /// Takes a line that was there before the agent.
-    pub(crate) fn line(&mut self, line: LogKill) {
-        match line.victim.tgid.and_then(|tgid| self.told.get_mut(&tgid)) {
-            Some(lines) => *lines += 1,
-            None if self.lines.len() < MAX_LINES => self.lines.push(line),
-            None => {}
+    /// Takes a line that was in the log before this agent began.
+    pub(super) fn line(&mut self, line: LoggedKill, ledger: &mut Ledger) {
+        let is = match line.victim.tgid.map(Process) {
+            None => LineIs::News,
+            Some(process) => match ledger.old_line(process) {
+                LineIs::News if self.seen.contains(&process) => LineIs::Repeat,
+                is => is,
+            },
+        };
+        match is {
+            LineIs::News if self.lines.len() < MAX_LINES => {
+                self.seen.extend(line.victim.tgid.map(Process));
+                self.lines.push(line);
+            }
+            LineIs::Repeat => self.repeats += 1,
+            LineIs::News | LineIs::Known => {}
         }
     }
 
-    /// All that was there has been read; `is_whole` says that nothing of it was overwritten before.
-    pub(crate) fn finish(&mut self, is_whole: bool) -> Recovered {
-        let Self { missing, told, lines, own, .. } = std::mem::take(self);
-        let mut seen = HashSet::new();
-        let before = lines.len();
-        let mut lines = lines;
-        lines.retain(|line| line.victim.tgid.is_none_or(|tgid| seen.insert(tgid)));
-        let again: u64 = told.values().map(|lines| lines.saturating_sub(1)).sum();
-        let repeats = (again + (before - lines.len()) as u64).min(missing);
+    /// All that was in the log has been read. `is_whole`: nothing of interest was overwritten before.
+    pub(super) fn finish(self, is_whole: bool) -> Recovered {
+        let Self { missing, mut lines, seen, repeats, own, .. } = self;
+        let repeats = repeats.min(missing);
         let wanted = usize::try_from(missing - repeats).unwrap_or(usize::MAX);
         let rest = lines.split_off(wanted.min(lines.len()));
         // Kills of this agent's own whose line was read are among the lines already.
-        let own_unread = own.iter().filter(|tgid| tgid.is_none_or(|tgid| !seen.contains(&tgid))).count();
+        let own_unread =
+            own.iter().filter(|process| process.is_none_or(|process| !seen.contains(&process))).count();
         let nameless = (wanted - lines.len()).saturating_sub(own_unread) as u64;
         // A log that is whole has a line for each kill.
         let nameless = if is_whole { 0 } else { nameless.min(MAX_NAMELESS) };
@@ -96,10 +102,10 @@ mod tests {
     use super::*;
     use crate::model::{Decision, Source, Victim};
 
-    fn line(tgid: u32) -> LogKill {
+    fn line(tgid: u32) -> LoggedKill {
         let victim = Victim { tgid: Some(tgid), ..Victim::default() };
-        LogKill {
-            time_usec: u64::from(tgid),
+        LoggedKill {
+            time: SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(tgid)),
             is_old: true,
             victim,
             path: None,
@@ -108,15 +114,17 @@ mod tests {
     }
 
     fn recover(missing: u64, told: &[u32], lines: &[u32], is_whole: bool) -> (Vec<u32>, u64, u64, Vec<u32>) {
-        let mut recovery = Recovery::new(missing, SystemTime::UNIX_EPOCH, told.iter().copied());
-        lines.iter().for_each(|tgid| recovery.line(line(*tgid)));
+        let mut recovery = Recovery::new(missing, SystemTime::UNIX_EPOCH);
+        let mut ledger = Ledger::new(0);
+        told.iter().for_each(|tgid| ledger.resume(Some(Process(*tgid))));
+        lines.iter().for_each(|tgid| recovery.line(line(*tgid), &mut ledger));
         let found = recovery.finish(is_whole);
-        let ids = |lines: &[LogKill]| lines.iter().filter_map(|line| line.victim.tgid).collect();
+        let ids = |lines: &[LoggedKill]| lines.iter().filter_map(|line| line.victim.tgid).collect();
         (ids(&found.kills), found.repeats, found.nameless, ids(&found.rest))
     }
 
     #[test]
-    fn the_oldest_lines_that_nobody_told_of_are_the_missing_kills() {
+    fn the_oldest_lines_that_no_agent_reported_are_the_missing_kills() {
         for (missing, told, lines, is_whole, wanted) in [
             (0, &[][..], &[][..], true, (vec![], 0, 0, vec![])),
             (2, &[7], &[7, 8, 9, 10], true, (vec![8, 9], 0, 0, vec![10])),
@@ -153,9 +161,9 @@ mod tests {
             (&[own(Some(7), 100), own(Some(8), 100)], &[7], 1),
         ] {
             let counted_at = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
-            let mut recovery = Recovery::new(3, counted_at, []);
+            let mut recovery = Recovery::new(3, counted_at);
             kills.iter().for_each(|kill| recovery.note_own(kill));
-            lines.iter().for_each(|tgid| recovery.line(line(*tgid)));
+            lines.iter().for_each(|tgid| recovery.line(line(*tgid), &mut Ledger::new(0)));
             assert_eq!(recovery.finish(false).nameless, wanted, "{kills:?} {lines:?}");
         }
     }

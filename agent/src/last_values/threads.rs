@@ -199,10 +199,10 @@ impl Clerk {
     fn serve(&self, request: Request) {
         match request {
             Request::Opens(path, members) => self.values.open(path, members),
-            Request::Exited(path, members, number) => {
+            Request::Exited(path, members, exit) => {
                 let stats = self.values.last(&path, &members);
                 // Whoever asked may be gone; then the next look at the requests ends the thread.
-                let _ = self.answers.send(Final { path, number, stats });
+                let _ = self.answers.send(Final { path, exit, stats });
             }
             Request::Gone(path) => self.values.forget(&path),
         }

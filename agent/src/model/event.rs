@@ -75,6 +75,17 @@ pub struct LifecycleEvent {
     pub kind: LifecycleKind,
 }
 
+/// Cgroup events of one source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CgroupEvents {
+    /// In the kernel's order.
+    pub events: Vec<LifecycleEvent>,
+    /// How often the kernel dropped events on the way, without a count of them.
+    pub overflows: u64,
+    /// Directories that were gone before more than their name was known.
+    pub unseen: u64,
+}
+
 /// What happened to a cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LifecycleKind {
@@ -110,6 +121,23 @@ named! {
         /// None; the kernel writes them when it does.
         None = "none",
     }
+}
+
+/// An event before it has a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventDraft {
+    /// When it happened.
+    pub time: SystemTime,
+    /// The rung that told of it.
+    pub source: Source,
+    /// The cgroup it is about.
+    pub cgroup: Option<CgroupRef>,
+    /// Whose cgroup that is.
+    pub identity: Option<Arc<Identity>>,
+    /// What is known of its container and pod.
+    pub names: EventNames,
+    /// What happened.
+    pub kind: EventKind,
 }
 
 /// One record of the event log.

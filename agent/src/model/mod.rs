@@ -5,6 +5,7 @@
 
 mod backoff;
 mod cgroup;
+mod deed;
 mod event;
 mod filesystem;
 mod grace;
@@ -27,6 +28,7 @@ mod topology;
 
 pub use backoff::*;
 pub use cgroup::*;
+pub use deed::*;
 pub use event::*;
 pub use filesystem::*;
 pub use grace::*;

@@ -24,6 +24,49 @@ pub struct OomKill {
     pub decision: Decision,
 }
 
+/// A kill in the kernel log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedKill {
+    /// When it was written; of an old one as the log's own clock says, else when it was read.
+    pub time: SystemTime,
+    /// Whether it was there before this agent began.
+    pub is_old: bool,
+    /// The process.
+    pub victim: Victim,
+    /// Its memory cgroup, where the log names it.
+    pub path: Option<CgroupPath>,
+    /// Why.
+    pub decision: Decision,
+}
+
+/// What was read of the kernel log, and after that of the kernel's count of kills.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogBatch {
+    /// In the order of the log.
+    pub kills: Vec<LoggedKill>,
+    /// How often records that were written since the log was opened were overwritten before they were read.
+    pub overruns: u64,
+    /// With this batch everything from before this agent has been read; whether nothing of interest was overwritten.
+    pub caught_up: Option<bool>,
+    /// The last record that was read, once everything from before this agent has been.
+    pub last_sequence: Option<u64>,
+    /// The log cannot be read, or not any more.
+    pub log_ended: bool,
+    /// `oom_kill` of `/proc/vmstat`, read after the log was read to its end. The kernel counts before it writes its line.
+    pub kernel_kills: Option<u64>,
+}
+
+/// A kill, and what `/proc` says of its process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookedUp {
+    /// The kill, with what was found of its victim.
+    pub kill: OomKill,
+    /// The process's memory cgroup.
+    pub path: Option<CgroupPath>,
+    /// Whether the process id comes from `/proc` and not from the kernel's record.
+    pub found_tgid: bool,
+}
+
 /// A process that the kernel killed for memory. What this kernel does not tell is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Victim {

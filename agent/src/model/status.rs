@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{CgroupMode, Hierarchy, NamesStatus, Source, StartReason, named};
+use super::{CgroupMode, Hierarchy, NamesStatus, Source, named};
 
 named! {
     /// A hook of the kernel that the agent wants.
@@ -179,8 +179,6 @@ pub struct HostFacts {
     pub version: &'static str,
     /// When the agent started.
     pub started: SystemTime,
-    /// Why, where that is known.
-    pub reason: Option<StartReason>,
     /// `uname -r`.
     pub kernel_release: String,
     /// The boot's id; empty where it is not known.
@@ -193,8 +191,6 @@ pub struct HostFacts {
     pub hooks: Vec<HookStatus>,
     /// Whether the kernel's BTF could be read.
     pub btf: bool,
-    /// Whether BPF programs can read the paths of cgroups.
-    pub programs_read_paths: bool,
     /// The rung that serves lifecycle events.
     pub lifecycle_source: Source,
     /// The rung that serves OOM kills, if any.
@@ -209,13 +205,6 @@ pub struct HostFacts {
     pub kernel_counts_kills: bool,
 }
 
-impl HostFacts {
-    /// The form in which a hook is attached.
-    pub fn rung(&self, hook: Hook) -> Option<Source> {
-        HookStatus::rung(&self.hooks, hook)
-    }
-}
-
 #[cfg(test)]
 impl HostFacts {
     /// Facts for tests.
@@ -223,14 +212,12 @@ impl HostFacts {
         Self {
             version: "1.2.3",
             started: SystemTime::UNIX_EPOCH,
-            reason: None,
             kernel_release: "6.1".into(),
             boot_id: "b".into(),
             cgroup_mode: CgroupMode::V2,
             hierarchies: Arc::new([]),
             hooks: Vec::new(),
             btf: false,
-            programs_read_paths: false,
             lifecycle_source: Source::Walk,
             oom_source: None,
             offers: Vec::new(),

@@ -21,7 +21,7 @@ use crate::identity::Names;
 use asker::Asker;
 
 pub use endpoint::RuntimeEndpoint;
-pub use wanted::{compare, want_changed};
+pub use wanted::{compare, want};
 
 /// How long a thread waits for one answer. A list takes some hundred milliseconds on a busy node.
 const DEADLINE: Duration = Duration::from_secs(2);

@@ -7,16 +7,15 @@ use std::time::Duration;
 use crate::files::{self, HostRoot};
 use crate::identity::{Names, RegisteredContainer};
 use crate::model::{Identity, Role};
-use crate::registry::{Change, ChangeKind, Registry};
+use crate::registry::Registry;
 
 /// How often the table is compared with the registry. The comparison asks for names that were not asked for in time,
 /// and forgets containers that are gone.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Asks for the names of a container that was made or started: the table does not know them yet, or has old ones.
-pub fn want_changed(table: &Names, change: &Change) {
-    let is_new = matches!(change.kind, ChangeKind::ContainerStarted | ChangeKind::CgroupCreated { .. });
-    if is_new && let Some((id, pod_uid)) = container(&change.identity) {
+pub fn want(table: &Names, identity: &Identity) {
+    if let Some((id, pod_uid)) = container(identity) {
         table.want(&id, pod_uid.as_deref());
     }
 }

@@ -74,8 +74,6 @@ fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
 pub struct LogKill {
     /// When it was written, since the machine started.
     pub time_usec: u64,
-    /// Whether it was there before the agent was.
-    pub is_old: bool,
     pub victim: Victim,
     /// Its memory cgroup, where the log names it.
     pub path: Option<CgroupPath>,
@@ -160,7 +158,7 @@ impl OomLines {
         let mut decision = open.decision.clone();
         decision.incident = Some(open.began_usec);
         decision.constraint = decision.constraint.or(scope.constraint());
-        LogKill { time_usec: now_usec, is_old: false, victim, path, decision }
+        LogKill { time_usec: now_usec, victim, path, decision }
     }
 }
 

@@ -24,7 +24,7 @@ use std::time::SystemTime;
 pub use change::{Change, ChangeKind};
 pub use known::{KnownCgroup, cut_name};
 pub use tombstones::Tombstone;
-pub use walk::{WalkMark, Walked};
+pub use walk::{FinishedWalk, WalkMark, Walked};
 
 use crate::identity::identify;
 use crate::model::{

@@ -1,7 +1,7 @@
 //! Combines a walk's findings with the events that came during the walk.
 
-use std::collections::HashSet;
-use std::time::SystemTime;
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, SystemTime};
 
 use super::change::Origin;
 use super::{Change, ChangeKind, Registry};
@@ -32,6 +32,19 @@ pub struct Walked {
     pub tell: Option<Source>,
     /// Containers with processes; `None` if the walk did not look.
     pub populated: Option<HashSet<CgroupPath>>,
+}
+
+/// A walk, what it found, and what it cost.
+#[derive(Clone, Debug)]
+pub struct FinishedWalk {
+    /// Where it began.
+    pub mark: WalkMark,
+    /// The tree.
+    pub walked: Walked,
+    /// Wall time.
+    pub duration: Duration,
+    /// The cgroups' own counts of OOM kills, where they were read.
+    pub kills: HashMap<CgroupPath, u64>,
 }
 
 impl Registry {

@@ -1,41 +1,24 @@
 //! What was before this start: how the last agent ended, and what it knew, from its files and the end of its log.
 
-use std::collections::HashSet;
-use std::io;
-
 use super::replay::Replay;
 use super::saved::{SavedAgent, Settled, StateDir};
 use super::saver::Saver;
-use crate::config::{Config, options};
 use crate::events::EventLog;
-use crate::files::{self, HostRoot};
+use crate::kills::Ledger;
 use crate::kills::totals::KillTotals;
-use crate::model::{Hook, Machine, StartReason};
+use crate::model::{Hook, StartReason};
 use crate::registry::KnownCgroup;
-use crate::run::RunError;
 
-/// The log and what was before, at the beginning of an agent.
-pub(crate) struct Begun {
-    pub(crate) events: EventLog,
+/// What was before, and what is left for the next agent.
+pub(crate) struct Past {
     pub(crate) history: History,
-    pub(crate) machine: Machine,
     pub(crate) saver: Saver,
 }
 
-/// Opens the log and reads what was before. Blocks.
-///
-/// # Errors
-/// When another agent writes in the state directory. One that cannot be written is no error.
-pub(crate) fn begin(config: &Config) -> Result<Begun, RunError> {
-    let host = HostRoot::new(&config.host_root);
-    let machine = files::machine(&host, false);
-    let boot_id = machine.boot_id.clone().unwrap_or_default();
-    let dir = StateDir::lock(&config.state_dir)
-        .map_err(|_taken| RunError::StateDirTaken { dir: config.state_dir.clone() })?;
-    let events = open_log(config, &dir, &boot_id)?;
-    let history = History::read(&dir, &events, &boot_id);
-    // Kills count from here on where nobody has counted before.
-    let kernel_kills = files::oom_kills(&host).ok().flatten();
+/// Reads what the last agent left. `kernel_kills` is the kernel's count of kills now, from which on kills count where no agent
+/// has counted before. Blocks.
+pub(crate) fn open(dir: StateDir, events: &EventLog, boot_id: &str, kernel_kills: Option<u64>) -> Past {
+    let history = History::read(&dir, events, boot_id);
     let settled = match &history.kills {
         Some(_) => dir
             .agent()
@@ -49,51 +32,33 @@ pub(crate) fn begin(config: &Config) -> Result<Begun, RunError> {
         }),
     };
     let told_drops = history.told_drops.to_vec();
-    let agent = SavedAgent { boot_id, running: true, settled, told_drops };
+    let agent = SavedAgent { boot_id: boot_id.to_owned(), running: true, settled, told_drops };
     let saver = Saver::new(dir, events.clone(), agent);
-    Ok(Begun { events, history, machine, saver })
-}
-
-/// For an agent that leaves nothing behind and knows of none before.
-pub(crate) fn nothing(config: &Config) -> Begun {
-    let events = EventLog::new(config.event_memory_records);
-    let saver = Saver::new(StateDir::unlocked(&config.state_dir), events.clone(), SavedAgent::default());
-    let machine = files::machine(&HostRoot::new(&config.host_root), false);
-    Begun { events, history: History::default(), machine, saver }
-}
-
-fn open_log(config: &Config, dir: &StateDir, boot_id: &str) -> io::Result<EventLog> {
-    EventLog::on_disk(config.event_memory_records, options::event_log(config, dir.events()), boot_id)
+    Past { history, saver }
 }
 
 /// What was before.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    /// Why this agent begins; `None` where nothing tells it.
+    /// Why this agent begins; `None` where nothing shows it.
     pub(crate) reason: Option<StartReason>,
     /// The cgroups that the last agent knew.
     pub(crate) cgroups: Vec<KnownCgroup>,
-    /// Whether those are all. An agent that crashed before it had saved them has left what its log says: that is of those
-    /// that came while it ran.
+    /// False when the last agent crashed before its first save: `cgroups` then holds only those that its log mentions.
     pub(crate) knows_all: bool,
-    /// Kills on this node, as long as the state directory lives.
+    /// Kills on this node, for as long as the state directory lives.
     pub(crate) totals: KillTotals,
-    /// What the log accounts for of this boot's kills; `None` when nobody watched them before.
-    pub(crate) kills: Option<Accounted>,
-    /// What was told as lost of what programs have dropped that are still attached.
+    /// Kills of this boot that the log of events has; `None` when no agent watched for them before.
+    pub(crate) kills: Option<PastKills>,
+    /// Drops of programs that are still attached, as far as they were reported.
     pub(crate) told_drops: [u64; Hook::ALL.len()],
 }
 
-/// Kills of this boot that the log tells of.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Accounted {
-    /// The kernel's count when nothing was missing.
-    pub(crate) kernel_kills: u64,
-    /// Kills that were told since.
-    pub(crate) told: u64,
-    /// Their processes, where those are known.
-    pub(crate) tgids: HashSet<u32>,
-    /// The kernel log is of interest behind this record.
+/// Kills of this boot that earlier agents have reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PastKills {
+    pub(crate) ledger: Ledger,
+    /// The kernel log is of interest after this record.
     pub(crate) log_sequence: Option<u64>,
 }
 
@@ -122,6 +87,8 @@ impl History {
             );
         }
         let watched = agent.as_ref().is_some_and(|agent| agent.settled.is_some() || agent.boot_id != boot_id);
+        // The kernel's log begins with its boot.
+        let log_sequence = settled.map_or(Some(0), |settled| settled.log_sequence);
         let mut told_drops = [0; Hook::ALL.len()];
         let saved = agent.as_ref().map(|agent| agent.told_drops.as_slice()).unwrap_or_default();
         for (told, saved) in told_drops.iter_mut().zip(saved) {
@@ -132,7 +99,7 @@ impl History {
             cgroups: replay.cgroups.into_values().collect(),
             knows_all,
             totals: replay.totals,
-            kills: watched.then_some(replay.accounted),
+            kills: watched.then_some(PastKills { ledger: replay.ledger, log_sequence }),
             told_drops,
         }
     }

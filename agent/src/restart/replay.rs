@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::history::Accounted;
 use super::saved::Settled;
 use crate::events::wire::WireEvent;
 use crate::kills::totals::{KillTotals, Owner};
+use crate::kills::{Ledger, Process};
 use crate::model::{CgroupKey, CgroupPath, HierarchyId};
 use crate::registry::{KnownCgroup, cut_name};
 
@@ -15,24 +15,20 @@ pub(crate) struct Replay<'a> {
     settled_seq: Option<u64>,
     pub(crate) cgroups: BTreeMap<CgroupPath, KnownCgroup>,
     pub(crate) totals: KillTotals,
-    pub(crate) accounted: Accounted,
+    /// What was reported since everything was accounted for.
+    pub(crate) ledger: Ledger,
 }
 
 impl<'a> Replay<'a> {
     pub(crate) fn new(boot_id: &'a str, settled: Option<Settled>) -> Self {
-        // In a new boot the kernel counts from 0, and its log begins with it.
-        let anew = || Accounted { log_sequence: Some(0), ..Accounted::default() };
-        let accounted = settled.map_or_else(anew, |settled| Accounted {
-            kernel_kills: settled.kernel_kills,
-            log_sequence: settled.log_sequence,
-            ..Accounted::default()
-        });
+        // In a new boot the kernel counts from 0.
+        let ledger = Ledger::new(settled.map_or(0, |settled| settled.kernel_kills));
         Self {
             boot_id,
             settled_seq: settled.map(|settled| settled.seq),
             cgroups: BTreeMap::new(),
             totals: KillTotals::default(),
-            accounted,
+            ledger,
         }
     }
 
@@ -42,8 +38,8 @@ impl<'a> Replay<'a> {
         if record.is_oom_kill() {
             let of_this_boot = record.boot_id.as_deref().unwrap_or_default() == self.boot_id;
             if of_this_boot && self.settled_seq.is_none_or(|settled| seq > settled) {
-                self.accounted.told += 1;
-                self.accounted.tgids.extend(record.victim.as_ref().and_then(|victim| victim.tgid));
+                let tgid = record.victim.as_ref().and_then(|victim| victim.tgid);
+                self.ledger.resume(tgid.map(Process));
             }
             if seq > saved_seq {
                 self.totals.count(owner(record));

@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::saved::{SavedAgent, SavedCgroups, Settled, StateDir};
 use crate::events::EventLog;
+use crate::model::Checkpoint;
 
 /// A start reads no more of the log than about this, to know what was before it.
 const RECORDS_BEHIND: u64 = 10_000;
@@ -59,8 +60,13 @@ impl Saver {
         }
     }
 
-    /// The log accounts for all kills that the kernel has counted.
-    pub(crate) fn settle(&mut self, settled: Settled) {
+    /// Everything that the kernel has counted is in the log of events now.
+    pub(crate) fn checkpoint(&mut self, Checkpoint { kernel_kills, log_sequence }: Checkpoint) {
+        let seq = self.events.last_seq();
+        self.settle(Settled { kernel_kills, seq, log_sequence });
+    }
+
+    fn settle(&mut self, settled: Settled) {
         let before = self.agent.settled;
         // An agent that does not read the log knows no record behind which its own kills are.
         let without_kills = before.filter(|before| before.kernel_kills == settled.kernel_kills);
@@ -194,9 +200,8 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::events::{DiskOptions, EventDraft};
-    use crate::model::EventSync;
-    use crate::model::{EventKind, EventNames, Source};
+    use crate::events::DiskOptions;
+    use crate::model::{EventDraft, EventKind, EventNames, EventSync, Source};
 
     fn log(dir: &StateDir) -> EventLog {
         let options = DiskOptions {

@@ -1,21 +1,26 @@
 //! Binds, attaches, starts and stops.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use tokio::task::{JoinError, JoinHandle};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
 
-use super::attach::{attach, core, log_rungs};
+use super::attach::{attach, follow, log_rungs};
+use super::follow::Follow;
 use super::memory;
 use super::names;
 use super::state::State;
 use crate::config::{Config, ConfigError, options};
+use crate::events::EventLog;
 use crate::export::prometheus::{ExpositionOptions, View};
-use crate::files::{CgroupReader, FilesError, HostRoot};
+use crate::files::{self, CgroupReader, FilesError, HostRoot};
 use crate::kernel::{KernelError, PinError};
-use crate::model::{GRACE, Status, THREADS_WITHIN};
-use crate::restart::history;
-use crate::serve::{self, BindError, Limits, Liveness, Readiness, ScrapeSource, Services, Shutdown};
+use crate::model::{GRACE, Machine, Status, THREADS_WITHIN};
+use crate::restart::history::{self, History, Past};
+use crate::restart::saved::StateDir;
+use crate::serve::{self, BindError, Latch, Limits, Liveness, Readiness, ScrapeSource, Services, Shutdown};
 use crate::sinks;
 use crate::snapshot::{CollectOptions, Collector, Snapshots};
 use crate::sources::walks::{Look, Walks};
@@ -52,15 +57,15 @@ pub enum RunError {
     /// The agent's own metrics could not be declared: a fault of the agent.
     #[error("own metrics: {0}")]
     OwnMetrics(#[from] prometheus::Error),
-    /// The task that follows the kernel panicked: a fault of the agent.
-    #[error("the core task failed: {0}")]
-    CorePanicked(#[from] JoinError),
-    /// It ended without being told to.
-    #[error("the core task ended by itself")]
-    CoreEnded,
+    /// The thread that follows the kernel panicked: a fault of the agent.
+    #[error("the thread of the event path panicked")]
+    EventPathPanicked,
+    /// It ended before it was told to.
+    #[error("the thread of the event path ended by itself")]
+    EventPathEnded,
     /// The system refused something that there is no way around.
     #[error(transparent)]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
 }
 
 impl RunError {
@@ -85,9 +90,13 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     let shutdown = serve::shutdown_on_signals()?;
     let listeners = serve::bind(&config.listen).await?;
     let sinks = sinks::make(&config)?;
-    let begun = history::begin(&config)?;
-    let first_seq = begun.events.last_seq();
-    let (state, core_parts) = attach(&config, begun, began)?;
+    let Begun { machine, events, past: Past { history, saver } } = begin(&config)?;
+    let first_seq = events.last_seq();
+    // The sources are waited for by the thread of the event path.
+    let event_path = EventRuntime::new()?;
+    let inside = event_path.0.as_ref().map(Runtime::enter);
+    let (state, opened) = attach(&config, machine, history, events, began)?;
+    drop(inside);
     log_rungs(&state.facts);
     for sink in sinks {
         let mut shutdown = shutdown.clone();
@@ -115,14 +124,8 @@ pub async fn run(config: Config) -> Result<(), RunError> {
         readiness: readiness.clone(),
         liveness: liveness.clone(),
     };
-    let mut core = tokio::spawn({
-        let (alive, shutdown) = (liveness.begin(), shutdown.clone());
-        let core = core(&config, &state, core_parts, snapshots)?;
-        async move {
-            let _alive = alive;
-            core.run(first_walk, shutdown).await;
-        }
-    });
+    let follow = follow(&config, &state, opened, saver, snapshots)?;
+    let mut ended = start(event_path, follow, first_walk, shutdown.clone(), liveness)?;
     for listener in &listeners {
         tracing::info!(address = %listener.address(), "listening");
     }
@@ -131,24 +134,85 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     let serving = serve::serve(listeners, services, limits, shutdown.clone());
     tokio::select! {
         () = serving => {}
-        error = failure(&mut core, &shutdown) => return Err(error),
+        error = failure(&mut ended, &shutdown) => return Err(error),
     }
     let left = GRACE.saturating_sub(shutdown.since_order() + THREADS_WITHIN);
-    if tokio::time::timeout(left, core).await.is_err() {
+    if tokio::time::timeout(left, ended).await.is_err() {
         tracing::warn!("the state for the next start is not saved: the disk is too slow");
     }
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Resolves when the core task ends without being told to: an agent that sees nothing must not look alive, and whoever
-/// supervises it starts it again.
-async fn failure(core: &mut JoinHandle<()>, shutdown: &Shutdown) -> RunError {
-    match core.await {
-        Err(panicked) => panicked.into(),
-        Ok(()) if shutdown.is_ordered() => std::future::pending().await,
-        Ok(()) => RunError::CoreEnded,
+/// The runtime of the event path, of one thread. A start that fails drops it inside another runtime, and a walk that does not
+/// end must not keep the agent: so it is left without waiting for its work.
+struct EventRuntime(Option<Runtime>);
+
+impl EventRuntime {
+    fn new() -> io::Result<Self> {
+        Ok(Self(Some(tokio::runtime::Builder::new_current_thread().enable_all().build()?)))
     }
+}
+
+impl Drop for EventRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Starts the thread of the event path. The answer comes when it has ended as it was told to.
+fn start(
+    runtime: EventRuntime,
+    follow: Follow,
+    first_walk: Latch,
+    shutdown: Shutdown,
+    liveness: Liveness,
+) -> io::Result<oneshot::Receiver<()>> {
+    let (ended, has_ended) = oneshot::channel();
+    let body = move || {
+        let _alive = liveness.begin();
+        if let Some(inner) = &runtime.0 {
+            inner.block_on(follow.run(first_walk, shutdown));
+        }
+        drop(runtime);
+        // The agent may be gone by now.
+        let _ = ended.send(());
+    };
+    std::thread::Builder::new().name("cgtap-events".to_owned()).spawn(body)?;
+    Ok(has_ended)
+}
+
+/// Resolves when the thread of the event path ends before it is told to: an agent that sees nothing must not look alive, and
+/// whoever supervises it starts it again.
+async fn failure(ended: &mut oneshot::Receiver<()>, shutdown: &Shutdown) -> RunError {
+    match ended.await {
+        Err(_dropped) => RunError::EventPathPanicked,
+        Ok(()) if shutdown.is_ordered() => std::future::pending().await,
+        Ok(()) => RunError::EventPathEnded,
+    }
+}
+
+/// The log, and what was before.
+struct Begun {
+    machine: Machine,
+    events: EventLog,
+    past: Past,
+}
+
+/// Opens the log and reads what was before. Blocks.
+fn begin(config: &Config) -> Result<Begun, RunError> {
+    let host = HostRoot::new(&config.host_root);
+    let machine = files::machine(&host, false);
+    let boot_id = machine.boot_id.clone().unwrap_or_default();
+    let dir = StateDir::lock(&config.state_dir)
+        .map_err(|_taken| RunError::StateDirTaken { dir: config.state_dir.clone() })?;
+    let options = options::event_log(config, dir.events());
+    let events = EventLog::on_disk(config.event_memory_records, options, &boot_id)?;
+    let kernel_kills = files::oom_kills(&host).ok().flatten();
+    let past = history::open(dir, &events, &boot_id, kernel_kills);
+    Ok(Begun { machine, events, past })
 }
 
 /// What this host supports: probes, attaches, walks once and looks.
@@ -158,14 +222,16 @@ async fn failure(core: &mut JoinHandle<()>, shutdown: &Shutdown) -> RunError {
 pub async fn check(config: Config) -> Result<Status, RunError> {
     let options = options::exposition(&config);
     options::collect(&config, options.sets)?;
-    let (state, parts) = attach(&config, history::nothing(&config), Instant::now())?;
+    let machine = files::machine(&HostRoot::new(&config.host_root), false);
+    let events = EventLog::new(config.event_memory_records);
+    let (state, opened) = attach(&config, machine, History::default(), events, Instant::now())?;
     let mut walks = Walks::new(state.facts.hierarchies.clone(), config.walk_interval);
     walks.start_if_due(None, Look::default(), || state.registry().begin_walk());
     if let Some(finished) = walks.finished().await {
         state.registry().apply_walk(finished.mark, &finished.walked);
         state.telemetry.walks.inc();
     }
-    drop(parts);
+    drop(opened);
     Ok(state.view().status())
 }
 

@@ -6,8 +6,7 @@
 
 mod assemble;
 mod attach;
-mod core;
-mod fill_in;
+mod follow;
 mod memory;
 mod names;
 mod state;

@@ -1,4 +1,4 @@
-//! What the core task shares with the rest of the agent.
+//! What the event path shares with the rest of the agent.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -6,7 +6,6 @@ use std::time::Instant;
 use crate::events::EventLog;
 use crate::identity::Names;
 use crate::kernel::CounterReader;
-use crate::kills::cross_check::CrossCheck;
 use crate::kills::totals::KillTotals;
 use crate::model::{Hook, HostFacts};
 use crate::registry::Registry;
@@ -25,8 +24,6 @@ pub(super) struct State {
     pub(super) programs: Option<Arc<CounterReader>>,
     /// OOM kills by whose they were, for as long as the state directory lives.
     pub(super) totals: Mutex<KillTotals>,
-    /// Kills that the kernel counted against those reported; `None` where it does not count them.
-    pub(super) cross: Option<Mutex<CrossCheck>>,
     pub(super) began: Instant,
 }
 
@@ -39,13 +36,6 @@ impl State {
     pub(super) fn dropped_of(&self, hook: Hook) -> u64 {
         let read = self.programs.as_ref().map(|programs| programs.read(hook));
         read.and_then(Result::ok).unwrap_or_default().dropped
-    }
-
-    /// Uses the cross-check of OOM kills, where there is one.
-    pub(super) fn cross_check(&self, with: impl FnOnce(&mut CrossCheck)) {
-        if let Some(cross) = &self.cross {
-            with(&mut cross.lock().unwrap_or_else(PoisonError::into_inner));
-        }
     }
 
     pub(super) fn totals(&self) -> MutexGuard<'_, KillTotals> {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::follow::lock;
 use super::*;
 use crate::config::{HumanDuration, WebhookSettings};
-use crate::events::{EventDraft, EventLog, Filter};
-use crate::model::{Backoff, EventKind, EventNames, SinkState, SinkStatus, Source};
+use crate::events::{EventLog, Filter};
+use crate::model::{Backoff, EventDraft, EventKind, EventNames, SinkState, SinkStatus, Source};
 use crate::telemetry::{SharedSinkStatus, Telemetry};
 
 /// Longer than anything here takes on a busy machine.

@@ -1,30 +1,100 @@
-//! The kernel log as a source of OOM kills, and of what other sources do not know of theirs.
+//! The kernel log as a source of OOM kills, and of what other sources do not know of theirs; and the kernel's count of kills.
+//!
+//! One thread reads both: the kernel counts a kill before it writes its line. So the count is read after the log, and belongs to
+//! a place in the log that is not beyond it.
 
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use crate::files::{HostRoot, KernelLog, LogRead};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::thread::{OnThread, Source};
+use crate::files::{self, HostRoot, KernelLog, LogRead};
 use crate::kernel::{Readable, wall_time};
-use crate::model::{OomKill, Source};
+use crate::model::{LogBatch, LoggedKill};
 use crate::parse::{LogKill, OomLines, log_record};
 
-/// So many records are taken at once, so that a chatty log does not starve what else the task has to do.
+/// Records that are taken at once, so that a chatty log does not keep the thread from everything else.
 const BATCH_RECORDS: usize = 1024;
+/// How often the count is read.
+const COUNT_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What the log told since the last time.
-#[derive(Debug, Default)]
-pub(crate) struct LogBatch {
-    pub(crate) kills: Vec<LogKill>,
-    /// Times that records written since the log was opened were overwritten before they were read; how many is not told.
-    pub(crate) overruns: u64,
-    /// Whether all that was there before the agent has been read, with this.
-    pub(crate) caught_up: bool,
+/// The thread that reads the log and the count. It can be asked nothing.
+pub(crate) type LogSource = OnThread<(), LogBatch>;
+
+/// The log where it can be read, and the count.
+struct LogAndCount {
+    log: Option<(Log, Readable)>,
+    /// There was no log to begin with, and that is not reported yet.
+    is_missing: bool,
+    host: HostRoot,
+    tick: Interval,
+}
+
+/// Starts the thread. Without a log it reads the count alone.
+///
+/// # Errors
+/// When the thread cannot be started.
+pub(super) fn start(host: HostRoot, log: Option<Log>) -> io::Result<LogSource> {
+    OnThread::start("cgtap-kmsg", move || {
+        let mut tick = interval(COUNT_INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let readable = log.as_ref().map(|log| Readable::of(&log.log)).transpose()?;
+        let log = log.zip(readable);
+        Ok(LogAndCount { is_missing: log.is_none(), log, host, tick })
+    })
+}
+
+impl LogAndCount {
+    /// The count is read on.
+    fn log_ended(&mut self, error: &io::Error) -> LogBatch {
+        tracing::error!(%error, "the kernel log cannot be read any more");
+        self.log = None;
+        LogBatch { log_ended: true, ..LogBatch::default() }
+    }
+}
+
+impl Source for LogAndCount {
+    type Report = LogBatch;
+    type Request = ();
+
+    async fn next(&mut self) -> io::Result<LogBatch> {
+        let Self { log, tick, .. } = self;
+        tokio::select! {
+            batch = read_when_ready(log) => Ok(batch.unwrap_or_else(|error| self.log_ended(&error))),
+            _ = tick.tick() => self.drain(),
+        }
+    }
+
+    fn drain(&mut self) -> io::Result<LogBatch> {
+        let read = self.log.as_mut().map_or(Ok((LogBatch::default(), true)), |(log, _)| log.read());
+        let (mut batch, is_at_end) = read.unwrap_or_else(|error| (self.log_ended(&error), true));
+        batch.log_ended |= std::mem::take(&mut self.is_missing);
+        if is_at_end {
+            batch.kernel_kills = files::oom_kills(&self.host).ok().flatten();
+        }
+        Ok(batch)
+    }
+
+    fn serve(&mut self, (): ()) -> Option<LogBatch> {
+        None
+    }
+}
+
+/// Cancel-safe: it waits only before the first record is taken.
+async fn read_when_ready(log: &mut Option<(Log, Readable)>) -> io::Result<LogBatch> {
+    let Some((log, readable)) = log else { return std::future::pending().await };
+    let mut ready = readable.ready().await?;
+    let (batch, is_at_end) = log.read()?;
+    if is_at_end {
+        ready.clear_ready();
+    }
+    Ok(batch)
 }
 
 /// The log, read as it is written.
-pub(crate) struct LogFeed {
+pub(super) struct Log {
     log: KernelLog,
-    readable: Readable,
     lines: OomLines,
     /// While what was there before this agent is read: up to the first moment with nothing to read.
     before: Option<Before>,
@@ -82,37 +152,24 @@ impl Before {
     }
 }
 
-impl LogFeed {
-    /// From its oldest record on, so that it is known where the agent begins; of what was there before only that behind the
-    /// record `after` is given, for kills of which nobody has told. Without `after` none of it is given.
+impl Log {
+    /// From its oldest record on, so that it is known where the agent begins. Of what was there before, only kills after the
+    /// record `after` are reported: those that no agent has reported. Without `after` none of it is.
     ///
     /// # Errors
-    /// When the log cannot be read.
-    pub(crate) fn open(host: &HostRoot, after: Option<u64>) -> io::Result<Self> {
+    /// When the log cannot be read or waited for.
+    pub(super) fn open(host: &HostRoot, after: Option<u64>) -> io::Result<Self> {
         let open = |from_start| KernelLog::open(host, from_start).map_err(io::Error::other);
         let before = Before { end: open(false)?, first_since: None };
         let log = open(true)?;
-        let readable = Readable::of(&log)?;
+        // Something else may be in its place, as in a container that hides it.
+        drop(Readable::of(&log)?);
         let lines = OomLines::default();
-        Ok(Self { log, readable, lines, before: Some(before), extent: Extent::new(after) })
+        Ok(Self { log, lines, before: Some(before), extent: Extent::new(after) })
     }
 
-    /// The last record that was read, once all that was there before has been.
-    pub(crate) fn last_sequence(&self) -> Option<u64> {
-        self.extent.last.filter(|_| self.before.is_none())
-    }
-
-    /// Whether every line of interest was read.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.extent.is_whole
-    }
-
-    /// The next kills, perhaps none. Cancel-safe: it waits only before the first record is taken.
-    ///
-    /// # Errors
-    /// When the log cannot be read any more.
-    pub(crate) async fn next(&mut self) -> io::Result<LogBatch> {
-        let mut ready = self.readable.ready().await?;
+    /// What there is now, up to [`BATCH_RECORDS`]; whether that was all.
+    fn read(&mut self) -> io::Result<(LogBatch, bool)> {
         let mut batch = LogBatch::default();
         for _ in 0..BATCH_RECORDS {
             match self.log.read().map_err(io::Error::other)? {
@@ -130,30 +187,27 @@ impl LogFeed {
                     batch.overruns += u64::from(is_cut && !is_old);
                     let is_known = is_old && self.extent.after.is_none_or(|after| sequence <= after);
                     let kill = kill.filter(|_| !is_known);
-                    batch.kills.extend(kill.map(|kill| LogKill { is_old, ..kill }));
+                    batch.kills.extend(kill.map(|kill| logged(kill, is_old)));
                 }
                 LogRead::Overrun => self.extent.is_cut = true,
                 LogRead::Nothing => {
-                    batch.caught_up = self.before.take().is_some();
-                    ready.clear_ready();
-                    break;
+                    batch.caught_up = self.before.take().map(|_| self.extent.is_whole);
+                    batch.last_sequence = self.extent.last;
+                    return Ok((batch, true));
                 }
             }
         }
-        Ok(batch)
+        batch.last_sequence = self.extent.last.filter(|_| self.before.is_none());
+        Ok((batch, false))
     }
 }
 
-/// A kill that the log alone tells of. Its own stamp is of another clock, which is good enough for what was before the agent;
-/// the rest is read as it is written.
-pub(crate) fn kill_of(log: LogKill) -> OomKill {
-    let LogKill { time_usec, is_old, victim, path, decision } = log;
-    let (time, source) = if is_old {
-        (wall_time(Duration::from_micros(time_usec)), Source::Recovered)
-    } else {
-        (SystemTime::now(), Source::Kmsg)
-    };
-    OomKill { time, source, cgroup: None, path, victim, decision }
+/// The log's stamp is of a clock of its own, which is good enough for what was before the agent; the rest is read as it is
+/// written.
+fn logged(kill: LogKill, is_old: bool) -> LoggedKill {
+    let LogKill { time_usec, victim, path, decision } = kill;
+    let time = if is_old { wall_time(Duration::from_micros(time_usec)) } else { SystemTime::now() };
+    LoggedKill { time, is_old, victim, path, decision }
 }
 
 #[cfg(test)]

@@ -1,18 +1,27 @@
-//! Who reports that something happened: BPF rings, watched directories, walks, the kernel log, the cgroups' own counts;
-//! and the ladder that picks them.
+//! Who reports that something happened, and the ladder that picks them.
+//!
+//! | source | reports | read by |
+//! |---|---|---|
+//! | BPF rings | cgroup events, kills | the thread of the event path |
+//! | [`ring`] where programs may not read paths | cgroup events | `cgtap-paths` |
+//! | [`tree`] of watched directories | cgroup events | `cgtap-tree` |
+//! | [`counts`] of the cgroups | kills | `cgtap-counts` |
+//! | [`kernel_log`] and the kernel's count | kills, and what others do not know of theirs | `cgtap-kmsg` |
+//! | [`walks`] of the tree, [`look_up`] of processes | what exists | threads that may block |
+//!
+//! The thread of the event path opens no file: what opens files has a [`thread`] of its own.
 
+pub(crate) mod cgroups;
 pub(crate) mod counts;
 pub(crate) mod kernel_log;
+pub(crate) mod ladder;
 pub(crate) mod look_up;
-pub(crate) mod offers;
-pub(crate) mod oom_fallback;
-pub(crate) mod ring;
+mod ring;
+mod thread;
 mod tree;
 pub(crate) mod walks;
 
 use std::time::Instant;
-
-pub(crate) use tree::TreeFeed;
 
 /// Sleeps until then; for ever without a time.
 pub(crate) async fn until(time: Option<Instant>) {

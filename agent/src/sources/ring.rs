@@ -1,92 +1,48 @@
-//! Lifecycle events on their way to the registry: from the ring, or from the watched tree.
+//! The ring of cgroup events, where the kernel lets no program read a path.
 //!
-//! Where the kernel lets no program read a path, it is found here. Under `lockdown=confidentiality` a record tells a
-//! directory's id and that of the one above. The path of a directory that is still there is found by its id; this is the
-//! one look at a file system on the way of an event, and only this rung takes it. Of a directory that is gone already only
-//! the path above is known.
+//! Under `lockdown=confidentiality` a record has the id of a directory and of the one above. The path of a directory that
+//! exists still is found by its id. Of a directory that is gone already only the path above is known.
 
 use std::collections::HashSet;
 use std::io;
 use std::time::{Duration, Instant};
 
+use super::cgroups::{CgroupBatch, TreeRequest};
+use super::thread::{OnThread, Source};
 use crate::kernel::{Batch, LifecycleRing, Paths};
 use crate::model::{CgroupKey, CgroupPath, LifecycleEvent, LifecycleKind};
 
-/// The kernel tells of a directory before it can be opened: it is there when `mkdir` returns, which is microseconds later
-/// unless that process has to wait for a processor.
+/// The kernel reports a directory before it can be opened: it exists when `mkdir` returns, which is microseconds later unless
+/// that process has to wait for a processor.
 const PATIENCE: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_millis(1);
-/// So many records are held at most; the ring keeps the rest.
+/// Records that are held at most; the ring keeps the rest.
 const MAX_HELD: usize = 16_384;
 
-use super::tree::TreeFeed;
-
-/// What was heard.
-#[derive(Debug)]
-pub(crate) struct Heard {
-    /// Events in the kernel's order.
-    pub(crate) batch: Batch<LifecycleEvent>,
-    /// Times that the kernel dropped events on the way, without telling how many.
-    pub(crate) overflows: u64,
-    /// Directories that were gone before anything but their name could be told.
-    pub(crate) unseen: u64,
-}
-
-impl From<Batch<LifecycleEvent>> for Heard {
-    fn from(batch: Batch<LifecycleEvent>) -> Self {
-        Self { batch, overflows: 0, unseen: 0 }
-    }
-}
-
-/// Where lifecycle events come from.
-pub(crate) enum LifecycleFeed {
-    /// BPF.
-    Ring(Box<RingFeed>),
-    /// inotify.
-    Tree(TreeFeed),
-}
-
-impl LifecycleFeed {
-    /// The next events. Cancel-safe.
-    ///
-    /// # Errors
-    /// When the source cannot be waited for or read any more.
-    pub(crate) async fn next(&mut self) -> io::Result<Heard> {
-        match self {
-            Self::Ring(ring) => ring.next().await.map(Heard::from),
-            Self::Tree(tree) => tree.next().await,
-        }
-    }
-
-    /// All that was told before this call, without waiting; empty when that is nothing.
-    pub(crate) fn drain(&mut self) -> Heard {
-        match self {
-            Self::Ring(ring) => ring.drain().into(),
-            Self::Tree(tree) => tree.drain(),
-        }
-    }
-}
-
 /// The ring, and what finds the paths that it lacks.
-pub(crate) struct RingFeed {
+pub(super) struct RingWithPaths {
     ring: LifecycleRing,
-    paths: Option<Paths>,
-    /// Records whose directories cannot be seen yet, and until when they are waited for.
+    paths: Paths,
+    /// Records whose directories cannot be seen yet, and until when they wait.
     held: Option<(Batch<LifecycleEvent>, Instant)>,
 }
 
-impl RingFeed {
-    /// Without `paths` the records are handed on as they are.
-    pub(crate) fn new(ring: LifecycleRing, paths: Option<Paths>) -> Self {
-        Self { ring, paths, held: None }
-    }
-
-    /// The next records, in the kernel's order. Cancel-safe: what is waited for stays here.
+impl RingWithPaths {
+    /// Starts the thread that reads the ring.
     ///
     /// # Errors
-    /// When the runtime cannot wait for the ring.
-    pub(crate) async fn next(&mut self) -> io::Result<Batch<LifecycleEvent>> {
-        let Some(paths) = &self.paths else { return self.ring.next().await };
+    /// When the thread cannot be started.
+    pub(super) fn start(ring: LifecycleRing, paths: Paths) -> io::Result<OnThread<TreeRequest, CgroupBatch>> {
+        OnThread::start("cgtap-paths", move || Ok(Self { ring: ring.reregister()?, paths, held: None }))
+    }
+}
+
+impl Source for RingWithPaths {
+    type Report = CgroupBatch;
+    type Request = TreeRequest;
+
+    /// What is waited for stays here when this is cancelled.
+    async fn next(&mut self) -> io::Result<CgroupBatch> {
         loop {
             let (mut batch, until) = match self.held.take() {
                 Some(held) => held,
@@ -96,25 +52,26 @@ impl RingFeed {
                 // A directory that is gone by now is not waited for.
                 append(&mut batch, self.ring.more());
             }
-            if fill(&mut batch.events, |key| paths.of(key)) == 0 || Instant::now() >= until {
-                return Ok(batch);
+            if fill(&mut batch.events, |key| self.paths.of(key)) == 0 || Instant::now() >= until {
+                return Ok(batch.into());
             }
             self.held = Some((batch, until));
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    /// All that was told before this call, without waiting; empty when that is nothing.
-    pub(crate) fn drain(&mut self) -> Batch<LifecycleEvent> {
+    fn drain(&mut self) -> io::Result<CgroupBatch> {
         let mut batch = self.ring.drain();
         if let Some((mut held, _)) = self.held.take() {
             append(&mut held, batch);
             batch = held;
         }
-        if let Some(paths) = &self.paths {
-            fill(&mut batch.events, |key| paths.of(key));
-        }
-        batch
+        fill(&mut batch.events, |key| self.paths.of(key));
+        Ok(batch.into())
+    }
+
+    fn serve(&mut self, TreeRequest::WatchMissing: TreeRequest) -> Option<CgroupBatch> {
+        None
     }
 }
 

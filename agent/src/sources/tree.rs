@@ -1,75 +1,48 @@
-//! Lifecycle events by watching the directories, where no BPF serves.
+//! Cgroup events by watching the directories, where no BPF serves.
 
 use std::io;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::ring::Heard;
+use super::cgroups::{CgroupBatch, TreeRequest};
+use super::thread::{OnThread, Source};
 use crate::files::{FilesError, TreeEvent, TreeEvents, TreeWatch};
-use crate::kernel::{Batch, Readable};
-use crate::model::{Hierarchy, LifecycleEvent, Source};
+use crate::kernel::Readable;
+use crate::model::{self, CgroupEvents, Hierarchy, LifecycleEvent};
 
-/// The watched tree.
-pub(crate) struct TreeFeed {
+/// The watched directories.
+pub(super) struct Tree {
     watch: TreeWatch,
     readable: Readable,
-    /// A directory could not be watched: only walks tell what is below it.
+    /// A directory could not be watched: only walks find what happens in it.
     is_partial: bool,
 }
 
-impl TreeFeed {
-    /// Watches every directory. Must come before the first walk, and be called inside a tokio runtime.
+impl Tree {
+    /// Watches every directory; this must come before the first walk. Starts the thread that follows them.
     ///
     /// # Errors
     /// When directories cannot be watched.
-    pub(crate) fn open(hierarchies: &[Hierarchy]) -> Result<Self, String> {
-        let mut watch = TreeWatch::open(hierarchies).map_err(|error| error.to_string())?;
-        let found = watch.add_all();
-        let readable = Readable::of(&watch).map_err(|error| error.to_string())?;
-        let mut feed = Self { watch, readable, is_partial: false };
-        feed.note(&found.errors);
-        Ok(feed)
+    pub(super) fn start(hierarchies: Arc<[Hierarchy]>) -> io::Result<OnThread<TreeRequest, CgroupBatch>> {
+        OnThread::start("cgtap-tree", move || {
+            let mut watch = TreeWatch::open(&hierarchies).map_err(io::Error::other)?;
+            let found = watch.add_all();
+            let readable = Readable::of(&watch)?;
+            let mut tree = Self { watch, readable, is_partial: false };
+            tree.note(&found.errors);
+            Ok(tree)
+        })
     }
 
-    /// Whether walks must come as often as if nothing were watched.
-    pub(crate) fn is_partial(&self) -> bool {
-        self.is_partial
-    }
-
-    /// The next events. Cancel-safe: it waits only before the first is taken.
-    ///
-    /// # Errors
-    /// When inotify cannot be read any more.
-    pub(crate) async fn next(&mut self) -> io::Result<Heard> {
-        let found = {
-            let mut ready = self.readable.ready().await?;
-            let found = self.watch.read().map_err(io::Error::other)?;
-            ready.clear_ready();
-            found
-        };
-        Ok(self.heard(found))
-    }
-
-    /// What is there now, without waiting.
-    pub(crate) fn drain(&mut self) -> Heard {
-        let found = self.watch.read().unwrap_or_default();
-        self.heard(found)
-    }
-
-    /// Watches what a walk may have found and nobody told of.
-    pub(crate) fn watch_missing(&mut self) -> Heard {
-        let found = self.watch.add_all();
-        self.heard(found)
-    }
-
-    fn heard(&mut self, found: TreeEvents) -> Heard {
+    fn batch(&mut self, found: TreeEvents) -> CgroupBatch {
         self.note(&found.errors);
         let time = SystemTime::now();
-        let events = found.events.into_iter().map(|event| lifecycle(event, time)).collect();
-        Heard {
-            batch: Batch { events, missing: 0, broken: Vec::new() },
+        let events = CgroupEvents {
+            events: found.events.into_iter().map(|event| lifecycle(event, time)).collect(),
             overflows: found.overflows,
             unseen: found.unseen,
-        }
+        };
+        CgroupBatch { events, is_partial: self.is_partial, ..CgroupBatch::default() }
     }
 
     fn note(&mut self, errors: &[FilesError]) {
@@ -83,11 +56,37 @@ impl TreeFeed {
     }
 }
 
+impl Source for Tree {
+    type Report = CgroupBatch;
+    type Request = TreeRequest;
+
+    /// It waits only before the first event is taken.
+    async fn next(&mut self) -> io::Result<CgroupBatch> {
+        let found = {
+            let mut ready = self.readable.ready().await?;
+            let found = self.watch.read().map_err(io::Error::other)?;
+            ready.clear_ready();
+            found
+        };
+        Ok(self.batch(found))
+    }
+
+    fn drain(&mut self) -> io::Result<CgroupBatch> {
+        let found = self.watch.read().map_err(io::Error::other)?;
+        Ok(self.batch(found))
+    }
+
+    fn serve(&mut self, TreeRequest::WatchMissing: TreeRequest) -> Option<CgroupBatch> {
+        let found = self.watch.add_all();
+        Some(self.batch(found))
+    }
+}
+
 fn lifecycle(event: TreeEvent, time: SystemTime) -> LifecycleEvent {
     let level = u32::try_from(event.path.components().count()).unwrap_or(u32::MAX);
     LifecycleEvent {
         time,
-        source: Source::Inotify,
+        source: model::Source::Inotify,
         key: event.key,
         parent: None,
         level,

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use crate::files;
 use crate::identity::identify;
 use crate::model::{CgroupKey, CgroupPath, Hierarchy, Source};
-use crate::registry::{WalkMark, Walked};
+use crate::registry::{FinishedWalk, WalkMark, Walked};
 
 /// Not sooner than this after the last one, however much is lost, so that a flood cannot make the agent walk without
 /// a pause.
@@ -19,15 +19,6 @@ const PAUSE_PER_WALK: u32 = 4;
 
 /// What the kernel has begun to tell when a walk ends is in the ring after this.
 const IN_FLIGHT: Duration = Duration::from_millis(50);
-
-/// A finished walk and the mark at which it began.
-pub(crate) struct Finished {
-    pub(crate) mark: WalkMark,
-    pub(crate) walked: Walked,
-    pub(crate) duration: Duration,
-    /// The kernel's counts of OOM kills, where they were looked at.
-    pub(crate) kills: HashMap<CgroupPath, u64>,
-}
 
 /// What a walk looks at beside the tree.
 #[derive(Clone, Copy, Debug, Default)]
@@ -96,14 +87,14 @@ impl Walks {
     }
 
     /// Waits for the running walk; for ever when none runs. Cancel-safe.
-    pub(crate) async fn finished(&mut self) -> Option<Finished> {
+    pub(crate) async fn finished(&mut self) -> Option<FinishedWalk> {
         let Some((mark, task)) = &mut self.running else { return std::future::pending().await };
         let (mark, done) = (*mark, task.await);
         self.running = None;
         match done {
             Ok(Found { walked, duration, kills }) => {
                 self.not_before = Instant::now() + MIN_PAUSE.max(duration * PAUSE_PER_WALK);
-                Some(Finished { mark, walked, duration, kills })
+                Some(FinishedWalk { mark, walked, duration, kills })
             }
             Err(error) => {
                 tracing::error!(%error, "a walk of the cgroup tree failed; it is tried again");

@@ -25,11 +25,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("kills",       &["parse", "identity", "registry", "telemetry"]),
     ("last_values", &["kernel", "files", "identity", "registry", "telemetry"]),
     ("events",      &["telemetry"]),
-    // `config` is for the choice of a rung, as long as the ladder takes all settings.
-    ("sources",     &["kernel", "files", "parse", "identity", "registry", "telemetry", "config"]),
+    ("sources",     &["kernel", "files", "parse", "identity", "registry", "telemetry"]),
     ("story",       &["parse", "identity", "registry", "kills", "telemetry"]),
-    // The last three until the caller opens the log and counts the kills.
-    ("restart",     &["durable", "events", "registry", "kills", "telemetry", "config", "files", "run"]),
+    ("restart",     &["durable", "events", "registry", "kills", "telemetry"]),
     ("snapshot",    &["telemetry"]),
     ("export",      &["snapshot", "events", "names", "telemetry"]),
     ("serve",       &["export", "snapshot", "events", "config", "telemetry"]),

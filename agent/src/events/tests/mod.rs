@@ -2,7 +2,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::wire::WireEvent;
 use super::*;
-use crate::model::{CgroupPath, CgroupRef, Event, EventKind, EventNames, Identity, PodNames, Source};
+use crate::model::{
+    CgroupPath, CgroupRef, Event, EventDraft, EventKind, EventNames, Identity, PodNames, Source,
+};
 
 mod disk;
 

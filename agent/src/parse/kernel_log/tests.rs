@@ -82,10 +82,7 @@ fn a_limit_of_a_cgroup() {
         group_kill: None,
     };
     let path = Some(CgroupPath::from("/pod/leaf"));
-    assert_eq!(
-        kills(&MEMCG),
-        [LogKill { time_usec: 7_000, is_old: false, victim: victim(), path, decision }]
-    );
+    assert_eq!(kills(&MEMCG), [LogKill { time_usec: 7_000, victim: victim(), path, decision }]);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::events::{DiskOptions, EventDraft};
+use crate::events::DiskOptions;
+use crate::kills::Process;
 use crate::model::EventSync;
 use crate::model::{
-    CgroupKey, CgroupPath, CgroupRef, Constraint, EventKind, EventNames, HierarchyId, OomReport, Source,
+    CgroupKey, CgroupPath, CgroupRef, Constraint, EventDraft, EventKind, EventNames, HierarchyId, OomReport,
+    Source,
 };
 use crate::restart::saved::{SavedCgroups, StateDir};
 
@@ -169,9 +171,10 @@ fn only_kills_behind_the_settled_count_and_of_this_boot_are_accounted_for() {
     let settled = Some(Settled { kernel_kills: 12, seq, log_sequence: Some(400) });
     node.save(BOOT, true, settled, &SavedCgroups::default());
     node.kill("/a", 72);
-    let wanted = Accounted { kernel_kills: 12, told: 1, tgids: HashSet::from([72]), log_sequence: Some(400) };
-    assert_eq!(node.history(BOOT).kills, Some(wanted));
-    let anew = Accounted { log_sequence: Some(0), ..Accounted::default() };
+    let mut ledger = Ledger::new(12);
+    ledger.resume(Some(Process(72)));
+    assert_eq!(node.history(BOOT).kills, Some(PastKills { ledger, log_sequence: Some(400) }));
+    let anew = PastKills { ledger: Ledger::new(0), log_sequence: Some(0) };
     assert_eq!(node.history("the-next-boot").kills, Some(anew), "its kernel counts from 0");
     node.save(BOOT, true, None, &SavedCgroups::default());
     assert_eq!(node.history(BOOT).kills, None, "nobody counted");

@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use crate::config::ListenAddr;
-use crate::events::{EventDraft, EventLog};
-use crate::model::{CgroupPath, CgroupRef, EventKind, EventNames, Source};
+use crate::events::EventLog;
+use crate::model::{CgroupPath, CgroupRef, EventDraft, EventKind, EventNames, Source};
 use crate::registry::Registry;
 use crate::serve::readiness::Alive;
 use crate::serve::scrape::{Exposition, WriteBody};
