@@ -14,13 +14,14 @@ pub(crate) mod tally;
 
 use tally::Tally;
 
-const PROGRAMS: [Need; 13] = [
+const PROGRAMS: [Need; 14] = [
     Need { file: "openssl", packages: &["openssl"] },
     Need { file: "promtool", packages: &["prometheus"] },
     Need { file: "prometheus", packages: &["prometheus"] },
     Need { file: "setpriv", packages: &["util-linux"] },
     Need { file: "unshare", packages: &["util-linux"] },
     Need { file: "ip", packages: &["iproute2"] },
+    Need { file: "strace", packages: &["strace"] },
     Need { file: "containerd", packages: &["containerd"] },
     Need { file: "runc", packages: &["runc"] },
     Need { file: "podman", packages: &["podman"] },

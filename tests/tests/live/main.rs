@@ -11,6 +11,7 @@
 //! | `finals` | a container that ends leaves what it used in all; here only in a virtual machine, else in `tests/alone` |
 //! | [`oom_matrix`] | every OOM kill is an event with the right process, cgroup and limit, by every rung |
 //! | [`oom`] | the count of a container's kills outlives it |
+//! | [`event_path`] | the thread of the event path opens no file |
 //! | [`pinned`] | with programs and rings pinned nothing is missed while the agent is replaced |
 //! | [`parity`] | every counter has the value of the kernel's file |
 //! | [`names`] | no name of a cgroup breaks an output |
@@ -37,6 +38,7 @@ mod containers;
 mod crash;
 mod degrade;
 mod deploy;
+mod event_path;
 mod filesystem;
 #[cfg(cgtap_machine)]
 mod finals;

@@ -11,13 +11,14 @@ use crate::apt::Need;
 use crate::exec;
 
 /// The programs that tests start. Those of busybox do not have all of their options.
-pub(super) const NEEDS: [Need; 8] = [
+pub(super) const NEEDS: [Need; 9] = [
     Need { file: "sh", packages: &["dash"] },
     Need { file: "sleep", packages: &["coreutils"] },
     Need { file: "ip", packages: &["iproute2"] },
     Need { file: "mount", packages: &["mount"] },
     Need { file: "umount", packages: &["mount"] },
     Need { file: "setpriv", packages: &["util-linux"] },
+    Need { file: "strace", packages: &["strace"] },
     Need { file: "unshare", packages: &["util-linux"] },
     // It unpacks a kernel's modules.
     Need { file: "xz", packages: &["xz-utils"] },
