@@ -1,4 +1,4 @@
-//! The layout against a task that is known: the agent runs this on itself before it trusts what BTF says.
+//! A test of the layout: the agent runs this program on its own task before it trusts BTF.
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use cgtap_abi::TaskFacts;

@@ -1,7 +1,7 @@
-//! `oom_kill_process`: the kernel has decided whom to kill, and knows why.
+//! `oom_kill_process`: the kernel has chosen a process to kill, and its arguments have the reason.
 //!
 //! `static void oom_kill_process(struct oom_control *oc, const char *message)` (`mm/oom_kill.c`). It runs under `oom_lock`,
-//! so there is one decision at a time on a machine: the entry notes it, each `mark_victim` until the return takes a copy.
+//! so there is one decision at a time on a machine: the entry stores it, each `mark_victim` until the return copies it.
 
 use aya_ebpf::{
     helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid},
@@ -19,14 +19,14 @@ use crate::{
 /// `SIGNAL_GROUP_EXIT` (`include/linux/sched/signal.h`) and `PF_EXITING` (`include/linux/sched.h`): both bit 2.
 const DYING_SHIFT: u32 = 2;
 
-/// `memory.oom.group` is looked for in so many cgroups above the victim; beyond that it is not known.
+/// `memory.oom.group` is read in at most this many cgroups above the victim; beyond that it is not known.
 const GROUP_LEVELS: u32 = 16;
 
 fn open() -> Option<*mut OpenDecision> {
     DECISION.get_ptr_mut(0)
 }
 
-/// The decision that the running task is carrying out, if any. A mark without one is of a process that dies already.
+/// The decision that the running task carries out, if any. A mark without one is of a process that is dying already.
 #[inline(always)]
 pub fn of_current() -> Option<&'static OpenDecision> {
     let open = open()?;
@@ -54,7 +54,7 @@ fn note<R: Read>(oc: usize) {
     if layout!(structs.may_probe) != 0 {
         note_group(decision, memory_css::<R>(chosen), R::read(oc, layout!(structs.oom_memcg)));
     }
-    // Only kernels whose mark tells no more than a pid have a use for it.
+    // Only kernels whose mark has no more than a pid need it.
     if layout!(structs.victim_is_task) == 0 {
         task::load::<R>(&mut open.chosen, chosen);
     }
@@ -126,8 +126,8 @@ fn dying<R: Read>(task: usize) -> u32 {
     ((group >> DYING_SHIFT) | ((flags >> DYING_SHIFT) & alone)) & 1
 }
 
-/// As `mem_cgroup_get_oom_group` looks for it: from the victim's cgroup up to the one whose limit was met. By helper, as
-/// the way up leaves what the verifier knows the type of.
+/// As `mem_cgroup_get_oom_group` does: from the victim's cgroup up to the one that reached its limit. By helper, because
+/// the verifier does not know the types on the way up.
 #[inline(always)]
 fn note_group(decision: &mut OomDecision, victim: usize, owner: usize) {
     if layout!(structs.memcg_oom_group) == ABSENT || layout!(structs.css_parent) == ABSENT {

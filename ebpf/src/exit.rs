@@ -1,10 +1,10 @@
-//! `sched_process_exit`: a task begins to end. Before 6.16 that comes late in `do_exit`, after the task has given up its memory;
+//! `sched_process_exit`: a task begins to exit. Before 6.16 it fires late in `do_exit`, after the task has given up its memory;
 //! `taskstats_exit` is called right before that.
 //!
 //! The first argument of both is the task, which is the current one (`include/trace/events/sched.h`, `kernel/taskstats.c`).
 //! When it is the last of its
-//! set of cgroups, they will be empty in a moment, and whoever waits for it may remove them a moment later: the agent is
-//! told now, so that it can read their last values while they are there.
+//! set of cgroups, these will soon be empty, and the process that waits for it may then remove them. So the agent gets a
+//! record now, to read their last values while they exist.
 
 use aya_ebpf::{
     EbpfContext,
@@ -21,7 +21,7 @@ use crate::{
     task::{cgroup_key, memory_css},
 };
 
-/// Tasks that are gone but for their last moment on a CPU. More at once are for the second reading.
+/// Tasks that have exited except for their last moment on a CPU. If there are more, the second reading covers them.
 const MAX_ON_THEIR_WAY: u32 = 8;
 
 #[btf_tracepoint]
@@ -41,7 +41,7 @@ fn exiting<C: EbpfContext>(task: usize, ctx: &C) -> i32 {
     if tasks != 1 && !are_of_one_process(task, tasks) {
         return 0;
     }
-    // The cgroup that pays for memory, on v1; on v2 that may be one above, where the controller ends.
+    // The cgroup that is charged for memory on v1. On v2 it may be an ancestor, where the controller ends.
     let css: usize = memory_css::<Typed>(task);
     let memory: usize = typed(css, layout!(structs.css_cgroup));
     let (mut id, mut hierarchy) = cgroup_key::<Typed>(memory);
@@ -55,8 +55,8 @@ fn exiting<C: EbpfContext>(task: usize, ctx: &C) -> i32 {
     0
 }
 
-/// Whether all these tasks are threads of one process of which no thread is left that has not begun to exit. A task leaves
-/// its set of cgroups at the end of its exit, so when a process ends at once each of its threads sees others there.
+/// Whether all these tasks are threads of one process, all of which have begun to exit. A task leaves its set of cgroups
+/// at the end of its exit, so when all threads exit at the same time, each of them sees others there.
 #[inline(always)]
 fn are_of_one_process(task: usize, tasks: u32) -> bool {
     if layout!(structs.task_signal) == ABSENT
@@ -74,8 +74,8 @@ fn are_of_one_process(task: usize, tasks: u32) -> bool {
     if layout!(structs.tasks_leave_late) == 0 || layout!(structs.signal_sum_runtime) == ABSENT {
         return tasks <= threads;
     }
-    // Some that the process has let go are counted still. Only a process that had others needs that thought: one that had
-    // none must not be taken for the last of a few.
+    // Threads that the process has released still count. This matters only for a process that had other threads: a
+    // process without them must not pass for the last of several tasks.
     let runtime_of_gone: u64 = typed(signal, layout!(structs.signal_sum_runtime));
     tasks <= threads || (runtime_of_gone != 0 && tasks <= threads + MAX_ON_THEIR_WAY)
 }

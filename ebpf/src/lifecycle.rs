@@ -16,13 +16,13 @@ use crate::{
     read::{Probed, Read, data_loc, layout, probe_str, typed},
 };
 
-/// What both forms know.
+/// What both forms of a program have.
 struct Facts {
     hierarchy: u32,
     level: u32,
     id: u64,
     populated: u32,
-    /// The directory above, where there is no path.
+    /// The parent directory, where there is no path.
     parent_id: u64,
     /// Address of the path; 0 where it cannot be read.
     path: usize,
@@ -32,7 +32,7 @@ struct Facts {
 fn submit<C: EbpfContext>(ctx: &C, program: Program, facts: &Facts) -> Option<()> {
     let run = Run::begin(program)?;
     let record = SCRATCH.get_ptr_mut(0)?;
-    // SAFETY: the map's memory of this CPU; see `SCRATCH` for why nobody else writes it now.
+    // SAFETY: the map's memory of this CPU; see `SCRATCH` for why no other program writes it now.
     let record = unsafe { &mut *record };
     record.header = run.header;
     record.id = facts.id;
@@ -75,8 +75,8 @@ fn typed_facts(ctx: &BtfTracePointContext, populated: u32) -> Facts {
     }
 }
 
-/// The directory above: with it a path can be put together from what is known already. The root has none, and 0 comes of
-/// that.
+/// The parent directory: with it the agent completes a path from the paths that it knows. The root has none, which gives
+/// 0.
 #[inline(always)]
 fn parent_id(cgroup: usize) -> u64 {
     let css: usize = typed(cgroup, layout!(structs.cgroup_parent_css));

@@ -5,7 +5,7 @@
 //! that is not a field of that size is refused when the program is loaded. A program without the suffix is a classic
 //! tracepoint, which needs no BTF but tracefs. The agent loads one form of each, whichever the kernel accepts.
 //!
-//! Every program counts what it saw, submitted and dropped; nothing here waits, loops or allocates.
+//! Every program counts its runs and the records that it submitted and dropped. None waits, loops or allocates.
 #![no_std]
 #![no_main]
 
@@ -21,7 +21,7 @@ mod task;
 #[cfg(not(test))]
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo) -> ! {
-    // The verifier accepts no program that could come here; the linker drops it.
+    // The verifier accepts no program that could get here; the linker drops this.
     loop {}
 }
 

@@ -20,13 +20,13 @@ pub static LIFECYCLE: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 #[map]
 pub static OOM: RingBuf = RingBuf::with_byte_size(256 << 10, 0);
 
-/// Exits of last tasks, each in the buffer of the CPU that it happens on: the thread that reads it is bound to that CPU, so
-/// it is in the exit's way and the exit not in its. These must be perf buffers: a ring has one reader to wake, wherever
-/// that ran last.
+/// Exits of last tasks, each in the buffer of its own CPU. The thread that reads the buffer is bound to that CPU, so it runs
+/// before the exit goes on. These must be perf buffers, because a ring wakes only one reader, on the CPU where that ran
+/// last.
 #[map]
 pub static CPU_EXITS: PerfEventArray<ExitRecord> = PerfEventArray::new(0);
 
-/// The same on a CPU that has no thread, as it came later.
+/// The same for a CPU without a thread, which came online later.
 #[map]
 pub static EXITS: RingBuf = RingBuf::with_byte_size(64 << 10, 0);
 
@@ -39,11 +39,11 @@ pub static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(PROGR
 #[map]
 pub static SCRATCH: PerCpuArray<LifecycleRecord> = PerCpuArray::with_max_entries(1, 0);
 
-/// The decision that is being carried out: at most one on a machine.
+/// The decision that the kernel carries out: at most one on a machine.
 #[map]
 pub static DECISION: Array<OpenDecision> = Array::with_max_entries(1, 0);
 
-/// What `check_layout` found of the agent's own task.
+/// What `check_layout` read of the agent's own task.
 #[map]
 pub static CHECKED: Array<TaskFacts> = Array::with_max_entries(1, 0);
 
@@ -62,7 +62,7 @@ impl Run {
     #[inline(always)]
     pub fn begin(program: Program) -> Option<Self> {
         let counters = COUNTERS.get_ptr_mut(program as u32)?;
-        // SAFETY: the map gave the pointer, for this CPU alone; these tracepoints do not nest (SCRATCH tells why,
+        // SAFETY: the map gave the pointer, for this CPU alone; these tracepoints do not nest (see SCRATCH,
         // and `mark_victim` runs under `oom_lock`).
         let seq = unsafe {
             (*counters).seen += 1;
@@ -73,7 +73,7 @@ impl Run {
         Some(Self { header: Header { program: program as u32, cpu, seq, ktime_nsec }, counters })
     }
 
-    /// Counts what became of the record.
+    /// Counts the outcome of the record.
     #[inline(always)]
     pub fn end<C: aya_ebpf::EbpfContext>(&self, ctx: &C, submitted: bool) {
         // SAFETY: as in `begin`.
@@ -83,7 +83,7 @@ impl Run {
             } else {
                 let dropped = (*self.counters).dropped + 1;
                 (*self.counters).dropped = dropped;
-                // Each time that they have doubled: a line for each would keep a slow agent from reading the ring.
+                // Logs whenever the count has doubled: a line for each would keep a slow agent from reading the ring.
                 if dropped & (dropped - 1) == 0 {
                     warn!(
                         ctx,

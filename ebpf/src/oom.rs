@@ -17,7 +17,7 @@ use crate::{
     task::{self, load_field, load_if_current},
 };
 
-/// With the decision that the mark belongs to, if one is being carried out.
+/// Submits the mark, with its decision if there is one.
 #[inline(always)]
 fn begin() -> Option<(Run, OomRecord)> {
     let run = Run::begin(Program::MarkVictim)?;
@@ -26,7 +26,7 @@ fn begin() -> Option<(Run, OomRecord)> {
     Some((run, OomRecord { header, task: TaskFacts::UNKNOWN, decision }))
 }
 
-/// A pid is all that this kernel's mark tells: what else can be had of the process.
+/// For kernels whose mark has only a pid: the other facts that can be read about the process.
 #[inline(always)]
 fn load_by_pid(facts: &mut TaskFacts, pid: u32) {
     facts.pid = pid;
@@ -67,7 +67,7 @@ pub fn mark_victim(ctx: TracePointContext) -> u32 {
     let base = ctx.as_ptr() as usize;
     let facts = &mut record.task;
     let kib = |v: u64| v << 10;
-    // First what may be had beside the record; where both tell a thing, the record's own word stands.
+    // First the facts from outside the record. A fact that the record has too is then overwritten by it.
     load_by_pid(facts, Probed::read(base, layout!(trace.pid)));
     load_field!(Probed, facts.total_vm_bytes = base, layout!(trace.total_vm), present::TOTAL_VM, kib);
     load_field!(Probed, facts.anon_rss_bytes = base, layout!(trace.anon_rss), present::ANON_RSS, kib);

@@ -2,7 +2,7 @@
 
 use aya_ebpf::helpers::generated;
 
-/// A field of [`crate::maps::LAYOUT`]. Volatile: the compiler must not believe the value in this file.
+/// A field of [`crate::maps::LAYOUT`]. Volatile, because the compiler must not use the value in this file.
 macro_rules! layout {
     ($($field:ident).+) => {
         // SAFETY: a read of a static; the agent wrote it before the load, and the kernel has frozen it.
@@ -20,7 +20,7 @@ pub fn typed<T: Copy>(base: usize, offset: u32) -> T {
     unsafe { core::ptr::read_volatile((base + offset as usize) as *const T) }
 }
 
-/// How a chain of pointers is followed.
+/// A way to follow a chain of pointers.
 pub trait Read {
     fn read<T: Copy + Default>(base: usize, offset: u32) -> T;
 }
@@ -42,8 +42,8 @@ impl Read for Probed {
     #[inline(always)]
     fn read<T: Copy + Default>(base: usize, offset: u32) -> T {
         let mut value = T::default();
-        // No look at the result: on failure the helper leaves zeros, and each branch in a row of reads doubles what the
-        // verifiers of some kernels walk through (6.1 gave up after a million instructions).
+        // The result is not checked: on failure the helper leaves zeros, and each branch in a row of reads doubles the work
+        // of the verifiers of some kernels (6.1 gave up after a million instructions).
         // SAFETY: writes size_of::<T>() bytes to `value`.
         unsafe {
             generated::bpf_probe_read_kernel(
@@ -64,7 +64,7 @@ impl Read for Probed {
 pub unsafe fn probe_str(address: usize, into: *mut u8, room: u32) -> u32 {
     // SAFETY: the caller's promise.
     let read = unsafe { generated::bpf_probe_read_kernel_str(into.cast(), room, address as *const _) };
-    // The helper returns at most `room`; the verifier needs to be told on this side too.
+    // The helper returns at most `room`, but the verifier needs the bound here too.
     if read <= 0 || read > i64::from(room) { 0 } else { read as u32 - 1 }
 }
 

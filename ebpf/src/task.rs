@@ -1,11 +1,11 @@
-//! What a `task_struct` tells of its process.
+//! Reads the facts about a process from its `task_struct`.
 
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated};
 use cgtap_abi::{ABSENT, COMM_BYTES, TaskFacts, present};
 
 use crate::read::{Probed, Read, Typed, layout};
 
-/// Fills a field and says that it is there, when this kernel has it.
+/// Fills a field and sets its bit, when this kernel has it.
 macro_rules! load_field {
     ($reader:ident, $facts:ident.$field:ident = $base:expr, $offset:expr, $bit:expr, $map:expr) => {
         let offset = $offset;
@@ -17,7 +17,7 @@ macro_rules! load_field {
 }
 pub(crate) use load_field;
 
-/// Everything that is known of a task, from a pointer to it.
+/// All facts about a task, from a pointer to it.
 #[inline(always)]
 pub fn load<R: Read>(facts: &mut TaskFacts, task: usize) {
     load_names::<R>(facts, task);
@@ -25,11 +25,11 @@ pub fn load<R: Read>(facts: &mut TaskFacts, task: usize) {
     load_cgroup::<R>(facts, task);
 }
 
-/// The same of the task that runs this program, in the way that this kernel allows.
+/// The same for the task that runs this program, in the way that this kernel allows.
 #[inline(always)]
 pub fn load_current(facts: &mut TaskFacts) {
-    // Each helper only reads. One of them is unknown to some kernel each; the verifier does not look at the other, as the
-    // layout is a constant to it.
+    // Each helper only reads. Each is unknown to some kernel. The verifier skips the unused one, because the layout is a
+    // constant for it.
     if layout!(structs.may_probe) != 0 {
         // SAFETY: as said.
         load::<Probed>(facts, unsafe { generated::bpf_get_current_task() } as usize);
@@ -39,7 +39,7 @@ pub fn load_current(facts: &mut TaskFacts) {
     }
 }
 
-/// Of the task that runs this program only the cgroup.
+/// Only the cgroup of the task that runs this program.
 #[inline(always)]
 pub fn load_current_cgroup(facts: &mut TaskFacts) {
     if layout!(structs.may_probe) != 0 {
@@ -76,7 +76,7 @@ fn load_names<R: Read>(facts: &mut TaskFacts, task: usize) {
 }
 
 /// Pages to bytes. A per-CPU counter is approximate and may be below 0; the kernel's own tracepoint clamps it too. Without
-/// a branch, as `Probed` tells why.
+/// a branch, for the reason at `Probed`.
 #[inline(always)]
 pub fn pages(count: i64) -> u64 {
     ((count & !(count >> 63)) as u64) << (layout!(structs.page_shift) & 31)
@@ -100,7 +100,7 @@ fn load_memory<R: Read>(facts: &mut TaskFacts, task: usize) {
     load_field!(R, facts.pgtables_bytes = mm, layout!(structs.mm_pgtables), present::PGTABLES, |v: u64| v);
 }
 
-/// The counters of pages. Before 6.2 they are an array of `atomic_long_t`, into which the verifier lets no typed load
+/// The counters of pages. Before 6.2 they are an array of `atomic_long_t`, where the verifier refuses a typed load
 /// ("Type 'atomic_long_t' is not a struct").
 #[inline(always)]
 fn load_rss<R: Read>(facts: &mut TaskFacts, mm: usize) {
@@ -118,14 +118,14 @@ pub fn cgroup_key<R: Read>(cgroup: usize) -> (u64, u32) {
     (R::read(kn, layout!(structs.kn_id)), R::read(root, layout!(structs.root_hierarchy_id)))
 }
 
-/// The state of the memory controller that a task is accounted to; 0 where the layout is not known.
+/// The state of the memory controller that charges a task; 0 where the layout is not known.
 #[inline(always)]
 pub fn memory_css<R: Read>(task: usize) -> usize {
     let css_set: usize = R::read(task, layout!(structs.task_cgroups));
     R::read(css_set, layout!(structs.css_set_memory))
 }
 
-/// The cgroup that pays for the task's memory: `task->cgroups->subsys[memory]->cgroup`.
+/// The cgroup that is charged for the task's memory: `task->cgroups->subsys[memory]->cgroup`.
 #[inline(always)]
 fn load_cgroup<R: Read>(facts: &mut TaskFacts, task: usize) {
     if layout!(structs.task_cgroups) == ABSENT || layout!(structs.css_set_memory) == ABSENT {
@@ -138,9 +138,9 @@ fn load_cgroup<R: Read>(facts: &mut TaskFacts, task: usize) {
     }
 }
 
-/// A cgroup's own limit is met by a process inside it, which is often the one that is chosen: then everything that a
-/// typed pointer to the victim would tell is at hand. Neither a pid nor the classic record tells as much, and `/proc` may
-/// come too late.
+/// A process inside a cgroup reaches its limit, and often this process is the chosen one. Then all facts that a typed
+/// pointer to the victim would give can be read here. A pid and the classic record have fewer facts, and `/proc` may be
+/// too late.
 #[inline(always)]
 pub fn load_if_current(facts: &mut TaskFacts, pid: u32) {
     let current = bpf_get_current_pid_tgid();
@@ -148,7 +148,7 @@ pub fn load_if_current(facts: &mut TaskFacts, pid: u32) {
         return;
     }
     load_current(facts);
-    // Without BTF these are all there is.
+    // Without BTF there are no other facts.
     (facts.pid, facts.tgid) = (pid, (current >> 32) as u32);
     facts.present |= present::TGID;
     if let Ok(comm) = bpf_get_current_comm() {

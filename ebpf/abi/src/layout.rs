@@ -1,4 +1,4 @@
-//! Where the running kernel keeps what the programs read.
+//! Offsets of the kernel's fields that the programs read.
 //!
 //! The agent finds these numbers at start and puts them into the programs' read-only data, which the kernel freezes:
 //! the verifier then sees constants. Rust has no CO-RE, and needs none this way.
@@ -88,7 +88,7 @@ pub struct StructLayout {
     pub mm_file: u32,
     /// Likewise of shared memory.
     pub mm_shmem: u32,
-    /// 1 when the verifier lets no typed load into `mm_struct.rss_stat`, so that a helper must read it.
+    /// 1 when the verifier refuses typed loads of `mm_struct.rss_stat`, so that a helper must read it.
     pub rss_by_helper: u32,
     /// `mm_struct.pgtables_bytes`, 8 bytes.
     pub mm_pgtables: u32,
@@ -109,7 +109,7 @@ pub struct StructLayout {
     /// `signal_struct.sum_sched_runtime`, 8 bytes: of threads that are gone.
     pub signal_sum_runtime: u32,
     /// 1 when a task stays in its `css_set` until it runs for the last time (`cgroup_task_dead`, since 6.19), after its thread
-    /// group has let it go.
+    /// group has released it.
     pub tasks_leave_late: u32,
     /// `cgroup.self.parent`, a pointer to the state of the cgroup above.
     pub cgroup_parent_css: u32,
@@ -131,7 +131,7 @@ pub struct StructLayout {
     pub memcg_swap: u32,
     /// `mem_cgroup.oom_group`, 1 byte.
     pub memcg_oom_group: u32,
-    /// 1 where the kernel lets programs read memory by helper, 0 where typed loads are all there is.
+    /// 1 where the kernel allows programs to read memory by helper, 0 where only typed loads work.
     pub may_probe: u32,
     /// Bytes in a page as a power of two.
     pub page_shift: u32,

@@ -1,4 +1,4 @@
-//! The records that the BPF programs write and the agent reads, and the layout that the agent tells the programs.
+//! The records that the BPF programs write and the agent reads, and the layout that the agent gives to the programs.
 //!
 //! Both sides compile this file, so a record cannot mean two things. Everything is `repr(C)` with fixed widths and
 //! explicit padding; the sizes are asserted, as a change of them is a change of the contract.
@@ -27,7 +27,7 @@ pub enum Program {
     CgroupNotifyPopulated = 3,
     /// `oom:mark_victim`.
     MarkVictim = 4,
-    /// The entry of `oom_kill_process`. It numbers its runs and writes no record: what it sees goes with those of
+    /// The entry of `oom_kill_process`. It numbers its runs and writes no record: its facts go into those of
     /// `mark_victim`.
     OomKillProcess = 5,
     /// `sched:sched_process_exit`, for the last task of its cgroups.

@@ -1,13 +1,13 @@
-//! What goes through the rings and the counters.
+//! The records of the rings, and the counters.
 
 /// Bytes of a path with its NUL: the kernel renders paths for its cgroup tracepoints into a buffer of this size
-/// (`TRACE_CGROUP_PATH_LEN` in `kernel/cgroup/cgroup-internal.h`), so a longer one arrives cut there.
+/// (`TRACE_CGROUP_PATH_LEN` in `kernel/cgroup/cgroup-internal.h`), so a longer path arrives cut.
 pub const PATH_BYTES: usize = 1024;
 
 /// Bytes of `task_struct.comm` with its NUL (`TASK_COMM_LEN`).
 pub const COMM_BYTES: usize = 16;
 
-/// What every record begins with.
+/// The beginning of every record.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -32,7 +32,7 @@ pub struct LifecycleRecord {
     pub header: Header,
     /// The directory's inode number (`kernfs_node.id`).
     pub id: u64,
-    /// The directory above, where the path could not be read; else 0.
+    /// The parent directory, where the path could not be read; else 0.
     pub parent_id: u64,
     /// Number of the hierarchy; 0 is v2.
     pub hierarchy: u32,
@@ -40,7 +40,7 @@ pub struct LifecycleRecord {
     pub level: u32,
     /// `cgroup_notify_populated`: 1 when the first process came, 0 when the last went. Else 0.
     pub populated: u32,
-    /// Bytes of `path` that count, without a NUL.
+    /// Used bytes of `path`, without a NUL.
     pub path_bytes: u32,
     /// Path from the hierarchy's root.
     pub path: [u8; PATH_BYTES],
@@ -71,11 +71,11 @@ pub struct OomRecord {
     pub header: Header,
     /// The process.
     pub task: TaskFacts,
-    /// The decision that it fell to, with [`decided::MADE`].
+    /// The decision that killed it, with [`decided::MADE`].
     pub decision: OomDecision,
 }
 
-/// What is known of a process.
+/// Facts about a process.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TaskFacts {
@@ -159,9 +159,9 @@ pub mod present {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OomDecision {
-    /// When it was made, `CLOCK_MONOTONIC` in nanoseconds: what the victims of one decision share.
+    /// When it was made, `CLOCK_MONOTONIC` in nanoseconds: the same for all victims of one decision.
     pub ktime_nsec: u64,
-    /// The memory cgroup whose limit was met, with [`decided::OWNER`].
+    /// The memory cgroup that reached its limit, with [`decided::OWNER`].
     pub owner_id: u64,
     /// What is charged to it.
     pub owner_usage_bytes: u64,
@@ -181,7 +181,7 @@ pub struct OomDecision {
     pub trigger_tgid: u32,
     /// `enum oom_constraint`, with [`decided::CONSTRAINT`].
     pub constraint: u32,
-    /// 1 when the whole cgroup goes (`memory.oom.group`), with [`decided::GROUP`].
+    /// 1 when the whole cgroup is killed (`memory.oom.group`), with [`decided::GROUP`].
     pub group_kill: u32,
     /// Which of the fields are filled: bits of [`decided`].
     pub present: u32,
@@ -232,17 +232,17 @@ pub mod decided {
     pub const GROUP: u32 = 1 << 7;
 }
 
-/// What the entry of `oom_kill_process` leaves for the marks that follow, until it returns.
+/// Data from the entry of `oom_kill_process` for the marks that follow, until it returns.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenDecision {
     /// The decision; without [`decided::MADE`] when `oom_kill_process` does not run.
     pub decision: OomDecision,
-    /// The chosen process, for kernels whose `mark_victim` tells a pid alone.
+    /// The chosen process, for kernels whose `mark_victim` has only a pid.
     pub chosen: TaskFacts,
 }
 
-/// What a program counts on one CPU. Never reset.
+/// The counts of a program on one CPU. Never reset.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
