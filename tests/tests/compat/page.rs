@@ -18,10 +18,10 @@ const RUN: &str = "## What a run found\n";
 /// Without the results of a run.
 fn rules_part() -> String {
     let mut text = "# Compared with cAdvisor\n\n\
-        A test runs the agent beside cAdvisor 0.38.7 on one tree of cgroups under load. Each series of cAdvisor is there\n\
-        with the same name, labels and value, or a rule of this page says why not; a series without a rule is a fault, and\n\
-        so is a rule that nothing uses. This page is written by that test.\n\n\
-        ## Differences that are meant\n\n| metrics | of | difference | reason |\n|---|---|---|---|\n"
+        A test runs the agent beside cAdvisor 0.38.7 on one tree of cgroups under load. Each series of cAdvisor must be\n\
+        there with the same name, labels and value, or a rule of this page must give the reason. A rule that no series uses is\n\
+        a fault too. The test writes this page.\n\n\
+        ## Intended differences\n\n| metrics | of | difference | reason |\n|---|---|---|---|\n"
         .to_owned();
     for rule in RULES {
         let _ = writeln!(
@@ -40,7 +40,7 @@ fn rules_part() -> String {
         let _ = writeln!(text, "| `{}` | {names} | {} |", rule.metrics, rule.reason);
     }
     text.push_str(
-        "\n## Newer than 0.38.7\n\nWhat cAdvisor 0.60 has and 0.38.7 has not, and whether the agent has it.\n\n\
+        "\n## Newer than 0.38.7\n\nMetrics that cAdvisor 0.60 has and 0.38.7 has not, and whether the agent has them.\n\n\
          | metric | the agent |\n|---|---|\n",
     );
     for (name, served) in NEWER {

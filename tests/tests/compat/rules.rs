@@ -103,8 +103,8 @@ const fn rule(metrics: &'static [&'static str], kind: Kind, reason: &'static str
 /// The first rule that fits the series and the difference applies.
 pub const RULES: &[Rule] = &[
     rule(&["go_*"], Kind::Absent, "the agent is no Go program"),
-    rule(&["process_*"], Kind::Other, "each program tells of itself"),
-    rule(&["process_virtual_memory_max_bytes"], Kind::Absent, "it has a value on no host that is set up as usual"),
+    rule(&["process_*"], Kind::Other, "each program reports itself"),
+    rule(&["process_virtual_memory_max_bytes"], Kind::Absent, "it has no value on a host with the usual limits"),
     rule(&["process_threads"], Kind::More, "the agent's own"),
     rule(&["cgtap_*"], Kind::More, "the agent's own"),
     rule(
@@ -115,34 +115,34 @@ pub const RULES: &[Rule] = &[
     rule(
         &["machine_nvm_avg_power_budget_watts", "machine_nvm_capacity"],
         Kind::AbsentForZero,
-        "NVDIMMs are told by a library that neither is built with",
+        "NVDIMMs need a library that neither is built with",
     ),
     rule(
         &["container_cpu_schedstat_*"],
         Kind::AtLeast,
-        "all threads are counted; cAdvisor reads the first of each process",
+        "the agent counts all threads; cAdvisor reads the first of each process",
     ),
     rule(
         &["container_file_descriptors", "container_processes", "container_sockets", "container_referenced_bytes"],
         Kind::AtLeast,
-        "the processes of the cgroups below count too, as for every other number of a cgroup",
+        "the agent also counts the processes of the cgroups below, as for every other number of a cgroup",
     ),
     rule(
         &["container_memory_failures_total"],
         Kind::AtLeast,
-        "the faults of the cgroups below count too; cAdvisor gives those of the cgroup alone for both scopes",
+        "the agent also counts the faults of the cgroups below; cAdvisor has those of the cgroup alone for both scopes",
     )
     .with(&[("scope", "hierarchy")]),
     rule(
         &["container_start_time_seconds"],
         Kind::AtMost,
-        "when the cgroup was made; cAdvisor takes the time of a file in it, which the kernel sets at the first look",
+        "the time when the cgroup was made; cAdvisor takes the time of a file in it, which the kernel sets at the first access",
     ),
     rule(&["container_threads", "container_threads_max"], Kind::AbsentForZero, "the root has no `pids.*`").root(),
     rule(
         &["container_network_advance_tcp_stats_total"],
         Kind::Absent,
-        "the kernel says -1, which is no limit",
+        "the kernel has -1, which means no limit",
     )
     .with(&[("tcp_state", "maxconn")])
     .on_some_hosts(),
@@ -162,26 +162,26 @@ pub const RULES: &[Rule] = &[
     rule(
         &["container_network_advance_tcp_stats_total"],
         Kind::More,
-        "what the kernel counts; cAdvisor has a list that is older than the kernel",
+        "the agent has all counters of the kernel; cAdvisor has a list that is older than the kernel",
     )
     .on_some_hosts(),
     rule(
         &["container_network_advance_tcp_stats_total", "container_network_tcp*", "container_network_udp*"],
         Kind::AtLeast,
-        "a pod's or container's network is found through its processes; cAdvisor gives 0 where no runtime tells of it",
+        "a pod's or container's network is found through its processes; cAdvisor has 0 where no runtime knows it",
     )
     .below(),
     rule(
         &["container_network_receive_*", "container_network_transmit_*"],
         Kind::More,
-        "a pod's or container's network is found through its processes; cAdvisor has none where no runtime tells of it",
+        "a pod's or container's network is found through its processes; cAdvisor has none where no runtime knows it",
     )
     .below(),
     rule(&["container_network_host"], Kind::More, "whether a pod is in the host's network").below(),
     rule(
         &["container_ulimits_soft"],
         Kind::More,
-        "of the first process of each cgroup; cAdvisor has it where a runtime tells of the process",
+        "the limits of the first process of each cgroup; cAdvisor has it where a runtime knows the process",
     )
     .below(),
     rule(
@@ -192,13 +192,13 @@ pub const RULES: &[Rule] = &[
             "container_fs_write_seconds_total",
         ],
         Kind::Times(1e6),
-        "seconds; cAdvisor divides the kernel's milliseconds by what nanoseconds would be divided by",
+        "seconds; cAdvisor divides the kernel's milliseconds as if they were nanoseconds",
     )
     .on_some_hosts(),
     rule(
         &["container_fs_*"],
         Kind::Absent,
-        "a file system of a container's, or a part of a disk that has none",
+        "a container's file system, or a part of a disk without a file system",
     )
     .root()
     .on_some_hosts(),
@@ -216,12 +216,12 @@ pub const RULES: &[Rule] = &[
             "container_fs_writes_merged_total",
         ],
         Kind::Absent,
-        "what cAdvisor has here under a runtime's container is the host's count of the disk behind it",
+        "cAdvisor has here the host's count of the whole disk under the container",
     )
     .below()
     .on_some_hosts(),
     rule(&NEWER_NAMES, Kind::More, "a newer cAdvisor has it too, see below"),
-    rule(OWN_NAMES, Kind::More, "the kernel tells it and cAdvisor does not"),
+    rule(OWN_NAMES, Kind::More, "the kernel has it and cAdvisor does not"),
 ];
 
 /// Names that no version of cAdvisor has.
@@ -272,21 +272,21 @@ pub const LABELS: &[LabelRule] = &[
         metrics: "container_*",
         labels: &["container_id", "pod_uid", "qos_class", "runtime"],
         value: None,
-        reason: "the agent tells from the cgroup's path whose it is, without asking a runtime",
+        reason: "the agent reads them from the cgroup's path, without a runtime",
         on_some_hosts: false,
     },
     LabelRule {
         metrics: "machine_*",
         labels: &["system_uuid"],
         value: None,
-        reason: "where the firmware has no UUID cAdvisor takes the machine's id for it; the agent leaves it out",
+        reason: "where the firmware has no UUID, cAdvisor shows the machine's id; the agent leaves the label out",
         on_some_hosts: true,
     },
     LabelRule {
         metrics: "cadvisor_version_info",
         labels: &["cadvisorRevision", "cadvisorVersion", "dockerVersion", "machine_id", "boot_id"],
         value: None,
-        reason: "each says its own version; the agent asks Docker for none",
+        reason: "each has its own version; the agent does not ask Docker",
         on_some_hosts: false,
     },
 ];

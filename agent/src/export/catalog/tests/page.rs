@@ -22,25 +22,25 @@ const WITHOUT_SOURCE: [(&str, &str); 2] = [
 const HEAD: &str = "\
 # Metrics
 
-What `/metrics` can show, by set. `--enable SET,...` and `--disable SET,...` turn sets on and off; the names are
-cAdvisor's, and those marked *ours* are on no list of its. A metric has no sample where the kernel has no source for it,
-so 0 is always a measurement. **Bold** metrics are ours. \"kept\" are still shown of a removed cgroup, for `--tombstone`.
+The metrics of `/metrics`, by set. `--enable SET,...` and `--disable SET,...` turn sets on and off. The names of sets are
+cAdvisor's, except those marked *ours*. A metric has no sample where the kernel has no source for it, so 0 is always a
+measurement. **Bold** metrics are ours. A removed cgroup still shows \"kept\" metrics, for `--tombstone`.
 
 Every `container_*` sample has the label `id`, the cgroup's path, and those of `--labels`; every `machine_*` sample has
 `machine_id`, `system_uuid` and `boot_id`.
 
-Cgroup v1 counts each controller in its own hierarchy, v2 all in one; \"-\" is no source.
+Cgroup v1 counts each controller in its own hierarchy, v2 all in one. \"-\" means that there is no source.
 
-Set `app` is accepted and has no metrics: cAdvisor fetches them from an address and by a pattern that the container's own
-labels tell, as root and from the host. Prometheus scrapes applications better, with discovery of its own.
+The set `app` is accepted and has no metrics. cAdvisor fetches them as root, from the host, from an address and by a pattern in
+the container's own labels. Prometheus scrapes applications better, with its own discovery.
 ";
 
 const OWN_HEAD: &str = "
 ## The agent's own
 
-On `/metrics` alone, beside `process_*` of the agent's process. \"where\" is the folder of `agent/src` whose code counts
-it, or the part that keeps the value; that is copied for each scrape. The two of reported and unreported kills are not
-there where the kernel does not count OOM kills.
+Only `/metrics` has them, with `process_*` of the agent's process. \"where\" is the folder of `agent/src` whose code counts the
+metric, or the part whose value is copied for each scrape. Where the kernel does not count OOM kills, the two metrics of reported
+and unreported kills are absent.
 
 | metric | what | type | labels | where |
 |---|---|---|---|---|
