@@ -16,9 +16,9 @@ pub const SKIP_LOG: &str = "CGTAP_TEST_SKIP_LOG";
 /// Set by the init of our virtual machines.
 pub const VIRTUAL: &str = "CGTAP_TEST_VIRTUAL";
 
-/// Names the cAdvisor that the agent is compared with, and why there is none when it is empty.
+/// The path of the cAdvisor to compare the agent with; empty when there is none.
 pub const CADVISOR: &str = "CGTAP_TEST_CADVISOR";
-/// See [`CADVISOR`].
+/// The reason why [`CADVISOR`] is empty.
 pub const CADVISOR_WHY: &str = "CGTAP_TEST_CADVISOR_WHY";
 
 const CAP_SYS_RESOURCE: u32 = 24;

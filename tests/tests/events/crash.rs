@@ -1,6 +1,6 @@
-//! Killed at any moment, the agent goes on without a gap or a repeat, and every OOM kill is told once.
+//! Killed at any moment, the agent goes on without a gap or a repeat, and every OOM kill is reported once.
 //!
-//! Built into the live tests of machines too: of `support` it may use what both have.
+//! The live tests of machines contain this file too, so it uses only what both `support` modules have.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::support;
 
-/// Moments that are different in each run, and the same for one seed.
+/// Random pauses: different in each run, and the same for one seed.
 struct Moments(u64);
 
 impl Moments {
@@ -33,11 +33,11 @@ impl Moments {
     }
 }
 
-/// Follows the events until the agent is killed; what it was told, by number.
+/// Follows the events until the agent is killed. Returns them by number.
 fn follow_until_killed(agent: Agent, after: Duration, seen: &mut BTreeMap<u64, Value>) {
     let follower = agent.follow("&since_seq=0").ok();
     std::thread::sleep(after);
-    // It may have died meanwhile, which would be a fault of its own.
+    // The agent must not have died by itself.
     agent.signal(Signal::KILL).unwrap();
     drop(agent);
     let Some(follower) = follower else { return };
@@ -56,7 +56,7 @@ fn counted_kills(dir: &Path) -> usize {
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")).unwrap().parse().unwrap()
 }
 
-/// What the agent has saved last of itself.
+/// The agent's last saved `agent.json`.
 fn saved(state: &Path) -> Value {
     let text = std::fs::read_to_string(state.join("agent.json")).unwrap_or_default();
     serde_json::from_str(&text).unwrap_or_default()
@@ -68,7 +68,7 @@ fn change_saved(state: &Path, change: impl FnOnce(&mut Value)) {
     std::fs::write(state.join("agent.json"), agent.to_string()).unwrap();
 }
 
-/// Whether it has saved that it accounts for all kills, by the kernel log.
+/// Whether it has saved a settled point with a position of the kernel log.
 fn has_saved_the_log(state: &Path) -> bool {
     saved(state)["settled"]["log_sequence"].is_u64()
 }
@@ -91,7 +91,7 @@ fn killed_at_any_moment_it_goes_on_without_gap_or_repeat_and_tells_every_kill_on
     let state = tempfile::tempdir().unwrap();
     let (mut moments, mut seen) = (Moments::new(), BTreeMap::new());
     let cgroup = TestCgroup::new().unwrap();
-    // One that is there from the start knows where to begin to count.
+    // An agent that runs from the start knows where counting begins.
     let first = Agent::start_in(state.path(), &[]).unwrap();
     wait_for("its place in the kernel log", QUIET, || has_saved_the_log(state.path()));
     drop(first);
@@ -99,7 +99,7 @@ fn killed_at_any_moment_it_goes_on_without_gap_or_repeat_and_tells_every_kill_on
         Churn::start(support::load().to_owned(), &cgroup, rate, Duration::from_millis(kill_every)).unwrap();
     for round in 0..rounds {
         if round % early_each == early_each - 1 {
-            // Also before it is ready.
+            // The kill may come before the agent is ready.
             let agent = Agent::spawn(&Options::new(&[]).unwrap().in_state_dir(state.path())).unwrap();
             follow_until_killed(agent, moments.next(250), &mut seen);
         } else {
@@ -117,7 +117,7 @@ fn killed_at_any_moment_it_goes_on_without_gap_or_repeat_and_tells_every_kill_on
     while !told() && begun.elapsed() < QUIET {
         std::thread::sleep(Duration::from_millis(50));
     }
-    // Should one come twice, it comes with the next look at the kernel's count.
+    // A repeat would come with the next reading of the kernel's count.
     std::thread::sleep(Duration::from_secs(3));
     let log = whole_log(&agent);
     assert_unbroken_from_1(&log);
@@ -160,14 +160,14 @@ fn without_the_kernel_log_the_counts_tell_how_many_and_where() {
         options.wrapper = ["unshare", "-m", "sh", "-c", script, "sh"].map(str::to_owned).to_vec();
         Agent::start_with(&options).unwrap()
     };
-    // Its path is before those of the others.
+    // Its path sorts before those of the others.
     let beside = TestCgroup::new().unwrap();
     let (old, new) = (TestCgroup::new().unwrap(), TestCgroup::new().unwrap());
     let kill = |cgroup: &TestCgroup| {
         cgroup.limit_memory(8 << 20).unwrap();
         load::hog(support::load(), cgroup.memory_dir().unwrap(), 64).unwrap();
     };
-    // Before any agent: nobody's to tell.
+    // A kill before any agent must not be reported.
     kill(&old);
     let agent = start();
     kill(&old);
@@ -180,18 +180,18 @@ fn without_the_kernel_log_the_counts_tell_how_many_and_where() {
     wait_for("the first kill", QUIET, || told(&agent, &old).len() == 1);
     let log = whole_log(&agent);
     let first = log.iter().rfind(|event| kind(event) == "oom_kill" && path_of(event) == old.path()).unwrap();
-    // The next agent must know what this one has told of.
+    // The next agent must know which kills this one has reported.
     wait_for("that to be saved", QUIET, || {
         saved(state.path())["settled"]["seq"].as_u64() >= first["seq"].as_u64()
     });
     drop(agent);
     (0..3).for_each(|_| kill(&old));
     (0..2).for_each(|_| kill(&new));
-    // Those that the kernel kills while an agent starts are none of the missing ones.
+    // Kills while an agent starts must not count as missing ones.
     let churn = Churn::start(support::load().to_owned(), &beside, 2, Duration::ZERO).unwrap();
     let agent = start();
     let killed_beside = churn.finish().unwrap().killed.len();
-    // Of a kill at the very moment of a look at the counts it is not sure where it was.
+    // A kill at the very moment of a reading of the counts may have no certain cgroup.
     let victims = format!("{}/victims", beside.path());
     let told_beside = || told_at(&agent, &victims).len() + told_at(&agent, "").len();
     wait_for("the other kills", QUIET, || {
@@ -205,7 +205,7 @@ fn without_the_kernel_log_the_counts_tell_how_many_and_where() {
     assert_eq!(of_old, Some(4.0), "the count goes on over the crash");
 }
 
-/// It has counted, and does not know yet where the kernel log was then.
+/// The agent has counted, and does not know yet the position of the kernel log at that time.
 #[test]
 fn after_a_crash_at_the_first_start_the_count_tells_of_kills() {
     let name = "crash::after_a_crash_at_the_first_start_the_count_tells_of_kills";
@@ -228,7 +228,7 @@ fn after_a_crash_at_the_first_start_the_count_tells_of_kills() {
     assert!(kill["victim"]["tgid"].is_null(), "the log has older kills too: {kill}");
 }
 
-/// It had told of a cgroup, and saved nothing yet.
+/// The agent has reported a cgroup, and has saved nothing yet.
 #[test]
 fn what_went_after_a_crash_at_the_first_start_is_told_and_nothing_that_was_there_before() {
     let name = "crash::what_went_after_a_crash_at_the_first_start_is_told_and_nothing_that_was_there_before";
@@ -255,7 +255,7 @@ fn what_went_after_a_crash_at_the_first_start_is_told_and_nothing_that_was_there
     assert_eq!(told(&agent), [created, ("cgroup_removed".to_owned(), true)]);
 }
 
-/// As far as a test can have it: the agent before says that it ran in another boot.
+/// As far as a test can do it: the saved state of the last agent has another boot.
 #[test]
 fn after_a_reboot_what_was_there_is_gone_and_what_is_there_is_new() {
     let name = "crash::after_a_reboot_what_was_there_is_gone_and_what_is_there_is_new";

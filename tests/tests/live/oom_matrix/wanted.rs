@@ -1,4 +1,4 @@
-//! What an event must say, and what a rung need not know.
+//! The fields that an event must have, and those that a rung may lack.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -10,16 +10,16 @@ use serde_json::Value;
 
 use super::watch::LIMIT_MIB;
 
-/// What is true of each kill of one case.
+/// The truth about each kill of one case.
 pub(super) struct Wanted {
     /// The victim's cgroup, path and id.
     pub(super) cgroup: (String, u64),
-    /// The limit's owner, path and id; `None` when the machine had no memory.
+    /// The limit's owner, path and id; `None` when the whole machine was out of memory.
     pub(super) owner: Option<(String, u64)>,
     pub(super) limit_mib: u64,
     pub(super) comm: &'static str,
     pub(super) group_kill: bool,
-    /// Whether the victim is surely the process that asked for memory: then every kernel can be asked for its name.
+    /// Whether the victim is surely the process that asked for memory. Then every kernel has its name.
     pub(super) asked_itself: bool,
 }
 
@@ -28,7 +28,7 @@ pub(super) fn id_of(dir: &Path) -> u64 {
 }
 
 impl Wanted {
-    /// One process meets the limit of its own cgroup.
+    /// One process reaches the limit of its own cgroup.
     pub(super) fn leaf(cgroup: &TestCgroup) -> Self {
         let place = (cgroup.path(), cgroup.memory_id().unwrap());
         Self {
@@ -45,14 +45,14 @@ impl Wanted {
         assert_eq!((&event["type"], &event["source"]), (&"oom_kill".into(), &rung.flag().into()), "{event}");
         let sure = self.sure_of_victim(rung);
         is(event, "/victim/comm", self.comm, sure);
-        // The kernel's log names the cgroup in lines whose rate is limited.
+        // The kernel log has the cgroup in lines whose rate is limited.
         is(event, "/cgroup/path", self.cgroup.0.as_str(), sure && rung != Rung::Kmsg);
         is(event, "/cgroup/id", self.cgroup.1, sure && rung != Rung::Kmsg);
         self.assert_decision(event, rung.sees_decisions());
     }
 
-    /// The classic tracepoint tells no cgroup, and on old kernels no name: they are then read from the victim's files,
-    /// which may be gone already. Absent, never wrong. With BTF such kernels tell of the process that asked.
+    /// The classic tracepoint has no cgroup, and on old kernels no name. The agent then reads the victim's files, which may be gone
+    /// already: absent, never wrong. With BTF such kernels have the process that asked for memory.
     fn sure_of_victim(&self, rung: Rung) -> bool {
         match rung {
             Rung::Fentry | Rung::Kprobe | Rung::TpBtf => victims_are_told() || self.asked_itself,
@@ -79,7 +79,7 @@ impl Wanted {
     }
 }
 
-/// A field that is there is right, and one that must be there is there.
+/// Each present field is right, and each required field is present.
 fn is(event: &Value, field: &str, wanted: impl Into<Value>, must: bool) {
     let wanted = wanted.into();
     match event.pointer(field) {
@@ -88,10 +88,10 @@ fn is(event: &Value, field: &str, wanted: impl Into<Value>, must: bool) {
     }
 }
 
-/// Fields that every event has, and those that depend on a scrape before it.
+/// Fields that every event has, and those that depend on an earlier scrape.
 const NO_NEWS: [&str; 6] = ["seq", "time", "boot_id", "type", "source", "last_sample"];
 
-/// Notes which fields events of this rung have, if not all of them.
+/// Notes the fields of events of this rung.
 pub(super) fn note_fields(rung: Rung, events: &[Value]) {
     let mut names = Vec::new();
     events.iter().for_each(|event| fields(event, "", &mut names));
