@@ -1,8 +1,7 @@
-//! One entry for each reader of bytes from outside: what the fuzz targets of `fuzz/` and the tests here call.
+//! One entry for each reader of bytes from outside: the fuzz targets of `fuzz/` and the tests here call it.
 //!
-//! Each takes any bytes, and only a panic or an endless loop is wrong. Behind the feature `fuzzing`, which nothing that
-//! is shipped has. A new reader gets its line here, its seed in `fuzzing/tests.rs`, and its file in
-//! `fuzz/fuzz_targets`.
+//! Each takes any bytes, and only a panic or an endless loop is a fault. No release build has the feature `fuzzing`. A new
+//! reader gets its line here, its seed in `fuzzing/tests.rs`, and its file in `fuzz/fuzz_targets`.
 
 use std::hint::black_box;
 
