@@ -84,7 +84,7 @@ impl Cgroup {
 }
 
 /// All cgroups.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Registry {
     nodes: HashMap<CgroupKey, Node>,
     cgroups: BTreeMap<CgroupPath, Cgroup>,
@@ -99,15 +99,7 @@ pub struct Registry {
 impl Registry {
     /// An empty registry that keeps at most `tombstones` removed cgroups.
     pub fn new(tombstones: usize) -> Self {
-        Self {
-            nodes: HashMap::new(),
-            cgroups: BTreeMap::new(),
-            tombstones: Tombstones::new(tombstones),
-            containers: 0,
-            applied: 0,
-            walk: None,
-            needs_walk: false,
-        }
+        Self { tombstones: Tombstones::new(tombstones), ..Self::default() }
     }
 
     /// Every cgroup, by path.
@@ -337,20 +329,34 @@ impl Registry {
 
     fn remove(&mut self, key: CgroupKey, origin: Origin, changes: &mut Vec<Change>) {
         let Some(node) = self.nodes.remove(&key) else { return };
-        let Some(cgroup) = self.cgroups.get_mut(&node.path) else { return };
+        if self.cgroups.contains_key(&node.path) {
+            self.tombstones.remember_key(key, &node.path);
+            self.leave(key, &node.path, node.path_cut, origin, changes);
+        }
+    }
+
+    /// Takes a directory from the cgroup of that path, and buries the cgroup when it was the last one.
+    fn leave(
+        &mut self,
+        key: CgroupKey,
+        path: &CgroupPath,
+        path_cut: bool,
+        origin: Origin,
+        changes: &mut Vec<Change>,
+    ) {
+        let Some(cgroup) = self.cgroups.get_mut(path) else { return };
         cgroup.members.retain(|member| *member != key);
-        self.tombstones.remember_key(key, &node.path);
         if !cgroup.members.is_empty() {
             return;
         }
-        let Some(cgroup) = self.cgroups.remove(&node.path) else { return };
+        let Some(cgroup) = self.cgroups.remove(path) else { return };
         self.containers -= u64::from(cgroup.identity.is_container());
-        if cgroup.running == Some(true) && cgroup.identity.is_container() {
-            // A directory is removed only after its last process ended, so that event was lost.
-            changes.push(cgroup.change(ChangeKind::ContainerExited, origin, &node.path, node.path_cut));
+        // Where it moved, what runs in it goes on.
+        if cgroup.running == Some(true) && cgroup.identity.is_container() && !self.nodes.contains_key(&key) {
+            changes.push(cgroup.change(ChangeKind::ContainerExited, origin, path, path_cut));
         }
-        changes.push(cgroup.change(ChangeKind::CgroupRemoved, origin, &node.path, node.path_cut));
-        self.tombstones.bury(node.path, Tombstone::of(&cgroup, origin.time));
+        changes.push(cgroup.change(ChangeKind::CgroupRemoved, origin, path, path_cut));
+        self.tombstones.bury(path.clone(), Tombstone::of(&cgroup, origin.time));
     }
 }
 

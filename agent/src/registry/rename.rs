@@ -1,8 +1,7 @@
 //! Renames. Only v1 has them; each concerns one directory in its hierarchy.
 
 use super::change::Origin;
-use super::tombstones::Tombstone;
-use super::{Cgroup, Change, ChangeKind, Registry};
+use super::{Cgroup, Change, Registry};
 use crate::model::{CgroupKey, CgroupPath, LifecycleEvent};
 
 impl Registry {
@@ -45,7 +44,7 @@ impl Registry {
                 node.populated = populated;
             }
             self.carry_over(&from, &to);
-            self.leave(member, &from, origin, changes);
+            self.leave(member, &from, false, origin, changes);
         }
     }
 
@@ -56,19 +55,6 @@ impl Registry {
         };
         if let Some(new) = self.cgroups.get_mut(to).filter(|new| new.members.len() == 1) {
             (new.created, new.running) = (created, running);
-        }
-    }
-
-    /// Takes a directory out of the cgroup of its old path.
-    fn leave(&mut self, key: CgroupKey, path: &CgroupPath, origin: Origin, changes: &mut Vec<Change>) {
-        let Some(cgroup) = self.cgroups.get_mut(path) else { return };
-        cgroup.members.retain(|member| *member != key);
-        if cgroup.members.is_empty()
-            && let Some(cgroup) = self.cgroups.remove(path)
-        {
-            self.containers -= u64::from(cgroup.identity.is_container());
-            changes.push(cgroup.change(ChangeKind::CgroupRemoved, origin, path, false));
-            self.tombstones.bury(path.clone(), Tombstone::of(&cgroup, origin.time));
         }
     }
 }

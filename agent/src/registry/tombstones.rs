@@ -28,7 +28,7 @@ impl Tombstone {
 }
 
 /// A bounded number of tombstones. The oldest are dropped first.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Tombstones {
     limit: usize,
     by_path: BTreeMap<CgroupPath, Tombstone>,
@@ -40,13 +40,7 @@ pub(super) struct Tombstones {
 
 impl Tombstones {
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            by_path: BTreeMap::new(),
-            by_key: HashMap::new(),
-            order: VecDeque::new(),
-            key_order: VecDeque::new(),
-        }
+        Self { limit, ..Self::default() }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&CgroupPath, &Tombstone)> {

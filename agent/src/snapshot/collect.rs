@@ -253,11 +253,7 @@ impl Collector {
         known: &[CgroupToRead],
         reading: &mut Reading,
     ) -> HashMap<CgroupPath, Box<HardwareStats>> {
-        let mut found: HashMap<CgroupPath, Box<HardwareStats>> = HashMap::new();
-        for (path, perf) in self.perf.collect(&self.host, &mut self.reader, known) {
-            let stats = found.entry(path).or_default();
-            (stats.perf, stats.uncore) = (perf.core, perf.uncore);
-        }
+        let mut found = self.perf.collect(&self.host, &mut self.reader, known);
         if self.options.sets.has(MetricSet::Resctrl) {
             for (path, cache) in resctrl::cache_domains(&self.host, known) {
                 self.note(&cache.errors, reading);

@@ -15,15 +15,9 @@ use super::CgroupToRead;
 use crate::files::{CgroupReader, HostRoot, online_cpus};
 use crate::kernel::{CountedIn, CounterGroup};
 use crate::model::{
-    CgroupKey, CgroupPath, CpuCount, PerfCode, PerfCounts, PerfEvent, PerfPlan, Role, UncoreCount,
+    CgroupKey, CgroupPath, CpuCount, HardwareStats, PerfCode, PerfCounts, PerfEvent, PerfPlan, Role,
+    UncoreCount,
 };
-
-/// The performance events of one cgroup.
-#[derive(Debug, Default)]
-pub(super) struct PerfReading {
-    pub(super) core: Vec<PerfCounts>,
-    pub(super) uncore: Vec<UncoreCount>,
-}
 
 /// All counters.
 pub(super) struct Perf {
@@ -93,7 +87,7 @@ impl Perf {
         host: &HostRoot,
         reader: &mut CgroupReader,
         known: &[CgroupToRead],
-    ) -> HashMap<CgroupPath, PerfReading> {
+    ) -> HashMap<CgroupPath, Box<HardwareStats>> {
         if self.plan.core.is_empty() && self.plan.uncore.is_empty() {
             return HashMap::new();
         }
@@ -104,8 +98,8 @@ impl Perf {
         let cpus = online_cpus(host);
         let mut found = HashMap::new();
         for (path, member) in counted {
-            let mut reading =
-                PerfReading { core: self.core(reader, path, member, &cpus), uncore: Vec::new() };
+            let mut reading: Box<HardwareStats> = Box::default();
+            reading.perf = self.core(reader, path, member, &cpus);
             if member.is_none() {
                 reading.uncore = self.uncore();
             }

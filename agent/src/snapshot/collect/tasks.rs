@@ -15,6 +15,7 @@ use crate::model::{
 const LOAD_SEC: f64 = 10.0;
 
 /// Reads tasks, and keeps what sums and averages need from one reading to the next.
+#[derive(Default)]
 pub(super) struct Tasks {
     sets: MetricSets,
     load: bool,
@@ -30,8 +31,7 @@ pub(super) struct Tasks {
 }
 
 /// Exponentially weighted means, of running tasks and those in uninterruptible sleep.
-#[derive(Clone, Copy)]
-struct Load([f64; 2]);
+type Load = [f64; 2];
 
 /// One process, as it is added up.
 struct CountedProcess {
@@ -63,16 +63,7 @@ impl TaskSums {
 impl Tasks {
     /// `load` says whether states and load averages are read, as each task then costs a file.
     pub(super) fn new(sets: MetricSets, load: bool, referenced_reset: u64) -> Self {
-        Self {
-            sets,
-            load: load && sets.has(MetricSet::CpuLoad),
-            referenced_reset,
-            readings: 0,
-            times: HashMap::new(),
-            sched: HashMap::new(),
-            loads: HashMap::new(),
-            last: None,
-        }
+        Self { sets, load: load && sets.has(MetricSet::CpuLoad), referenced_reset, ..Self::default() }
     }
 
     fn wanted(&self) -> TasksWanted {
@@ -181,14 +172,14 @@ impl Tasks {
     fn averages(&mut self, path: &CgroupPath, states: TaskStates, decay: Option<f64>) -> LoadAverages {
         #[expect(clippy::cast_precision_loss, reason = "no machine has 2^52 tasks")]
         let now = [states.running as f64, states.uninterruptible as f64];
-        let load = self.loads.entry(path.clone()).or_insert(Load(now));
+        let load = self.loads.entry(path.clone()).or_insert(now);
         if let Some(decay) = decay {
-            for (mean, now) in load.0.iter_mut().zip(now) {
+            for (mean, now) in load.iter_mut().zip(now) {
                 *mean = *mean * decay + now * (1.0 - decay);
             }
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a mean of counts")]
-        let milli = load.0.map(|mean| (mean * 1000.0) as u64);
+        let milli = load.map(|mean| (mean * 1000.0) as u64);
         LoadAverages { running_milli: milli[0], uninterruptible_milli: milli[1] }
     }
 }

@@ -28,9 +28,9 @@ fn known(path: &str, role: Role, members: Vec<CgroupKey>) -> CgroupToRead {
     }
 }
 
-fn count(found: &HashMap<CgroupPath, PerfReading>, path: &str) -> Option<u64> {
+fn count(found: &HashMap<CgroupPath, Box<HardwareStats>>, path: &str) -> Option<u64> {
     let reading = found.get(&CgroupPath::from(path))?;
-    reading.core.first().map(|counts| counts.cpus.iter().map(|cpu| cpu.count.count).sum())
+    reading.perf.first().map(|counts| counts.cpus.iter().map(|cpu| cpu.count.count).sum())
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn the_node_is_counted_as_a_whole_and_what_nobody_has_is_left_out() {
         std::process::Command::new(std::env::current_exe().unwrap()).arg("--list").output().unwrap();
     let found = perf.collect(&host, &mut reader, &root);
     assert!(count(&found, "/").unwrap() >= before + 8, "{found:?} after {before}, {started:?}");
-    assert_eq!(found[&CgroupPath::root()].core.len(), 1);
+    assert_eq!(found[&CgroupPath::root()].perf.len(), 1);
     assert_eq!(perf.told.events.iter().map(|name| &**name).collect::<Vec<_>>(), ["none"]);
     assert_eq!((perf.open, perf.left_out), (online_cpus(&host).len(), 0));
 }
