@@ -99,7 +99,7 @@ fn attach(
 }
 
 /// A program of the object, as the kind that it is.
-fn find<'a, P>(programs: &'a mut Ebpf, name: &str) -> Result<&'a mut P, KernelError>
+pub(super) fn find<'a, P>(programs: &'a mut Ebpf, name: &str) -> Result<&'a mut P, KernelError>
 where
     &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
 {

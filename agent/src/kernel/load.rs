@@ -29,6 +29,7 @@ pub struct RingSizes {
 }
 
 /// What is attached. Dropping it detaches everything.
+#[derive(Default)]
 pub struct Attached {
     /// Lifecycle records, when both `cgroup_mkdir` and `cgroup_rmdir` are attached.
     pub lifecycle: Option<LifecycleRing>,
@@ -42,12 +43,6 @@ pub struct Attached {
     pub counters: Option<CounterReader>,
     /// Holds what keeps the programs attached.
     pub guard: Guard,
-}
-
-impl Attached {
-    fn nothing(hooks: Vec<HookStatus>) -> Self {
-        Self { lifecycle: None, oom: None, exits: Vec::new(), hooks, counters: None, guard: Guard::default() }
-    }
 }
 
 /// Keeps the programs attached until it is dropped.
@@ -97,7 +92,7 @@ pub fn load(plan: &Plan, sizes: RingSizes, own_cgroup: Option<CgroupKey>, pins: 
     let mut hooks: Vec<HookStatus> =
         hooks.map(|plan| status(plan.hook, None, plan.refused.clone())).collect();
     if plan.hooks.iter().all(|hook| hook.attempts.is_empty()) {
-        return Attached::nothing(hooks);
+        return Attached { hooks, ..Attached::default() };
     }
     let loaded = try_load(plan, sizes, own_cgroup, pins, &mut hooks);
     heap::give_back();
@@ -108,7 +103,7 @@ pub fn load(plan: &Plan, sizes: RingSizes, own_cgroup: Option<CgroupKey>, pins: 
                 hook.rung = None;
                 hook.refused.push(format!("bpf: {error}"));
             }
-            Attached::nothing(hooks)
+            Attached { hooks, ..Attached::default() }
         }
     }
 }

@@ -6,12 +6,6 @@ use super::KernelError;
 use super::btf::Btf;
 use super::format::Format;
 
-/// Order of the counters in `mm_struct.rss_stat`; the enum is anonymous, its names are not.
-const FILE_PAGES: &str = "MM_FILEPAGES";
-const ANON_PAGES: &str = "MM_ANONPAGES";
-const SHMEM_PAGES: &str = "MM_SHMEMPAGES";
-const SWAP_ENTRIES: &str = "MM_SWAPENTS";
-
 /// The layout of the kernel's structs. A member this kernel lacks is [`ABSENT`]; only corrupt BTF is an error.
 pub(crate) fn structs(btf: &Btf) -> Result<StructLayout, KernelError> {
     let offset = |structure: &str, member: &str| -> Result<u32, KernelError> {
@@ -38,12 +32,12 @@ pub(crate) fn structs(btf: &Btf) -> Result<StructLayout, KernelError> {
         css_cgroup: offset("cgroup_subsys_state", "cgroup")?,
         signal_oom_score_adj: offset("signal_struct", "oom_score_adj")?,
         mm_total_vm: offset("mm_struct", "total_vm")?,
-        mm_anon: rss_counter(btf, ANON_PAGES)?,
-        mm_file: rss_counter(btf, FILE_PAGES)?,
-        mm_shmem: rss_counter(btf, SHMEM_PAGES)?,
+        mm_anon: rss_counter(btf, "MM_ANONPAGES")?,
+        mm_file: rss_counter(btf, "MM_FILEPAGES")?,
+        mm_shmem: rss_counter(btf, "MM_SHMEMPAGES")?,
         rss_by_helper: u32::from(btf.member("mm_struct", "rss_stat.count")?.is_some()),
         mm_pgtables: offset("mm_struct", "pgtables_bytes")?,
-        mm_swap: rss_counter(btf, SWAP_ENTRIES)?,
+        mm_swap: rss_counter(btf, "MM_SWAPENTS")?,
         task_flags: offset("task_struct", "flags")?,
         task_cred: offset("task_struct", "cred")?,
         cred_uid: offset("cred", "uid")?,

@@ -98,9 +98,8 @@ fn may_read_memory() -> Result<(), KernelError> {
 
 /// What the BTF at `path` says, or one line that says why it is of no use.
 pub(super) fn btf_facts(path: &Path) -> Result<BtfFacts, String> {
-    let data = std::fs::read(path)
-        .map_err(|source| KernelError::Io { path: path.display().to_string(), source }.to_string())?;
-    read_btf(data).map_err(|error| error.to_string())
+    let data = std::fs::read(path).map_err(|source| KernelError::io(path.display(), source));
+    data.and_then(read_btf).map_err(|error| error.to_string())
 }
 
 /// Everything that is ever asked of a BTF blob.

@@ -9,6 +9,7 @@ use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun};
 use cgtap_abi::{ABSENT, StructLayout, TaskFacts, present};
 
 use super::KernelError;
+use super::attach::find;
 use super::error::bpf;
 use crate::model::CgroupKey;
 
@@ -65,7 +66,7 @@ fn is_initial(kind: &str, inode: u64) -> bool {
 }
 
 fn text(path: &str) -> Result<String, KernelError> {
-    std::fs::read_to_string(path).map_err(|source| KernelError::Io { path: path.into(), source })
+    std::fs::read_to_string(path).map_err(|source| KernelError::io(path, source))
 }
 
 /// Takes back from `layout` what does not hold for the calling thread; the reasons, one each. `cgroup` is its memory
@@ -87,13 +88,12 @@ pub(super) fn distrust(
 }
 
 fn run(programs: &mut Ebpf) -> Result<TaskFacts, KernelError> {
-    let missing = |what: &str| KernelError::Bpf(format!("the object has no {what}"));
-    let program = programs.program_mut("check_layout").ok_or_else(|| missing("program check_layout"))?;
-    let program: &mut RawTracePoint = program.try_into().map_err(bpf)?;
+    let program: &mut RawTracePoint = find(programs, "check_layout")?;
     program.load().map_err(bpf)?;
     program.test_run(RawTracePointRunOptions::new()).map_err(bpf)?;
     program.unload().map_err(bpf)?;
-    let map = programs.map("CHECKED").ok_or_else(|| missing("map CHECKED"))?;
+    let missing = || KernelError::Bpf("the object has no map CHECKED".into());
+    let map = programs.map("CHECKED").ok_or_else(missing)?;
     let map: Array<_, TaskFacts> = Array::try_from(map).map_err(bpf)?;
     map.get(&0, 0).map_err(bpf)
 }

@@ -30,7 +30,7 @@ impl Tracefs {
                 return Ok(found);
             }
         }
-        let dir = mount_privately().map_err(|source| KernelError::Io { path: "tracefs".into(), source })?;
+        let dir = mount_privately().map_err(|source| KernelError::io("tracefs", source))?;
         Ok(Self { dir })
     }
 
@@ -43,13 +43,9 @@ impl Tracefs {
     pub(crate) fn id(&self, group: &str, name: &str) -> Result<u64, KernelError> {
         let path = format!("events/{group}/{name}/id");
         let text = self.read(&path)?;
-        text.trim().parse().map_err(|_not_a_number| KernelError::Io {
-            path,
-            source: io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("\"{}\" is not a number", text.trim()),
-            ),
-        })
+        let wrong = format!("\"{}\" is not a number", text.trim());
+        let wrong = |_| KernelError::io(path, io::Error::new(io::ErrorKind::InvalidData, wrong));
+        text.trim().parse().map_err(wrong)
     }
 
     fn read(&self, path: &str) -> Result<String, KernelError> {
@@ -59,7 +55,7 @@ impl Tracefs {
             std::fs::File::from(file).read_to_string(&mut text)?;
             Ok(text)
         };
-        read().map_err(|source| KernelError::Io { path: format!("tracefs {path}"), source })
+        read().map_err(|source| KernelError::io(format_args!("tracefs {path}"), source))
     }
 }
 
