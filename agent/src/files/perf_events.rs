@@ -203,12 +203,12 @@ fn socket(host: &HostRoot, cpu: u32) -> u32 {
 }
 
 fn unit_type(host: &HostRoot, unit: &str, event: &str) -> Result<u32, PerfEventError> {
-    let number = host.parse(format!("{DEVICES}/{unit}/type"), value);
-    let form = |why: String| PerfEventError::Form { event: event.to_owned(), why };
-    number
-        .map_err(|error| form(error.to_string()))?
-        .try_into()
-        .map_err(|error: std::num::TryFromIntError| form(error.to_string()))
+    let number = host.parse(format!("{DEVICES}/{unit}/type"), value).map_err(|error| form(event, &error))?;
+    number.try_into().map_err(|error: std::num::TryFromIntError| form(event, &error))
+}
+
+fn form(event: &str, why: &impl ToString) -> PerfEventError {
+    PerfEventError::Form { event: event.to_owned(), why: why.to_string() }
 }
 
 /// A name with a dot or a slash is no event: `NAME.scale` and `NAME.unit` stand beside it.
@@ -219,21 +219,20 @@ fn has_event(host: &HostRoot, unit: &str, event: &str) -> bool {
 
 /// The numbers of an event that the unit lists.
 fn config(host: &HostRoot, unit: &str, event: &str) -> Result<[u64; 3], PerfEventError> {
-    let form = |why: String| PerfEventError::Form { event: event.to_owned(), why };
     let terms = host.parse(format!("{DEVICES}/{unit}/events/{event}"), perf_terms);
     let mut config = [0; 3];
-    for (term, value) in terms.map_err(|error| form(error.to_string()))? {
+    for (term, value) in terms.map_err(|error| form(event, &error))? {
         let whole = ["config", "config1", "config2"].iter().position(|word| *word == term);
         if let Some(word) = whole.and_then(|word| config.get_mut(word)) {
             *word |= value;
             continue;
         }
         if term.contains(['/', '.']) {
-            return Err(form(format!("{term:?} is no term")));
+            return Err(form(event, &format!("{term:?} is no term")));
         }
         let bits = host.parse(format!("{DEVICES}/{unit}/format/{term}"), perf_format);
-        if !bits.map_err(|error| form(error.to_string()))?.put(value, &mut config) {
-            return Err(form(format!("{term}={value:#x} does not fit")));
+        if !bits.map_err(|error| form(event, &error))?.put(value, &mut config) {
+            return Err(form(event, &format!("{term}={value:#x} does not fit")));
         }
     }
     Ok(config)

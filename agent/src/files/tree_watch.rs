@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::io::Errno;
@@ -45,11 +44,20 @@ pub struct TreeEvents {
     pub errors: Vec<FilesError>,
 }
 
+impl TreeEvents {
+    fn push(&mut self, key: CgroupKey, path: &CgroupPath, kind: LifecycleKind) {
+        self.events.push(TreeEvent { key, path: path.clone(), kind });
+    }
+}
+
+/// A directory of a hierarchy.
+type Place = (HierarchyId, CgroupPath);
+
 #[derive(Clone, Debug)]
-enum Watched {
-    Directory(HierarchyId, CgroupPath),
-    /// `cgroup.events` of v2.
-    Events(HierarchyId, CgroupPath),
+struct Watched {
+    place: Place,
+    /// `cgroup.events` of v2; else the directory.
+    is_events: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -64,7 +72,7 @@ pub struct TreeWatch {
     fd: OwnedFd,
     hierarchies: Vec<Hierarchy>,
     watched: HashMap<i32, Watched>,
-    known: HashMap<(HierarchyId, CgroupPath), Known>,
+    known: HashMap<Place, Known>,
 }
 
 impl TreeWatch {
@@ -90,15 +98,15 @@ impl TreeWatch {
         found
     }
 
+    fn hierarchy(&self, id: HierarchyId) -> Option<&Hierarchy> {
+        self.hierarchies.iter().find(|hierarchy| hierarchy.id == id)
+    }
+
     /// Forgets directories whose removal the kernel did not report, as its queue was full.
     fn forget_gone(&mut self, found: &mut TreeEvents) {
-        let dir_of = |place: &(HierarchyId, CgroupPath)| {
-            let hierarchy = self.hierarchies.iter().find(|hierarchy| hierarchy.id == place.0);
-            hierarchy.map(|hierarchy| hierarchy.dir(&place.1))
-        };
-        let is_gone = |place: &(HierarchyId, CgroupPath), known: &Known| {
-            let metadata = dir_of(place).map(std::fs::metadata);
-            metadata.is_none_or(|metadata| metadata.map_or(true, |metadata| metadata.ino() != known.key.id))
+        let is_gone = |(id, path): &Place, known: &Known| {
+            let key = self.hierarchy(*id).and_then(|hierarchy| directory_key(hierarchy, path));
+            key != Some(known.key)
         };
         let gone = self.known.iter().filter(|(place, known)| is_gone(place, known));
         let mut gone: Vec<_> = gone.map(|(place, _)| place.clone()).collect();
@@ -115,9 +123,7 @@ impl TreeWatch {
         while let Some(path) = pending.pop() {
             let dir = hierarchy.dir(&path);
             match self.add(hierarchy, &path, &dir) {
-                Ok(Some(key)) => {
-                    found.events.push(TreeEvent { key, path: path.clone(), kind: LifecycleKind::Created });
-                }
+                Ok(Some(key)) => found.push(key, &path, LifecycleKind::Created),
                 Ok(None) => {}
                 Err(Errno::NOENT | Errno::NODEV | Errno::NOTDIR) => {
                     found.unseen += 1;
@@ -145,19 +151,16 @@ impl TreeWatch {
     ) -> Result<Option<CgroupKey>, Errno> {
         let place = (hierarchy.id, path.clone());
         let watch = inotify::add_watch(&self.fd, dir, DIRECTORY)?;
-        let id =
-            std::fs::metadata(dir).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?.ino();
-        let key = CgroupKey { hierarchy: hierarchy.id, id };
-        let is_known = self.known.get(&place).is_some_and(|known| known.key == key);
-        if is_known {
+        let key = CgroupKey { hierarchy: hierarchy.id, id: rustix::fs::stat(dir)?.st_ino };
+        if self.known.get(&place).is_some_and(|known| known.key == key) {
             return Ok(None);
         }
-        self.watched.insert(watch, Watched::Directory(hierarchy.id, path.clone()));
+        self.watched.insert(watch, Watched { place: place.clone(), is_events: false });
         let mut watches = vec![watch];
         if hierarchy.version == CgroupVersion::V2 && !path.is_root() {
             // A domain without this file is none that could run anything.
             if let Ok(events) = inotify::add_watch(&self.fd, dir.join("cgroup.events"), WatchFlags::MODIFY) {
-                self.watched.insert(events, Watched::Events(hierarchy.id, path.clone()));
+                self.watched.insert(events, Watched { place: place.clone(), is_events: true });
                 watches.push(events);
             }
         }
@@ -188,33 +191,28 @@ impl TreeWatch {
             self.watched.remove(&notice.watch);
             return;
         }
-        match self.watched.get(&notice.watch).cloned() {
-            Some(Watched::Events(hierarchy, path)) => self.look_populated(hierarchy, &path, found),
-            Some(Watched::Directory(id, parent)) if notice.flags.contains(ReadFlags::ISDIR) => {
-                let path = parent.join(&notice.name);
-                let Some(hierarchy) = self.hierarchies.iter().find(|one| one.id == id).cloned() else {
-                    return;
-                };
-                if notice.flags.contains(ReadFlags::CREATE) {
-                    self.add_below(&hierarchy, &path, found);
-                } else if notice.flags.contains(ReadFlags::DELETE) {
-                    self.remove(id, &path, found);
-                } else if notice.flags.contains(ReadFlags::MOVED_TO) {
-                    self.moved(&hierarchy, &path, found);
-                }
+        let Some(Watched { place, is_events }) = self.watched.get(&notice.watch).cloned() else { return };
+        let Some(hierarchy) = self.hierarchy(place.0).cloned() else { return };
+        if is_events {
+            self.look_populated(&hierarchy, &place, found);
+        } else if notice.flags.contains(ReadFlags::ISDIR) {
+            let path = place.1.join(&notice.name);
+            if notice.flags.contains(ReadFlags::CREATE) {
+                self.add_below(&hierarchy, &path, found);
+            } else if notice.flags.contains(ReadFlags::DELETE) {
+                self.remove(hierarchy.id, &path, found);
+            } else if notice.flags.contains(ReadFlags::MOVED_TO) {
+                self.moved(&hierarchy, &path, found);
             }
-            _ => {}
         }
     }
 
-    fn look_populated(&mut self, hierarchy: HierarchyId, path: &CgroupPath, found: &mut TreeEvents) {
-        let Some(one) = self.hierarchies.iter().find(|one| one.id == hierarchy) else { return };
-        let now = populated(&one.dir(path));
-        let Some(known) = self.known.get_mut(&(hierarchy, path.clone())) else { return };
+    fn look_populated(&mut self, hierarchy: &Hierarchy, place: &Place, found: &mut TreeEvents) {
+        let now = populated(&hierarchy.dir(&place.1));
+        let Some(known) = self.known.get_mut(place) else { return };
         if let Some(now) = now.filter(|now| known.populated != Some(*now)) {
             known.populated = Some(now);
-            let kind = LifecycleKind::Populated(now);
-            found.events.push(TreeEvent { key: known.key, path: path.clone(), kind });
+            found.push(known.key, &place.1, LifecycleKind::Populated(now));
         }
     }
 
@@ -225,37 +223,31 @@ impl TreeWatch {
         }
         if known.populated == Some(true) {
             // The change of its `cgroup.events` may have come too late to be read.
-            let kind = LifecycleKind::Populated(false);
-            found.events.push(TreeEvent { key: known.key, path: path.clone(), kind });
+            found.push(known.key, path, LifecycleKind::Populated(false));
         }
-        found.events.push(TreeEvent { key: known.key, path: path.clone(), kind: LifecycleKind::Removed });
+        found.push(known.key, path, LifecycleKind::Removed);
     }
 
     /// A directory has a new name (v1): those below it move with it.
     fn moved(&mut self, hierarchy: &Hierarchy, new: &CgroupPath, found: &mut TreeEvents) {
         let key = directory_key(hierarchy, new);
-        let of_it = |(place, known): (&(HierarchyId, CgroupPath), &Known)| {
-            (Some(known.key) == key).then(|| (place.1.clone(), known.key))
-        };
-        let Some((old, key)) = self.known.iter().find_map(of_it) else {
+        let Some((old, key)) = self.known.iter().find(|(_, known)| Some(known.key) == key) else {
             return self.add_below(hierarchy, new, found);
         };
-        let rebased = |place: &(HierarchyId, CgroupPath)| {
-            if place.0 == hierarchy.id { place.1.rebase(&old, new) } else { None }
-        };
-        let moves: Vec<_> =
-            self.known.keys().filter_map(|place| Some((place.clone(), rebased(place)?))).collect();
+        let (old, key) = (old.1.clone(), key.key);
+        let within = self.known.keys().filter(|place| place.0 == hierarchy.id);
+        let moves: Vec<(Place, CgroupPath)> =
+            within.filter_map(|place| Some((place.clone(), place.1.rebase(&old, new)?))).collect();
         for (place, path) in moves {
             let Some(known) = self.known.remove(&place) else { continue };
             for watch in &known.watches {
-                match self.watched.get_mut(watch) {
-                    Some(Watched::Directory(_, at) | Watched::Events(_, at)) => *at = path.clone(),
-                    None => {}
+                if let Some(watched) = self.watched.get_mut(watch) {
+                    watched.place.1 = path.clone();
                 }
             }
             self.known.insert((place.0, path), known);
         }
-        found.events.push(TreeEvent { key, path: new.clone(), kind: LifecycleKind::Renamed });
+        found.push(key, new, LifecycleKind::Renamed);
     }
 }
 

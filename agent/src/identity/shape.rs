@@ -18,7 +18,6 @@ pub(super) enum Shape<'a> {
     Kubepods,
     /// The cgroup of a QoS class.
     Qos(QosClass),
-    /// A pod.
     Pod(Pod<'a>),
     /// A container or a pod's sandbox.
     Container {

@@ -23,7 +23,6 @@ impl fmt::Display for HierarchyId {
 /// One directory of one hierarchy. On v1 an id is unique only inside its hierarchy, so both are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CgroupKey {
-    /// The hierarchy.
     pub hierarchy: HierarchyId,
     /// The directory's inode number, which is the kernel's `kernfs_node.id` (since 5.5).
     pub id: u64,

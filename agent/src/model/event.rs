@@ -102,7 +102,6 @@ pub enum LifecycleKind {
 /// A cgroup as an event names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CgroupRef {
-    /// Its path.
     pub path: CgroupPath,
     /// Its directory in the hierarchy that told of it.
     pub key: Option<CgroupKey>,

@@ -70,6 +70,5 @@ pub struct DiskStats {
 pub struct ProjectUsage {
     /// Blocks, in bytes.
     pub bytes: u64,
-    /// Inodes.
     pub inodes: u64,
 }

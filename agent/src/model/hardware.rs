@@ -96,7 +96,6 @@ impl PerfSection {
 /// An event by numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CustomEvent {
-    /// Its name.
     pub name: String,
     /// What the kernel is asked for.
     pub code: PerfCode,
@@ -138,6 +137,5 @@ pub struct UncoreGroup {
     pub pmu: Arc<str>,
     /// The processors that speak for it, one of each package, and their packages.
     pub cpus: Vec<(u32, u32)>,
-    /// The events.
     pub events: Vec<PerfEvent>,
 }

@@ -39,7 +39,6 @@ pub enum Role {
     Container,
     /// A cgroup that a container made inside itself.
     InsideContainer,
-    /// A pod.
     Pod,
     /// A QoS class of the kubelet, or the root of all pods.
     Qos,

@@ -9,9 +9,7 @@ use super::{Runtime, named};
 /// A pod as people know it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodNames {
-    /// Its name.
     pub name: Option<String>,
-    /// Its namespace.
     pub namespace: Option<String>,
     /// Its uid, as the runtime has it.
     pub uid: Option<String>,
@@ -68,7 +66,6 @@ pub enum Health {
 pub struct ContainerNames {
     /// What it is called.
     pub title: Arc<ContainerTitle>,
-    /// Its pod.
     pub pod: Option<Arc<PodNames>>,
     /// Its labels, as far as they are wanted and fit.
     pub labels: BTreeMap<String, String>,
@@ -112,9 +109,7 @@ impl ContainerNames {
 /// What an event says of whose it is: what was known when it was numbered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventNames {
-    /// The container.
     pub container: Option<Arc<ContainerTitle>>,
-    /// The pod.
     pub pod: Option<Arc<PodNames>>,
 }
 

@@ -18,7 +18,6 @@ pub struct OomKill {
     pub cgroup: Option<CgroupKey>,
     /// Its path, from a rung that knows paths and no keys.
     pub path: Option<CgroupPath>,
-    /// The victim.
     pub victim: Victim,
     /// Why, and whose limit it was.
     pub decision: Decision,
@@ -152,7 +151,6 @@ pub struct LimitOwner {
     pub kind: Option<OwnerKind>,
     /// Memory charged to it and to what lies below.
     pub usage_bytes: Option<u64>,
-    /// Its limit.
     pub limit: Option<Limit>,
     /// Swap charged to it and to what lies below.
     pub swap_usage_bytes: Option<u64>,

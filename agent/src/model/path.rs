@@ -105,21 +105,19 @@ impl CgroupPath {
 
 /// Bytes of the kernel that are nearly always UTF-8, as text; any other byte becomes `\xNN`, so that two names stay two.
 pub fn text_of(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    text
+    escape(bytes, |_| false)
 }
 
 fn quote(bytes: &[u8]) -> String {
-    let mut text = String::from("\"");
+    format!("\"{}\"", escape(bytes, |c| matches!(c, '"' | '\\')))
+}
+
+/// Puts a backslash before each special character, and writes bytes that are not UTF-8 as `\xff`.
+fn escape(bytes: &[u8], is_special: fn(char) -> bool) -> String {
+    let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
-            if matches!(c, '"' | '\\') {
+            if is_special(c) {
                 text.push('\\');
             }
             text.push(c);
@@ -128,7 +126,6 @@ fn quote(bytes: &[u8]) -> String {
             text.push_str(&format!("\\x{byte:02x}"));
         }
     }
-    text.push('"');
     text
 }
 

@@ -68,11 +68,9 @@ pub enum TaskState {
 pub struct TaskStates {
     /// Running or ready to run.
     pub running: u64,
-    /// Sleeping.
     pub sleeping: u64,
     /// In uninterruptible sleep.
     pub uninterruptible: u64,
-    /// Stopped.
     pub stopped: u64,
 }
 

@@ -123,10 +123,7 @@ pub enum MetricSetsError {
     },
     /// One list turns the set on, the other off.
     #[error("metric set {set} is both enabled and disabled: wanted one of the two")]
-    Both {
-        /// The set.
-        set: MetricSet,
-    },
+    Both { set: MetricSet },
 }
 
 impl MetricSets {

@@ -39,7 +39,6 @@ impl TcpStates {
 /// UDP sockets of one family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UdpStats {
-    /// Sockets.
     pub sockets: u64,
     /// Datagrams dropped by the sockets that are open now.
     pub dropped: u64,

@@ -365,9 +365,7 @@ pub struct InterfaceStats {
 /// One direction of an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TransferStats {
-    /// Bytes.
     pub bytes: u64,
-    /// Packets.
     pub packets: u64,
     /// Packets with errors.
     pub errors: u64,

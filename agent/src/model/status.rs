@@ -46,7 +46,6 @@ impl Hook {
 /// Whether a hook serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookStatus {
-    /// The hook.
     pub hook: Hook,
     /// The form that is attached; `None` when none is.
     pub rung: Option<Source>,
@@ -156,7 +155,6 @@ pub enum SinkState {
 /// A way of events out of the node, and how far it has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SinkStatus {
-    /// Its name.
     pub name: String,
     /// Whether it delivers.
     pub state: SinkState,
@@ -185,7 +183,6 @@ pub struct HostFacts {
     pub boot_id: Arc<str>,
     /// What the host mounts.
     pub cgroup_mode: CgroupMode,
-    /// The hierarchies.
     pub hierarchies: Arc<[Hierarchy]>,
     /// Each hook and its rung, with counters of zero.
     pub hooks: Vec<HookStatus>,

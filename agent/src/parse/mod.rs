@@ -31,7 +31,6 @@ mod resctrl;
 mod scan;
 mod snmp;
 mod sock_diag;
-mod status;
 mod unit_file;
 mod value;
 
@@ -62,7 +61,6 @@ pub use procs::*;
 pub use resctrl::*;
 pub use snmp::*;
 pub use sock_diag::*;
-pub use status::*;
 pub use unit_file::*;
 pub use value::*;
 

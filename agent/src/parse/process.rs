@@ -1,7 +1,8 @@
-//! Files of one process or thread: `schedstat`, `stat`, `limits`, `smaps_rollup`.
+//! Files of one process or thread: `schedstat`, `stat`, `status`, `limits`, `smaps_rollup`.
 //!
 //! Kernel text: <https://docs.kernel.org/scheduler/sched-stats.html#proc-pid-schedstat>, manuals:
 //! <https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>,
+//! <https://man7.org/linux/man-pages/man5/proc_pid_status.5.html>,
 //! <https://man7.org/linux/man-pages/man5/proc_pid_limits.5.html>,
 //! <https://man7.org/linux/man-pages/man5/proc_pid_smaps.5.html>
 //!
@@ -14,7 +15,7 @@
 //! Nanoseconds and a count in `schedstat`; a name in `stat` may hold blanks and brackets; KiB in `smaps_rollup`.
 
 use super::ParseError;
-use super::scan::{Line, decimal, lines};
+use super::scan::{Line, lines, words};
 use crate::model::{Limit, SchedStats, TaskState};
 
 /// `/proc/<pid>/task/<tid>/schedstat`.
@@ -31,7 +32,7 @@ pub fn task_state(input: &[u8]) -> Result<Option<TaskState>, ParseError> {
     let line = Line { number: 1, text: input };
     let input = input.trim_ascii_end();
     let end = input.iter().rposition(|&byte| byte == b')').and_then(|at| input.get(at + 1..));
-    let state = end.and_then(|rest| super::scan::words(rest).next());
+    let state = end.and_then(|rest| words(rest).next());
     match state {
         Some(b"R") => Ok(Some(TaskState::Running)),
         Some(b"S" | b"I") => Ok(Some(TaskState::Sleeping)),
@@ -42,28 +43,35 @@ pub fn task_state(input: &[u8]) -> Result<Option<TaskState>, ParseError> {
     }
 }
 
+/// The rest of the first line that begins so.
+fn after<'a>(input: &'a [u8], prefix: &[u8]) -> Option<(Line<'a>, &'a [u8])> {
+    lines(input).find_map(|line| Some((line, line.text.strip_prefix(prefix)?)))
+}
+
+/// `Tgid` of `/proc/<pid>/status`: the process that the thread belongs to. The kernel shows 0 for a thread that it is
+/// taking out of its tables (`task_tgid_nr_ns`); no process has that number, so it is refused. `Name` is escaped by the
+/// kernel, so it can hold no newline and fake no line.
+pub fn tgid(input: &[u8]) -> Result<u32, ParseError> {
+    let (line, value) = after(input, b"Tgid:").ok_or(ParseError::Empty { wanted: "a line of \"Tgid:\"" })?;
+    let number = line.number(value.trim_ascii(), "\"Tgid:\" and a number")?;
+    let id = u32::try_from(number).ok().filter(|&id| id != 0);
+    id.ok_or_else(|| line.refused("a process id of 32 bits and not 0"))
+}
+
 /// The soft limit of open files in `/proc/<pid>/limits`; `None` where there is no such line.
 pub fn open_files_limit(input: &[u8]) -> Result<Option<Limit>, ParseError> {
-    for line in lines(input) {
-        let Some(rest) = line.text.strip_prefix(b"Max open files") else { continue };
-        return match super::scan::words(rest).next() {
-            Some(b"unlimited") => Ok(Some(Limit::Max)),
-            soft => Ok(Some(Limit::Value(line.number(soft.unwrap_or_default(), "a limit of open files")?))),
-        };
-    }
-    Ok(None)
+    let Some((line, rest)) = after(input, b"Max open files") else { return Ok(None) };
+    Ok(Some(match words(rest).next() {
+        Some(b"unlimited") => Limit::Max,
+        soft => Limit::Value(line.number(soft.unwrap_or_default(), "a limit of open files")?),
+    }))
 }
 
 /// `Referenced` of `/proc/<pid>/smaps_rollup`, in bytes; `None` where there is no such line.
 pub fn referenced_bytes(input: &[u8]) -> Result<Option<u64>, ParseError> {
-    const WANTED: &str = "a number of kB that fits 64 bits in bytes";
-    for line in lines(input) {
-        let Some(rest) = line.text.strip_prefix(b"Referenced:") else { continue };
-        let kib = super::scan::words(rest).next().and_then(decimal);
-        let bytes = kib.and_then(|kib| kib.checked_mul(1024));
-        return bytes.map(Some).ok_or_else(|| line.refused(WANTED));
-    }
-    Ok(None)
+    let Some((line, rest)) = after(input, b"Referenced:") else { return Ok(None) };
+    let kib = words(rest).next().unwrap_or_default();
+    line.scaled(kib, 1024, "a number of kB that fits 64 bits in bytes").map(Some)
 }
 
 #[cfg(test)]
@@ -107,6 +115,20 @@ mod tests {
             [&b"Referenced:\n"[..], b"Referenced: x kB\n", b"Referenced: 18446744073709551615 kB\n"]
         {
             assert!(referenced_bytes(refused).is_err(), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn the_process_of_a_thread() {
+        assert_eq!(tgid(b"Name:\tTgid: 1\nUmask:\t0022\nTgid:\t4711\nPid:\t4713\n"), Ok(4711));
+    }
+
+    #[test]
+    fn a_thread_without_a_process_is_refused() {
+        for refused in
+            [&b""[..], b"Pid:\t1\n", b"Tgid:\t\n", b"Tgid:\t-1\n", b"Tgid:\t4294967296\n", b"Tgid:\t0\n"]
+        {
+            assert!(tgid(refused).is_err(), "{refused:?}");
         }
     }
 }

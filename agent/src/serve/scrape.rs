@@ -22,8 +22,10 @@ pub struct Exposition {
 /// Where the answer to a scrape comes from.
 #[derive(Clone)]
 pub enum ScrapeSource {
-    /// This node.
-    Node { snapshots: Snapshots, options: ExpositionOptions },
+    Node {
+        snapshots: Snapshots,
+        options: ExpositionOptions,
+    },
     /// Answers made up by a test.
     #[cfg(test)]
     Fake(FakeSource),

@@ -22,7 +22,6 @@ use crate::model::SinkStatus;
 /// The declaration of one own metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnMetric {
-    /// Its name.
     pub name: &'static str,
     /// Its help text.
     pub help: &'static str,
