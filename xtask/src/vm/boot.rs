@@ -76,12 +76,14 @@ impl Boot<'_> {
         // oops=panic, softlockup_panic: a kernel that oopses or hangs is a failed machine at once, and
         // prints its stack.
         // mitigations=off: no process must be protected from another there, and they cost a tenth.
+        // no_timer_check: a kernel counts ticks of its timer for a moment while it boots, and panics when a busy host has
+        // given it none.
         // psi=1: Debian's kernels measure pressure only when asked to. Above loglevel 3 each OOM kill writes a page.
         // log_buf_len: 128 KiB hold 30 kills, and a slow machine has more between two starts of an agent, which then cannot
         // find the process.
         let mut arguments = format!(
             "console=ttyS0 quiet loglevel=3 log_buf_len=4M oops=panic softlockup_panic=1 panic=-1 psi=1 mitigations=off \
-             cgtap.cgroups={} {}",
+             no_timer_check cgtap.cgroups={} {}",
             machine.cgroups, machine.arguments
         );
         if let Some(only) = self.only {
