@@ -23,6 +23,28 @@ const CPU: &str = "max,-cx16,-la57";
 /// Some tests use all of it, which takes longer the more there is.
 const MEMORY_MIB: &str = "512";
 
+/// Which tests a machine runs.
+#[derive(Clone, Copy)]
+pub(super) enum Tests<'a> {
+    /// Those of all modules that can run there.
+    All,
+    /// Those of the modules that depend on the kernel; its init has the list.
+    OfKernel,
+    /// Those with this in their names.
+    Named(&'a str),
+}
+
+impl Tests<'_> {
+    /// The kernel's argument.
+    fn argument(self) -> String {
+        match self {
+            Self::All => String::new(),
+            Self::OfKernel => " cgtap.tests=kernel".to_owned(),
+            Self::Named(part) => format!(" cgtap.only={part}"),
+        }
+    }
+}
+
 /// What all machines of a run have in common.
 #[derive(Clone, Copy)]
 pub(super) struct Boot<'a> {
@@ -30,8 +52,8 @@ pub(super) struct Boot<'a> {
     pub(super) image: &'a Path,
     /// Where the consoles are kept.
     pub(super) folder: &'a Path,
-    /// Only tests with this in their names.
-    pub(super) only: Option<&'a str>,
+    /// What they run.
+    pub(super) tests: Tests<'a>,
 }
 
 /// How a machine ended.
@@ -81,16 +103,13 @@ impl Boot<'_> {
         // psi=1: Debian's kernels measure pressure only when asked to. Above loglevel 3 each OOM kill writes a page.
         // log_buf_len: 128 KiB hold 30 kills, and a slow machine has more between two starts of an agent, which then cannot
         // find the process.
-        let mut arguments = format!(
+        format!(
             "console=ttyS0 quiet loglevel=3 log_buf_len=4M oops=panic softlockup_panic=1 panic=-1 psi=1 mitigations=off \
-             no_timer_check cgtap.cgroups={} {}",
-            machine.cgroups, machine.arguments
-        );
-        if let Some(only) = self.only {
-            arguments.push_str(" cgtap.only=");
-            arguments.push_str(only);
-        }
-        arguments
+             no_timer_check cgtap.cgroups={} {}{}",
+            machine.cgroups,
+            machine.arguments,
+            self.tests.argument()
+        )
     }
 }
 

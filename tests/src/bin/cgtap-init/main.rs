@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `cgtap.cgroups=` | `v1`, `hybrid` or `v2`: which hierarchies to mount |
 //! | `cgtap.only=` | a part of the names of the tests to run, instead of all |
+//! | `cgtap.tests=` | `kernel`: only the tests that depend on the kernel |
 //!
 //! What it says itself begins with `cgtap-init: `; the last line is `cgtap-init: N passed, N failed, N skipped`. After
 //! an error there is no such line.
@@ -20,6 +21,8 @@ use rustix::system::{RebootCommand, reboot};
 mod mounts;
 mod network;
 mod suite;
+
+use suite::Tests;
 
 fn main() -> ExitCode {
     if std::process::id() != 1 {
@@ -48,7 +51,15 @@ fn run() -> Result<()> {
     network::loopback()?;
     network::driver(&release)?;
     println!("cgtap-init: kernel {release}, cgroups {cgroups}");
-    suite::run(argument(&arguments, "cgtap.only"))
+    suite::run(tests(&arguments))
+}
+
+fn tests(arguments: &str) -> Tests<'_> {
+    match (argument(arguments, "cgtap.only"), argument(arguments, "cgtap.tests")) {
+        (Some(part), _) => Tests::Named(part),
+        (None, Some("kernel")) => Tests::OfKernel,
+        _ => Tests::All,
+    }
 }
 
 /// The value of `name=value` among the kernel's arguments.
