@@ -63,7 +63,9 @@ fn install(packages: &[&str]) -> Result<()> {
 
 fn apt(packages: &[&str]) -> Result<()> {
     let mut command = Command::new("apt-get");
-    command.args(["install", "-qq", "--yes", "--no-install-recommends"]).args(packages);
+    // Another step may install something at the same time.
+    command.args(["install", "-qq", "--yes", "--no-install-recommends", "-oDPkg::Lock::Timeout=600"]);
+    command.args(packages);
     exec::run(command.env("DEBIAN_FRONTEND", "noninteractive"))
 }
 

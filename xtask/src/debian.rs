@@ -1,6 +1,7 @@
 //! Packages of another Debian suite, without a change to this machine's own apt: its mirror is asked, with sources,
 //! lists and caches in our cache folder.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,9 +11,10 @@ use crate::exec;
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// A suite whose lists of packages were just fetched.
+/// A suite whose lists of packages were just fetched. Another process that wants the suite waits for its drop.
 pub(crate) struct Suite {
     apt: PathBuf,
+    _lock: File,
 }
 
 /// Downloads and unpacks a package once, and gives the path of `file` in it.
@@ -47,10 +49,13 @@ impl Suite {
     /// # Errors
     /// The host is no Debian, or its mirror does not have the suite.
     pub(crate) fn open(name: &str) -> Result<Self> {
-        let this = Self { apt: exec::cache()?.join(name).join("apt") };
+        let apt = exec::cache()?.join(name).join("apt");
         for folder in ["lists/partial", "parts", "deb"] {
-            std::fs::create_dir_all(this.apt.join(folder)).with_context(|| this.apt.display().to_string())?;
+            std::fs::create_dir_all(apt.join(folder)).with_context(|| apt.display().to_string())?;
         }
+        let lock = File::create(apt.join("lock")).with_context(|| apt.display().to_string())?;
+        lock.lock().with_context(|| apt.display().to_string())?;
+        let this = Self { apt, _lock: lock };
         let source = format!("deb [signed-by={KEYRING}] {} {name} main\n", mirror()?);
         std::fs::write(this.apt.join("source.list"), source)?;
         exec::run(this.apt().args(["update", "-qq"]))?;

@@ -75,6 +75,9 @@ enum Command {
         /// Only tests with this in their names, instead of all; then the table is left alone.
         #[arg(long)]
         only: Option<String>,
+        /// Fetch the kernels and build the image, and boot nothing.
+        #[arg(long, conflicts_with_all = ["write", "only"])]
+        prepare: bool,
         /// Machines, or the first parts of their names; all without any.
         names: Vec<String>,
     },
@@ -107,7 +110,8 @@ fn run(command: Command) -> Result<()> {
         Command::Test { .. } => test::run(Machines::Few),
         Command::Bench { pods, scrapes } => bench::run(pods, scrapes),
         Command::Soak { only } => soak::run(only.as_deref()),
-        Command::Vm { names, only, write } => vm::run(&names, only.as_deref(), write),
+        Command::Vm { names, prepare: true, .. } => vm::prepare(&names),
+        Command::Vm { names, only, write, .. } => vm::run(&names, only.as_deref(), write),
         Command::Lines { base } => lines::run(base.as_deref()),
         Command::Tidy => tidy::run(),
     }

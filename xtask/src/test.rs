@@ -2,6 +2,10 @@
 //!
 //! A step that fails does not stop the others. A test that cannot run on this host says why, is counted as skipped and
 //! named again at the end. The report has the time of each step; its last line is `N passed, N failed, N skipped`.
+//!
+//! Kernels are fetched and the machines' image is built beside the checks and builds. No test runs beside them.
+
+use std::time::Instant;
 
 use anyhow::Result;
 
@@ -9,9 +13,11 @@ use crate::apt::{self, Need};
 use crate::vm::Machines;
 use crate::{deny, ebpf, exec, tidy, vm};
 
+mod background;
 mod cargo_test;
 pub(crate) mod tally;
 
+use background::Background;
 use tally::Tally;
 
 const PROGRAMS: [Need; 14] = [
@@ -37,13 +43,10 @@ const PROGRAMS: [Need; 14] = [
 /// # Errors
 /// A step or a test failed.
 pub(crate) fn run(machines: Machines) -> Result<()> {
+    let begun = Instant::now();
     let mut tally = Tally::default();
-    tally.timed("packages", |_| {
-        if let Err(why) = apt::ensure("the tests", &PROGRAMS) {
-            // The tests that need them skip and say so; the others still show something.
-            eprintln!("{why:#}");
-        }
-    });
+    tally.timed("packages", |_| packages(machines));
+    let preparing = prepare(machines);
     tally.step("format", || exec::run(exec::cargo().args(["fmt", "--all", "--check"])));
     tally.step("lints", lints);
     tally.step("tidy", tidy::run);
@@ -52,14 +55,35 @@ pub(crate) fn run(machines: Machines) -> Result<()> {
     }
     bpf(&mut tally);
     fuzz(&mut tally);
+    cargo_test::build(&mut tally);
+    if let Some(preparing) = preparing {
+        preparing.join(&mut tally);
+    }
     cargo_test::run(&mut tally);
     vm::test(machines, &mut tally);
+    tally.took("in all", begun.elapsed());
     println!("\n{}", tally.report());
     if tally.failed() > 0 {
         // The report is the message, and its last line stays the last line.
         std::process::exit(1);
     }
     Ok(())
+}
+
+/// The tests that need what is missing skip and print why; the others still show something.
+fn packages(machines: Machines) {
+    if let Err(why) = apt::ensure("the tests", &PROGRAMS) {
+        eprintln!("{why:#}");
+    }
+    if machines != Machines::None && vm::ensure_programs().is_err() {
+        eprintln!("no virtual machines: see below");
+    }
+}
+
+fn prepare(machines: Machines) -> Option<Background> {
+    let names: Vec<_> = machines.names().collect();
+    (!names.is_empty())
+        .then(|| Background::start("kernels and image", [vec!["vm", "--prepare"], names].concat()))
 }
 
 fn lints() -> Result<()> {

@@ -16,7 +16,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -94,13 +94,27 @@ pub(crate) enum Machines {
     All,
 }
 
+impl Machines {
+    fn chosen(self) -> Vec<&'static Machine> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Few => machines::few(),
+            Self::All => machines::all(),
+        }
+    }
+
+    /// The names of the machines, as on the command line.
+    pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
+        self.chosen().into_iter().map(|machine| machine.name)
+    }
+}
+
 /// Machines as a part of the test command: where they cannot run each is a skipped line.
 pub(crate) fn test(which: Machines, tally: &mut Tally) {
-    let chosen = match which {
-        Machines::None => return tally.skip("virtual machines", "--no-machines"),
-        Machines::Few => machines::few(),
-        Machines::All => machines::all(),
-    };
+    if which == Machines::None {
+        return tally.skip("virtual machines", "--no-machines");
+    }
+    let chosen = which.chosen();
     println!("\n== virtual machines");
     if let Err(why) = ensure_programs() {
         for machine in chosen {
@@ -116,23 +130,53 @@ pub(crate) fn test(which: Machines, tally: &mut Tally) {
     }
 }
 
-fn ensure_programs() -> Result<()> {
+/// Fetches the kernels and builds the image, so that a later run finds both.
+///
+/// # Errors
+/// A name means no machine, or something that all machines need is missing.
+pub(crate) fn prepare(names: &[String]) -> Result<()> {
+    let chosen = machines::choose(names)?;
+    ensure_programs()?;
+    let folder = folder()?;
+    let _alone = alone(&folder)?;
+    let mut tally = Tally::default();
+    let ready = with_kernels(&chosen, &mut tally);
+    if !ready.is_empty() {
+        make_image(&folder, &ready)?;
+    }
+    Ok(())
+}
+
+/// Installs what the host lacks for machines.
+///
+/// # Errors
+/// Something is missing and cannot be installed.
+pub(crate) fn ensure_programs() -> Result<()> {
     apt::ensure("virtual machines", &PROGRAMS)?;
     apt::ensure("tests in virtual machines", &tools::NEEDS)
+}
+
+fn folder() -> Result<PathBuf> {
+    let folder = exec::cache()?.join("vm");
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    Ok(folder)
+}
+
+fn make_image(folder: &Path, ready: &[Ready]) -> Result<PathBuf> {
+    let kernels: Vec<&Kernel> = ready.iter().map(|ready| &ready.kernel).collect();
+    image::make(folder, &kernels)
 }
 
 /// Boots them; what they said, when all of them came to a good end.
 fn machines(chosen: &[&Machine], tests: Tests<'_>, tally: &mut Tally) -> Result<Option<Table>> {
     let begun = Instant::now();
-    let folder = exec::cache()?.join("vm");
-    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let folder = folder()?;
     let _alone = alone(&folder)?;
     let ready = with_kernels(chosen, tally);
     if ready.is_empty() {
         return Ok(None);
     }
-    let kernels: Vec<&Kernel> = ready.iter().map(|ready| &ready.kernel).collect();
-    let image = image::make(&folder, &kernels)?;
+    let image = make_image(&folder, &ready)?;
     let table = boot_all(&ready, &Boot { image: &image, folder: &folder, tests }, tally);
     println!("\n{} of {} machines in {} s", ready.len(), chosen.len(), begun.elapsed().as_secs());
     Ok((table.machines() == chosen.len()).then_some(table))

@@ -12,11 +12,15 @@ use cgtap_tests::host::{CADVISOR, CADVISOR_WHY, SKIP_LOG};
 use super::tally::Tally;
 use crate::{debian, exec};
 
-/// Builds all at once, then runs every test of the workspace.
-pub(super) fn run(tally: &mut Tally) {
+/// Builds the agent and all tests at once.
+pub(super) fn build(tally: &mut Tally) {
     tally.step("build", || {
         exec::run(exec::cargo().args(["build", "--quiet", "--workspace", "--all-targets", "--locked"]))
     });
+}
+
+/// Runs every test of the workspace.
+pub(super) fn run(tally: &mut Tally) {
     let cadvisor = tally.timed("cAdvisor", |_| debian::cadvisor());
     let programs = match programs() {
         Ok(programs) => programs,

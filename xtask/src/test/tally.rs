@@ -38,8 +38,13 @@ impl Tally {
     pub(crate) fn timed<T>(&mut self, name: &str, run: impl FnOnce(&mut Self) -> T) -> T {
         let begun = Instant::now();
         let result = run(self);
-        self.times.push((name.to_owned(), begun.elapsed()));
+        self.took(name, begun.elapsed());
         result
+    }
+
+    /// The time of something that was measured elsewhere.
+    pub(crate) fn took(&mut self, name: &str, time: Duration) {
+        self.times.push((name.to_owned(), time));
     }
 
     /// A step that cannot run here.
