@@ -6,9 +6,9 @@ use crate::model::MetricSet;
 
 metrics! { Some(MetricSet::CgroupDetail);
     gauge "container_cgroup_descendants", "Cgroups below this one.",
-        v2 "cgroup.stat nr_descendants", one |s, _| s.stats.descendants?.living.map(Value::Count);
+        v2 "cgroup.stat nr_descendants", count |s| s.stats.descendants?.living;
     gauge "container_cgroup_dying_descendants", "Cgroups below this one that are removed but not freed yet.",
-        v2 "cgroup.stat nr_dying_descendants", one |s, _| s.stats.descendants?.dying.map(Value::Count);
+        v2 "cgroup.stat nr_dying_descendants", count |s| s.stats.descendants?.dying;
     counter "container_cpu_nice_seconds_total", "Cumulative user CPU time at a lower priority, in seconds.",
         v2 "cpu.stat nice_usec (since 6.14), with set cpu",
         one |s, _| s.stats.cpu.as_ref()?.nice_nsec.map(Value::Nanoseconds);

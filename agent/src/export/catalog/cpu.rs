@@ -14,17 +14,15 @@ metrics! { Some(MetricSet::Cpu);
         v1 "cpuacct.usage_percpu with set percpu, else cpuacct.usage", v2 "cpu.stat usage_usec", labels &["cpu"],
         many usage;
     counter "container_cpu_cfs_periods_total", "Number of elapsed enforcement intervals of the CPU quota.",
-        both "cpu.stat nr_periods, while a quota is set", one |s, _| with_quota(s)?.periods.map(Value::Count);
+        both "cpu.stat nr_periods, while a quota is set", count |s| with_quota(s)?.periods;
     counter "container_cpu_cfs_throttled_periods_total", "Number of enforcement intervals with throttling.",
-        both "cpu.stat nr_throttled, while a quota is set",
-        one |s, _| with_quota(s)?.throttled_periods.map(Value::Count);
+        both "cpu.stat nr_throttled, while a quota is set", count |s| with_quota(s)?.throttled_periods;
     counter "container_cpu_cfs_throttled_seconds_total",
         "Total time for which the container was throttled, in seconds.",
         v1 "cpu.stat throttled_time, while a quota is set", v2 "cpu.stat throttled_usec, while a quota is set",
         one |s, _| with_quota(s)?.throttled_nsec.map(Value::Nanoseconds);
     counter "container_cpu_cfs_burst_periods_total", "Number of enforcement intervals with a burst.",
-        both "cpu.stat nr_bursts (since 5.14), while a quota is set",
-        one |s, _| with_quota(s)?.burst_periods.map(Value::Count);
+        both "cpu.stat nr_bursts (since 5.14), while a quota is set", count |s| with_quota(s)?.burst_periods;
     counter "container_cpu_cfs_burst_seconds_total",
         "Total time that the container ran above its quota in bursts, in seconds.",
         v1 "cpu.stat burst_time (since 5.14), while a quota is set",

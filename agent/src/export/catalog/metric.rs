@@ -39,12 +39,14 @@ pub enum Kind {
 /// The function that makes the samples of a metric.
 #[derive(Clone, Copy)]
 pub enum Values {
+    /// At most one count or number of bytes per cgroup.
+    Count(fn(&CgroupSample) -> Option<u64>),
     /// At most one sample per cgroup.
     One(fn(&CgroupSample, &Scope<'_>) -> Option<Value>),
     /// Any number of samples per cgroup, each with labels of its own.
     Many(fn(&CgroupSample, &Scope<'_>, &mut Emit<'_>)),
-    /// At most one sample, with the machine's labels.
-    Machine(fn(&Machine) -> Option<Value>),
+    /// At most one count or number of bytes, with the machine's labels.
+    Machine(fn(&Machine) -> Option<u64>),
     /// Any number of samples with the machine's labels, each with labels of its own.
     MachineMany(fn(&Machine, &mut Emit<'_>)),
     /// One sample without labels.
@@ -155,9 +157,10 @@ columns! {
     v1(source: &'static str) => source_v1: Some(source);
     v2(source: &'static str) => source_v2: Some(source);
     labels(labels: &'static [&'static str]) => labels: labels;
+    count(value: fn(&CgroupSample) -> Option<u64>) => values: Values::Count(value);
     one(value: fn(&CgroupSample, &Scope<'_>) -> Option<Value>) => values: Values::One(value);
     many(values: fn(&CgroupSample, &Scope<'_>, &mut Emit<'_>)) => values: Values::Many(values);
-    machine(value: fn(&Machine) -> Option<Value>) => values: Values::Machine(value);
+    machine(value: fn(&Machine) -> Option<u64>) => values: Values::Machine(value);
     machine_many(values: fn(&Machine, &mut Emit<'_>)) => values: Values::MachineMany(values);
     node(value: fn(&NodeSnapshot) -> Value) => values: Values::Node(value);
 }

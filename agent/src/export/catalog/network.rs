@@ -1,6 +1,6 @@
 //! Interfaces of the cgroup's own network namespace: `/proc/<pid>/net/dev`.
 
-use super::metric::{Emit, Metric, Value, emit_counts};
+use super::metric::{Emit, Metric, emit_counts};
 use crate::model::{InterfaceStats, MetricSet};
 use crate::snapshot::CgroupSample;
 
@@ -31,7 +31,7 @@ metrics! { Some(MetricSet::Network);
         many |s, _, emit| each(s, emit, |i| i.transmit.dropped);
     gauge "container_network_host",
         "1 for a pod or container in the host's network namespace, whose traffic is the root's.",
-        both "the namespace of its processes", one |s, _| s.stats.host_network.then_some(Value::Count(1));
+        both "the namespace of its processes", count |s| s.stats.host_network.then_some(1);
 }
 
 fn each(sample: &CgroupSample, emit: &mut Emit<'_>, pick: fn(&InterfaceStats) -> u64) {

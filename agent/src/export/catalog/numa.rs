@@ -11,7 +11,7 @@ metrics! { Some(MetricSet::Cpuset);
         v2 "memory.numa_stat (since 5.10, hierarchical), bytes by page size", labels &["type", "scope", "node"],
         many |s, _, emit| pages(s, emit);
     gauge "container_memory_migrate", "1 if memory moves when the cgroup's memory nodes change.",
-        v1 "cpuset.memory_migrate", one |s, _| s.stats.memory_migrate.map(|migrates| Value::Count(migrates.into()));
+        v1 "cpuset.memory_migrate", count |s| s.stats.memory_migrate.map(Into::into);
 }
 
 fn pages(sample: &CgroupSample, emit: &mut Emit<'_>) {

@@ -10,19 +10,19 @@ use crate::snapshot::CgroupSample;
 
 metrics! { Some(MetricSet::Process);
     gauge "container_processes", "Number of processes running inside the container.",
-        both "cgroup.procs, with those below", one |s, _| processes(s)?.count.map(Value::Count);
+        both "cgroup.procs, with those below", count |s| processes(s)?.count;
     gauge "container_file_descriptors", "Number of open file descriptors for the container.",
-        both "/proc/<pid>/fd", one |s, _| processes(s)?.file_descriptors.map(Value::Count);
+        both "/proc/<pid>/fd", count |s| processes(s)?.file_descriptors;
     gauge "container_sockets", "Number of open sockets for the container.",
-        both "/proc/<pid>/fd, links to socket:", one |s, _| processes(s)?.sockets.map(Value::Count);
+        both "/proc/<pid>/fd, links to socket:", count |s| processes(s)?.sockets;
     gauge "container_threads", "Number of threads running inside the container.",
-        both "pids.current", one |s, _| pids(s)?.current.map(Value::Count);
+        both "pids.current", count |s| pids(s)?.current;
     gauge "container_threads_max", "Most threads allowed inside the container; 0 is no limit.",
-        both "pids.max", one |s, _| pids(s)?.limit.map(|limit| Value::Count(limit.value().unwrap_or(0)));
+        both "pids.max", count |s| pids(s)?.limit.map(|limit| limit.value().unwrap_or(0));
     peak "container_threads_peak", "Most threads that ran inside the container at once.",
-        both "pids.peak (since 6.1)", one |s, _| pids(s)?.peak.map(Value::Count);
+        both "pids.peak (since 6.1)", count |s| pids(s)?.peak;
     counter "container_threads_limit_events_total", "Times that a thread could not be started for the limit.",
-        both "pids.events max", one |s, _| pids(s)?.limit_events.map(Value::Count);
+        both "pids.events max", count |s| pids(s)?.limit_events;
     gauge "container_ulimits_soft", "Soft limits of the container's first process; -1 is no limit.",
         both "/proc/<pid>/limits", labels &["ulimit"], many |s, _, emit| ulimits(s, emit);
 }

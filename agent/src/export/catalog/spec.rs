@@ -17,12 +17,12 @@ metrics! { None;
         "Health of the container by its own check: 1 healthy, 0 not (yet), -1 without a check.",
         both "the runtime, Docker and Podman alone", one |s, _| names(s)?.health.map(health);
     unstamped "container_spec_cpu_period", "CPU period of the container, in microseconds.",
-        v1 "cpu.cfs_period_us", v2 "cpu.max, second field", one |s, _| cpu(s)?.period_usec.map(Value::Count);
+        v1 "cpu.cfs_period_us", v2 "cpu.max, second field", count |s| cpu(s)?.period_usec;
     unstamped "container_spec_cpu_quota", "CPU quota of the container, in microseconds per period.",
         v1 "cpu.cfs_quota_us; none when -1", v2 "cpu.max, first field; none when max",
-        one |s, _| cpu(s)?.quota_usec.and_then(Limit::value).map(Value::Count);
+        count |s| cpu(s)?.quota_usec.and_then(Limit::value);
     unstamped "container_spec_cpu_shares", "CPU share of the container, in the terms of cgroup v1.",
-        v1 "cpu.shares", v2 "2 + (cpu.weight - 1) * 262142 / 9999", one |s, _| shares(cpu(s)?).map(Value::Count);
+        v1 "cpu.shares", v2 "2 + (cpu.weight - 1) * 262142 / 9999", count |s| shares(cpu(s)?);
     unstamped "container_spec_memory_limit_bytes", "Memory limit of the container, in bytes; 0 is no limit.",
         v1 "memory.limit_in_bytes; root: MemTotal", v2 "memory.max; root: MemTotal",
         one |s, scope| limit_or_machine(s, scope.machine.memory_bytes, memory(s)?.limit);

@@ -65,6 +65,7 @@ fn series(sample: &CgroupSample, metrics: &[&Metric], scope: &Scope<'_>) -> u64 
     let mut count = 0;
     for metric in metrics.iter().filter(|metric| !sample.removed || metric.outlives) {
         match metric.values {
+            Values::Count(value) => count += u64::from(value(sample).is_some()),
             Values::One(value) => count += u64::from(value(sample, scope).is_some()),
             Values::Many(values) => values(sample, scope, &mut |_, _| count += 1),
             Values::Machine(_) | Values::MachineMany(_) | Values::Node(_) => {}

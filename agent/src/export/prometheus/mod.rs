@@ -163,27 +163,20 @@ impl Writer<'_> {
         let header = Header::new(metric.name, metric.help, metric.kind, self.format);
         let stamp: &[u8] = if metric.stamped { &self.stamp } else { b"" };
         let mut lines = Lines::new(&mut self.output, header, stamp, self.format);
+        let all = self.cgroups.iter().zip(self.blocks.iter());
+        let shown = all.filter(|(sample, _)| !sample.removed || metric.outlives);
         match metric.values {
-            Values::One(value) => {
-                for (sample, block) in self.cgroups.iter().zip(self.blocks.iter()) {
-                    if (!sample.removed || metric.outlives)
-                        && let Some(value) = value(sample, &self.scope)
-                    {
-                        lines.sample(block, &[], value);
-                    }
-                }
-            }
-            Values::Many(values) => {
-                for (sample, block) in self.cgroups.iter().zip(self.blocks.iter()) {
-                    if !sample.removed || metric.outlives {
-                        values(sample, &self.scope, &mut |labels, value| lines.sample(block, labels, value));
-                    }
-                }
-            }
+            Values::Count(value) => shown.for_each(|(sample, block)| {
+                lines.maybe(block, value(sample).map(Value::Count));
+            }),
+            Values::One(value) => shown.for_each(|(sample, block)| {
+                lines.maybe(block, value(sample, &self.scope));
+            }),
+            Values::Many(values) => shown.for_each(|(sample, block)| {
+                values(sample, &self.scope, &mut |labels, value| lines.sample(block, labels, value));
+            }),
             Values::Machine(value) => {
-                if let Some(value) = value(&self.snapshot.machine) {
-                    lines.sample(&self.machine, &[], value);
-                }
+                lines.maybe(&self.machine, value(&self.snapshot.machine).map(Value::Count));
             }
             Values::MachineMany(values) => {
                 values(&self.snapshot.machine, &mut |labels, value| {

@@ -84,6 +84,13 @@ impl<'a, 'b> Lines<'a, 'b> {
         Self { output, header, stamp, format, begun: false }
     }
 
+    /// The sample of a cgroup or of the machine, if its value is known.
+    pub(super) fn maybe(&mut self, block: &[u8], value: Option<Value>) {
+        if let Some(value) = value {
+            self.sample(block, &[], value);
+        }
+    }
+
     /// `block` is label text, ready to print; `labels` come after it.
     pub(super) fn sample(&mut self, block: &[u8], labels: &[Label<'_>], value: Value) {
         let out = &mut self.output.buffer;
