@@ -4,11 +4,11 @@
 use std::io::{self, Write};
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
 use flate2::write::GzEncoder;
-use futures_core::Stream;
+use futures_util::Stream;
 
 use super::pieces::LEVEL;
 
@@ -50,19 +50,25 @@ fn gzip(body: &[u8]) -> Option<Bytes> {
 }
 
 pub(super) fn accepts_gzip(request: &HeaderMap) -> bool {
-    let values = request.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    let weights: Vec<(&str, bool)> = values.flat_map(|value| value.split(',')).map(coding).collect();
-    let of =
-        |name: &str| weights.iter().find(|(coding, _)| coding.eq_ignore_ascii_case(name)).map(|(_, on)| *on);
+    let of = |name: &str| {
+        let mut codings = accepted(request, &header::ACCEPT_ENCODING);
+        codings.find(|(coding, _)| coding.eq_ignore_ascii_case(name)).map(|(_, on)| on)
+    };
     of("gzip").or_else(|| of("x-gzip")).or_else(|| of("*")).unwrap_or(false)
 }
 
-/// A coding and whether its weight is above 0.
-fn coding(text: &str) -> (&str, bool) {
-    let mut parts = text.split(';').map(str::trim);
-    let name = parts.next().unwrap_or_default();
-    let weight = parts.find_map(|part| part.strip_prefix("q=")).map(str::parse::<f32>);
-    (name, weight.is_none_or(|weight| weight.is_ok_and(|weight| weight > 0.0)))
+/// The names in a header of what a client accepts, and whether the weight of each is above 0.
+pub(super) fn accepted<'a>(
+    request: &'a HeaderMap,
+    header: &HeaderName,
+) -> impl Iterator<Item = (&'a str, bool)> {
+    let values = request.get_all(header).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(|text| {
+        let mut parts = text.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let weight = parts.find_map(|part| part.strip_prefix("q=")).map(str::parse::<f32>);
+        (name, weight.is_none_or(|weight| weight.is_ok_and(|weight| weight > 0.0)))
+    })
 }
 
 #[cfg(test)]

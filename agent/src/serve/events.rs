@@ -1,14 +1,13 @@
 //! `/events`: a subscription as a body, produced as fast as the client reads it.
 
-use std::pin::Pin;
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
-use futures_core::Stream;
+use futures_util::stream;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::events_query::EventsQuery;
@@ -43,7 +42,7 @@ pub(super) fn respond(
         keep_alive,
     };
     let kind = if query.sse { "text/event-stream" } else { "application/x-ndjson" };
-    let mut response = Response::new(Body::from_stream(Chunks { next: Some(Box::pin(feed.chunk())) }));
+    let mut response = Response::new(Body::from_stream(stream::unfold(feed, Feed::chunk)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -64,17 +63,17 @@ struct Feed {
 
 impl Feed {
     /// The next bytes; `None` at the end.
-    async fn chunk(mut self) -> (Option<Bytes>, Self) {
+    async fn chunk(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         let mut out = Vec::new();
         loop {
             let ordered = self.shutdown.is_ordered();
             self.fill(&mut out);
             if !out.is_empty() {
-                return (Some(Bytes::from(out)), self);
+                return Some((Ok(Bytes::from(out)), self));
             }
             // All events from before the shutdown are delivered by now.
             if self.left == 0 || ordered || self.subscription.is_at_end() {
-                return (None, self);
+                return None;
             }
             tokio::select! {
                 delivery = self.subscription.next() => {
@@ -117,23 +116,5 @@ impl Feed {
             self.left = 0;
         }
         out.extend_from_slice(if self.sse { b"\n\n" } else { b"\n" });
-    }
-}
-
-type NextChunk = Pin<Box<dyn Future<Output = (Option<Bytes>, Feed)> + Send>>;
-
-/// The stream of all [`Feed::chunk`]s.
-struct Chunks {
-    next: Option<NextChunk>,
-}
-
-impl Stream for Chunks {
-    type Item = Result<Bytes, std::convert::Infallible>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(next) = &mut self.next else { return Poll::Ready(None) };
-        let (chunk, feed) = ready!(next.as_mut().poll(cx));
-        self.next = chunk.is_some().then(|| Box::pin(feed.chunk()) as NextChunk);
-        Poll::Ready(chunk.map(Ok))
     }
 }

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, header};
 
+use super::compress::accepted;
 use super::params::{Params, text};
 use super::refusal::Refusal;
 use crate::events::{BadFilter, Filter, Start};
@@ -92,13 +93,8 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
 }
 
 fn accepts_sse(headers: &HeaderMap) -> bool {
-    headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).any(|value| {
-        value.split(',').any(|kind| {
-            let mut parts = kind.split(';').map(str::trim);
-            let wanted = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("text/event-stream"));
-            wanted && !parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
-        })
-    })
+    let mut kinds = accepted(headers, &header::ACCEPT);
+    kinds.any(|(kind, on)| on && kind.eq_ignore_ascii_case("text/event-stream"))
 }
 
 #[cfg(test)]

@@ -6,13 +6,11 @@
 use std::io::{self, ErrorKind, Write};
 use std::mem;
 use std::ops::ControlFlow;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use futures_core::Stream;
+use futures_util::{Stream, stream};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
@@ -55,22 +53,20 @@ impl Pieces {
             }
         }
     }
-}
 
-impl Stream for Pieces {
-    type Item = io::Result<Bytes>;
+    pub(super) fn stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send {
+        stream::unfold(self, Self::next)
+    }
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(first) = self.first.take() {
-            return Poll::Ready(Some(Ok(first)));
+    async fn next(mut self) -> Option<(io::Result<Bytes>, Self)> {
+        let piece = match self.first.take() {
+            Some(first) => Some(first),
+            None => self.rest.recv().await,
+        };
+        match piece {
+            Some(piece) => Some((Ok(piece), self)),
+            None => Some((Err(outcome(self.maker.take()?.await).err()?), self)),
         }
-        if let Some(piece) = ready!(self.rest.poll_recv(cx)) {
-            return Poll::Ready(Some(Ok(piece)));
-        }
-        let Some(maker) = &mut self.maker else { return Poll::Ready(None) };
-        let ended = ready!(Pin::new(maker).poll(cx));
-        self.maker = None;
-        Poll::Ready(outcome(ended).err().map(Err))
     }
 }
 

@@ -16,13 +16,15 @@ use super::events_query::EventsQuery;
 use super::params::Params;
 use super::pieces::Pieces;
 use super::refusal::Refusal;
-use super::{Limits, ScrapeSource, Services, Shutdown, compress, events};
+use super::{Limits, Services, Shutdown, compress, events};
 use crate::export::status_json::status_json;
+
+const KUBELET_METRICS: &str = "/metrics/cadvisor";
 
 /// The endpoints, as the index lists them.
 const ENDPOINTS: &[(&str, &str)] = &[
     ("/metrics", "counters of every cgroup, for Prometheus"),
-    ("/metrics/cadvisor", "the same with the labels of a kubelet's cAdvisor"),
+    (KUBELET_METRICS, "the same with the labels of a kubelet's cAdvisor"),
     ("/events", "cgroups made and removed, OOM kills; ?follow=1 goes on"),
     ("/healthz", "whether the agent runs"),
     ("/readyz", "whether it is ready"),
@@ -41,8 +43,8 @@ pub(super) fn router(services: Services, limits: Limits, shutdown: Shutdown) -> 
     let app = App { services, limits, shutdown, scrapes: Arc::new(Semaphore::new(limits.max_scrapes)) };
     Router::new()
         .route("/", get(index))
-        .route("/metrics", get(metrics))
-        .route("/metrics/cadvisor", get(kubelet_metrics))
+        .route("/metrics", get(scrape))
+        .route(KUBELET_METRICS, get(scrape))
         .route("/events", get(follow))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -72,32 +74,16 @@ async fn index(query: RawQuery) -> Result<String, Refusal> {
     Ok(format!("cgtap {}\n\n{}", env!("CARGO_PKG_VERSION"), lines.collect::<String>()))
 }
 
-async fn metrics(
-    State(app): State<App>,
-    connection: Extension<Arc<ConnectionState>>,
-    query: RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    scrape(&app, &app.services.metrics, connection, &query, &headers).await
-}
-
-async fn kubelet_metrics(
-    State(app): State<App>,
-    connection: Extension<Arc<ConnectionState>>,
-    query: RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    scrape(&app, &app.services.kubelet_metrics, connection, &query, &headers).await
-}
-
 async fn scrape(
-    app: &App,
-    source: &ScrapeSource,
+    State(app): State<App>,
     Extension(connection): Extension<Arc<ConnectionState>>,
-    query: &RawQuery,
-    headers: &HeaderMap,
+    uri: Uri,
+    query: RawQuery,
+    headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    no_parameters(query)?;
+    no_parameters(&query)?;
+    let Services { metrics, kubelet_metrics, .. } = &app.services;
+    let source = if uri.path() == KUBELET_METRICS { kubelet_metrics } else { metrics };
     let Ok(permit) = Arc::clone(&app.scrapes).try_acquire_owned() else {
         app.services.agent.telemetry.http_refused.inc();
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too many scrapes at once"));
@@ -112,10 +98,10 @@ async fn scrape(
     };
     let scraped = source.scrape((!accept.is_empty()).then(|| accept.join(",")), telemetry).await;
     let exposition = scraped.map_err(failed)?;
-    let gzip = compress::accepts_gzip(headers);
+    let gzip = compress::accepts_gzip(&headers);
     let pieces = Pieces::start(exposition.write, gzip, place).await;
     let pieces = pieces.map_err(|err| failed(err.to_string()))?;
-    Ok(compress::respond_in_pieces(exposition.content_type, gzip, pieces))
+    Ok(compress::respond_in_pieces(exposition.content_type, gzip, pieces.stream()))
 }
 
 async fn follow(
