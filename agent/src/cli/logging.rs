@@ -2,17 +2,12 @@
 
 use tracing::level_filters::LevelFilter;
 
-use crate::config::{Config, LogFormat, LogLevel};
+use crate::config::{Config, LogFormat};
 
-/// Starts it. What libraries say through `log` comes along.
+/// Starts the log, also for the libraries that write to `log`.
 pub(super) fn start(config: &Config) {
-    let level = match config.log_level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
+    // Its levels have the names of ours.
+    let level = config.log_level.as_str().parse().unwrap_or(LevelFilter::INFO);
     let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
     match config.log_format {
         LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::model::{RungChoice, Source, named};
+use crate::model::named;
 
 named! {
     /// The form of the log.
@@ -75,29 +75,5 @@ named! {
         Kmsg = "kmsg",
         /// No OOM events
         None = "none",
-    }
-}
-
-/// The rung that a setting names: it has the name of its source.
-fn rung(name: &str) -> RungChoice {
-    match name {
-        "auto" => RungChoice::Auto,
-        name => Source::from_name(name).map_or(RungChoice::None, RungChoice::Only),
-    }
-}
-
-impl LifecycleChoice {
-    /// What `kernel` is asked for. A walk needs nothing from there.
-    #[must_use]
-    pub fn rung(self) -> RungChoice {
-        if self == Self::Walk { RungChoice::None } else { rung(self.as_str()) }
-    }
-}
-
-impl OomChoice {
-    /// What `kernel` is asked for.
-    #[must_use]
-    pub fn rung(self) -> RungChoice {
-        rung(self.as_str())
     }
 }

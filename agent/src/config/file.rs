@@ -25,19 +25,13 @@ pub struct Flags {
     pub settings: Settings,
 }
 
-/// A settings file.
-#[derive(Clone, Debug)]
-struct File {
-    path: PathBuf,
-    text: String,
-}
-
 /// The settings that are given, and the file that some of them come from.
 #[derive(Clone, Debug, Default)]
 pub struct Given {
     /// What is given.
     pub settings: Settings,
-    file: Option<File>,
+    /// Its path and text.
+    file: Option<(PathBuf, String)>,
 }
 
 impl Config {
@@ -75,7 +69,7 @@ impl Given {
             .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
         let table: Table = toml::from_str(&text)
             .map_err(|source| ConfigError::Invalid { path: path.clone(), source: Box::new(source) })?;
-        let mut given = Self { settings: Settings::default(), file: Some(File { path, text }) };
+        let mut given = Self { settings: Settings::default(), file: Some((path, text)) };
         let keys: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).chain(["sink"]).collect();
         for (key, value) in table {
             let Some(key) = keys.iter().find(|known| **known == key) else {
@@ -118,8 +112,8 @@ impl Given {
     }
 
     fn line_of(&self, problem: &ConfigError) -> Option<(PathBuf, usize)> {
-        let file = self.file.as_ref()?;
-        let table = DeTable::parse(&file.text).ok()?;
+        let (path, text) = self.file.as_ref()?;
+        let table = DeTable::parse(text).ok()?;
         let at = |key: &str| Some(table.get_ref().get_key_value(key)?.0.span().start);
         let at = match problem {
             ConfigError::UnknownKey { key, .. } => at(key)?,
@@ -135,7 +129,7 @@ impl Given {
             }
             _ => return None,
         };
-        let line = file.text.get(..at)?.matches('\n').count() + 1;
-        Some((file.path.clone(), line))
+        let line = text.get(..at)?.matches('\n').count() + 1;
+        Some((path.clone(), line))
     }
 }

@@ -21,7 +21,7 @@ mod sinks;
 use std::path::PathBuf;
 
 pub use addresses::{ListenAddr, RuntimeSocket};
-pub use choices::{LifecycleChoice, LogFormat, LogLevel, OomChoice};
+pub use choices::LogFormat;
 pub use file::{Flags, Given, USUAL_FILE};
 pub use form::HumanDuration;
 pub use schema::schema;

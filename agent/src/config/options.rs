@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::{Config, ConfigError, LifecycleChoice, OomChoice};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::choices::{LifecycleChoice, OomChoice};
+use super::{Config, ConfigError};
 use crate::events::DiskOptions;
 use crate::export::prometheus::{ExpositionOptions, View};
 use crate::files::{HostRoot, ReadSets, UsageSettings, Wanted, perf_plan};
-use crate::model::{MetricSet, MetricSets, PerfPlan, RungChoices, Source};
+use crate::model::{MetricSet, MetricSets, PerfPlan, RungChoice, RungChoices, Source};
 use crate::snapshot::{CollectOptions, FilesystemCollector, Shown};
 
 /// What `/metrics` shows.
@@ -77,7 +80,13 @@ pub(crate) fn watches_tree(config: &Config) -> bool {
 
 /// Which rungs are wanted.
 pub(crate) fn rungs(config: &Config) -> RungChoices {
-    RungChoices { lifecycle: config.lifecycle_source.rung(), oom: config.oom_source.rung() }
+    // A rung has the name of its source. A walk needs nothing from the kernel.
+    let rung = |name| match name {
+        "auto" => RungChoice::Auto,
+        "walk" => RungChoice::None,
+        name => Source::from_name(name).map_or(RungChoice::None, RungChoice::Only),
+    };
+    RungChoices { lifecycle: rung(config.lifecycle_source.as_str()), oom: rung(config.oom_source.as_str()) }
 }
 
 /// How the event log is kept on disk.
@@ -112,15 +121,17 @@ impl OpenFiles {
 
 /// The setting, else nine tenths of what the process may open; the limit itself is raised as far as it goes.
 pub(crate) fn max_open_files(config: &Config) -> OpenFiles {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
-    {
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    if let Err(error) = raised {
         tracing::debug!(%error, "RLIMIT_NOFILE stays as it is");
     }
-    let may_open = getrlimit(Resource::Nofile).current.unwrap_or(1 << 20);
-    let budget = config.max_open_files.unwrap_or(may_open / 10 * 9);
+    let budget = config.max_open_files.unwrap_or_else(|| may_open() / 10 * 9);
     OpenFiles::of(usize::try_from(budget).unwrap_or(usize::MAX))
+}
+
+fn may_open() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(1 << 20)
 }
 
 /// Descriptors for performance events, whatever the process may open: each costs the kernel some 2 KiB, and each switch
@@ -129,9 +140,7 @@ const MAX_FOR_PERF: u64 = 16_384;
 
 /// Half of the tenth that cgroup files leave, so that sockets are never refused for it.
 pub(crate) fn perf_descriptors() -> usize {
-    use rustix::process::{Resource, getrlimit};
-    let may_open = getrlimit(Resource::Nofile).current.unwrap_or(1 << 20);
-    usize::try_from((may_open / 20).min(MAX_FOR_PERF)).unwrap_or(0)
+    usize::try_from((may_open() / 20).min(MAX_FOR_PERF)).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -26,21 +26,17 @@ const MAX_EVENTS: usize = 256;
 /// A name is a label's value.
 const MAX_NAME_BYTES: usize = 128;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct File {
-    #[serde(default)]
     core: Section,
-    #[serde(default)]
     uncore: Section,
 }
 
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 struct Section {
-    #[serde(default)]
     events: Vec<Group>,
-    #[serde(default)]
     custom_events: Vec<Custom>,
 }
 

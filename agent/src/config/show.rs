@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use toml::{Table, Value};
+use toml::Value;
 
 use super::ConfigError;
 use super::declare::Fallback;
@@ -35,30 +35,18 @@ pub fn show(given: &Given) -> Result<String, ConfigError> {
         text.push_str("\n[[sink]] # file\n");
         for (key, value) in sink.as_table().into_iter().flatten() {
             // Cannot fail: it is a string.
-            let _ = writeln!(text, "{key} = {}", public(key, value));
+            let _ = writeln!(text, "{key} = {}", public(value));
         }
     }
     Ok(text)
 }
 
-/// The value without secrets: those of keys that say so, and what an address has beside host and path.
-fn public(key: &str, value: &Value) -> Value {
-    let is_secret = ["secret", "password", "token", "header"].iter().any(|word| key.contains(word));
+/// The value without what an address has beside host and path. Secrets are in files of their own.
+fn public(value: &Value) -> Value {
     match value {
-        Value::Table(table) => {
-            let inner = |(key, value): (&String, &Value)| {
-                (key.clone(), if is_secret { hidden() } else { public(key, value) })
-            };
-            Value::Table(table.iter().map(inner).collect::<Table>())
-        }
-        _ if is_secret && !key.ends_with("_file") => hidden(),
         Value::String(text) if text.contains("://") => Value::String(without_credentials(text)),
         value => value.clone(),
     }
-}
-
-fn hidden() -> Value {
-    Value::String(HIDDEN.to_owned())
 }
 
 fn without_credentials(url: &str) -> String {

@@ -5,6 +5,7 @@ use clap::Parser;
 mod commands;
 mod page;
 
+use super::choices::{LifecycleChoice, LogLevel, OomChoice};
 use super::declare::Settings;
 use super::*;
 use crate::model::{EventSync, LabelSet, MetricSets, NamesSource};
