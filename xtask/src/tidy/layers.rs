@@ -32,7 +32,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("export",      &["snapshot", "events", "names", "telemetry"]),
     ("serve",       &["export", "snapshot", "events", "config", "telemetry"]),
     ("sinks",       &["durable", "export", "snapshot", "events", "config", "telemetry"]),
-    ("config",      &["parse", "telemetry", "events", "export", "files", "kernel", "snapshot"]),
+    ("config",      &["events", "export", "files", "snapshot"]),
     ("fuzzing",     &["parse", "identity", "names", "events", "files", "kernel", "config"]),
     ("run",         ALL),
     ("cli",         ALL),
