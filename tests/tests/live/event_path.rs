@@ -42,17 +42,21 @@ fn traced(name: &str, rung: Rung, flags: &[&str]) {
     }
     let agent = Agent::start_with(&Options::new(flags).unwrap()).unwrap();
     let trace = Trace::of(agent.pid());
-    let stream = agent.follow("&types=oom_kill,cgroup_removed").unwrap();
+    let stream = agent.follow("&types=cgroup_created,oom_kill,cgroup_removed").unwrap();
     let cgroup = TestCgroup::new().unwrap();
     let killed_in = cgroup.path();
     cgroup.limit_memory(LIMIT_MIB << 20).unwrap();
+    let until = |wanted: &str| {
+        let is = |event: &serde_json::Value| kind(event) == wanted && path(event) == killed_in;
+        let events = stream.until(QUIET, is).unwrap();
+        assert!(events.iter().any(is), "{wanted} of {killed_in} did not come");
+    };
+    // A walk finds only what is there at that moment.
+    until("cgroup_created");
     load::hog(support::load(), cgroup.memory_dir().unwrap(), LIMIT_MIB * 8).unwrap();
-    let is = |event: &serde_json::Value, wanted: &str| kind(event) == wanted && path(event) == killed_in;
-    let events = stream.until(QUIET, |event| is(event, "oom_kill")).unwrap();
-    assert!(events.iter().any(|event| is(event, "oom_kill")), "no kill in {killed_in}: {events:?}");
+    until("oom_kill");
     drop(cgroup);
-    let events = stream.until(QUIET, |event| is(event, "cgroup_removed")).unwrap();
-    assert!(events.iter().any(|event| is(event, "cgroup_removed")), "{killed_in} is not gone: {events:?}");
+    until("cgroup_removed");
     // What is done now and then is done once more meanwhile.
     std::thread::sleep(std::time::Duration::from_secs(2));
     let calls = trace.end();

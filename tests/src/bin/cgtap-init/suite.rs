@@ -15,6 +15,7 @@ const OF_KERNEL: &[&str] = &[
     "containers::",
     "crash::",
     "degrade::",
+    "event_path::",
     // The rest needs a disk, or a root that can be pivoted.
     "filesystem::a_mount",
     "finals::",
