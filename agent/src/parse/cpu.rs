@@ -15,7 +15,7 @@
 //! v2 counts in microseconds, v1's `cpu.stat` in nanoseconds, `cpuacct.stat` in USER_HZ, which is 100 on every
 //! architecture that Linux gives to users today. The `nr_` lines of v2 need the cpu controller.
 
-use super::keyed::{each_pair, keys};
+use super::keyed::{Field, each_pair, keys};
 use super::scan::lines;
 use super::value::word_limit;
 use super::{ParseError, ParseError::Empty};
@@ -41,13 +41,30 @@ pub fn cpu_stat(input: &[u8], cpu: &mut CpuStats) -> Result<(), ParseError> {
         b"burst_usec" => burst_nsec * NSEC_PER_USEC,
         b"burst_time" => burst_nsec,
     });
-    each_pair(input, |pair| pair.put(field_of(cpu, pair.key)))
+    fill(input, cpu, field_of)
 }
 
 /// `cpuacct.stat` (v1): the fields `user_nsec` and `system_nsec`.
 pub fn cpuacct_stat(input: &[u8], cpu: &mut CpuStats) -> Result<(), ParseError> {
     keys!(field_of: CpuStats { b"user" => user_nsec * NSEC_PER_TICK, b"system" => system_nsec * NSEC_PER_TICK });
-    each_pair(input, |pair| pair.put(field_of(cpu, pair.key)))
+    fill(input, cpu, field_of)
+}
+
+/// Fills the fields of a table, or none of them when a line is not as it must be.
+fn fill(
+    input: &[u8],
+    cpu: &mut CpuStats,
+    field_of: impl for<'a> Fn(&'a mut CpuStats, &[u8]) -> Option<Field<'a>>,
+) -> Result<(), ParseError> {
+    // The rest is a few words to copy.
+    let per_cpu_nsec = cpu.per_cpu_nsec.take();
+    let mut found = cpu.clone();
+    let read = each_pair(input, |pair| pair.put(field_of(&mut found, pair.key)));
+    if read.is_ok() {
+        *cpu = found;
+    }
+    cpu.per_cpu_nsec = per_cpu_nsec;
+    read
 }
 
 /// `cpuacct.usage_percpu` (v1): nanoseconds of each possible CPU, in order.
@@ -79,6 +96,16 @@ mod tests {
     fn read(parser: Parser, text: &[u8]) -> Result<CpuStats, ParseError> {
         let mut cpu = CpuStats::default();
         parser(text, &mut cpu).map(|()| cpu)
+    }
+
+    #[test]
+    fn a_file_with_a_bad_line_fills_nothing() {
+        let mut cpu =
+            CpuStats { per_cpu_nsec: Some(vec![5]), quota_usec: Some(Limit::Max), ..CpuStats::default() };
+        let before = cpu.clone();
+        assert!(cpu_stat(b"usage_usec 307\nuser_usec -1\n", &mut cpu).is_err());
+        assert!(cpuacct_stat(b"user 1\nsystem x\n", &mut cpu).is_err());
+        assert_eq!(cpu, before);
     }
 
     #[test]
