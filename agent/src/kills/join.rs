@@ -11,7 +11,7 @@ use crate::model::{CgroupPath, Decision, LoggedKill, OomKill, Victim};
 const PATIENCE: Duration = Duration::from_millis(20);
 /// How long a line waits for its kill. The comparison with the kernel's count reports it when no kill comes.
 const LINE_KEPT: Duration = SAME_PROCESS;
-/// Lines that wait, at most. The kernel writes no more than 10 whole ones in 5 s.
+/// Lines that wait, and repeats that are remembered, at most. The kernel writes no more than 10 whole ones in 5 s.
 const MAX_LINES: usize = 256;
 
 /// Kills that wait for their lines, and lines that wait for their kills. All of the kills are booked in the ledger.
@@ -122,6 +122,9 @@ impl Join {
             ledger.take_back();
         } else {
             self.repeats.push_back((path.clone(), now + LINE_KEPT));
+            if self.repeats.len() > MAX_LINES {
+                self.repeats.pop_front();
+            }
         }
     }
 
