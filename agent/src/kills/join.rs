@@ -19,7 +19,8 @@ const MAX_LINES: usize = 256;
 pub(super) struct Join {
     kills: VecDeque<(OomKill, Instant)>,
     lines: VecDeque<(LoggedKill, Instant)>,
-    /// Cgroups in which the kernel counted a process again. A source that knows only counts reports that as a kill.
+    /// Cgroups in which the kernel counted a process again. A source that knows only counts reports that as a kill, of which
+    /// no process is known: it stays a kill, and stands for the repeat in the ledger.
     repeats: VecDeque<(CgroupPath, Instant)>,
 }
 
@@ -34,7 +35,7 @@ impl Join {
         self.forget(now);
         if self.is_counted_again(&kill) {
             ledger.take_back();
-            return None;
+            return Some(kill);
         }
         if lacks(&kill) {
             let Some(at) = self.lines.iter().position(|(line, _)| is_same(&kill, line)) else {
@@ -59,10 +60,7 @@ impl Join {
             return None;
         };
         match ledger.line(process, now) {
-            LineIs::Repeat => {
-                self.counted_again(&line, ledger, now);
-                None
-            }
+            LineIs::Repeat => self.counted_again(&line, ledger, now),
             LineIs::Known => {
                 let (mut kill, _) = self.kills.remove(waiting(self)?)?;
                 fill(&mut kill, line);
@@ -108,24 +106,25 @@ impl Join {
         while let Some(at) = self.lines.iter().position(|(line, _)| is_its(line)) {
             let Some((line, _)) = self.lines.remove(at) else { return };
             if ledger.line(process, now) == LineIs::Repeat {
-                self.counted_again(&line, ledger, now);
+                let again = self.counted_again(&line, ledger, now);
+                again.map(|kill| self.kills.push_front((kill, now)));
             }
         }
     }
 
     /// The kernel has counted a process again. A kill that is known by a count alone is the one, come or to come.
-    fn counted_again(&mut self, line: &LoggedKill, ledger: &mut Ledger, now: Instant) {
-        let Some(path) = &line.path else { return };
+    fn counted_again(&mut self, line: &LoggedKill, ledger: &mut Ledger, now: Instant) -> Option<OomKill> {
+        let path = line.path.as_ref()?;
         let by_count = |kill: &OomKill| is_by_count(kill) && kill.path.as_ref() == Some(path);
         if let Some(at) = self.kills.iter().position(|(kill, _)| by_count(kill)) {
-            self.kills.remove(at);
             ledger.take_back();
-        } else {
-            self.repeats.push_back((path.clone(), now + LINE_KEPT));
-            if self.repeats.len() > MAX_LINES {
-                self.repeats.pop_front();
-            }
+            return self.kills.remove(at).map(|(kill, _)| kill);
         }
+        self.repeats.push_back((path.clone(), now + LINE_KEPT));
+        if self.repeats.len() > MAX_LINES {
+            self.repeats.pop_front();
+        }
+        None
     }
 
     fn is_counted_again(&mut self, kill: &OomKill) -> bool {

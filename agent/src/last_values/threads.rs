@@ -1,7 +1,7 @@
 //! The threads that read what a container used, in time.
 //!
 //! One for each CPU, bound to it, waits for the word that the last task of a cgroup begins to exit there. One more serves
-//! what the core task asks, and exits on CPUs that came later. Between that word and the earliest moment at which the
+//! the requests of the event path, and exits on CPUs that came later. Between that word and the earliest moment at which the
 //! directory can go are some hundred microseconds; the files are open by then, and the threads go before others where they
 //! may.
 

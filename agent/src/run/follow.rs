@@ -212,6 +212,7 @@ impl Follow {
         tracing::error!(%error, "cgroup events cannot be read any more; walking instead");
         self.cgroups = None;
         self.walks.set_interval(self.walk_source_interval);
+        self.walks.want();
     }
 
     /// The cgroup events of before this call.
@@ -229,19 +230,19 @@ impl Follow {
     /// What went wrong on the way is a fact of its own.
     fn note(&mut self, batch: CgroupBatch) -> CgroupEvents {
         let CgroupBatch { events, missing, broken, is_partial } = batch;
-        self.note_losses(missing, broken);
+        self.note_losses(missing, broken, Some(self.state.facts.lifecycle_source));
         if is_partial {
             self.walks.set_interval(self.walk_source_interval);
         }
         events
     }
 
-    fn note_losses(&mut self, missing: u64, broken: u64) {
+    fn note_losses(&mut self, missing: u64, broken: u64, source: Option<Source>) {
         if missing > 0 {
             self.check_drops();
         }
         if broken > 0 {
-            self.take(Fact::Lost { records: broken, source: self.state.facts.lifecycle_source });
+            self.take(Fact::Lost { records: broken, source: source.unwrap_or(Source::Agent) });
         }
     }
 
@@ -249,7 +250,7 @@ impl Follow {
     fn check_drops(&mut self) {
         let is_read =
             |hook| if hook == Hook::MarkVictim { self.kills.is_some() } else { self.cgroups.is_some() };
-        let dropped = Hook::ALL.map(|hook| is_read(hook).then(|| self.state.dropped_of(hook)));
+        let dropped = Hook::ALL.map(|hook| self.state.dropped_of(hook).filter(|_| is_read(hook)));
         self.take(Fact::Dropped(dropped));
     }
 
@@ -262,7 +263,7 @@ impl Follow {
                 return;
             }
         };
-        self.note_losses(batch.missing, broken(&batch.broken));
+        self.note_losses(batch.missing, broken(&batch.broken), self.state.facts.oom_source);
         // The victim's cgroup may have been made a moment ago: its record is in the other ring.
         for events in self.drain_cgroups().await {
             self.take(Fact::Cgroups(events));
@@ -328,6 +329,8 @@ impl Follow {
 
     /// What has happened is reported, and what the next agent must know is saved.
     async fn end(mut self, is_ready: bool) {
+        // First: whatever takes long after this, the next start is no start after a crash.
+        self.saver.note_end().await;
         if is_ready {
             self.drain_kills().await;
             for events in self.drain_cgroups().await {
@@ -338,7 +341,6 @@ impl Follow {
         self.saver.told_drops(self.story.reported_drops());
         // Before the first walk the registry does not have what exists.
         let cgroups = is_ready.then(|| self.cgroups_to_save());
-        self.saver.note_end().await;
         let events = self.state.events.clone();
         let closed = tokio::task::spawn_blocking(move || events.close(CLOSE_WITHIN));
         if let Err(error) = closed.await {

@@ -32,10 +32,10 @@ impl State {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records that the program of a hook dropped; 0 when nothing counts.
-    pub(super) fn dropped_of(&self, hook: Hook) -> u64 {
+    /// Records that the program of a hook dropped; `None` where nothing counts, or the count cannot be read now.
+    pub(super) fn dropped_of(&self, hook: Hook) -> Option<u64> {
         let read = self.programs.as_ref().map(|programs| programs.read(hook));
-        read.and_then(Result::ok).unwrap_or_default().dropped
+        Some(read?.ok()?.dropped)
     }
 
     pub(super) fn totals(&self) -> MutexGuard<'_, KillTotals> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::cgroups::CgroupSource;
 use super::counts::{CountSource, Counts};
 use super::kernel_log::{self, Log, LogSource};
-use super::ring::RingWithPaths;
+use super::ring_with_paths::RingWithPaths;
 use super::tree::Tree;
 use crate::files::{HostRoot, KillCounters};
 use crate::kernel::{LifecycleRing, Paths};

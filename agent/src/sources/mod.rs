@@ -2,8 +2,8 @@
 //!
 //! | source | reports | read by |
 //! |---|---|---|
-//! | BPF rings | cgroup events, kills | the thread of the event path |
-//! | [`ring`] where programs may not read paths | cgroup events | `cgtap-paths` |
+//! | BPF rings (`kernel/ring.rs`) | cgroup events, kills | the thread of the event path |
+//! | [`ring_with_paths`] where programs may not read paths | cgroup events | `cgtap-paths` |
 //! | [`tree`] of watched directories | cgroup events | `cgtap-tree` |
 //! | [`counts`] of the cgroups | kills | `cgtap-counts` |
 //! | [`kernel_log`] and the kernel's count | kills, and what others do not know of theirs | `cgtap-kmsg` |
@@ -16,7 +16,7 @@ pub(crate) mod counts;
 pub(crate) mod kernel_log;
 pub(crate) mod ladder;
 pub(crate) mod look_up;
-mod ring;
+mod ring_with_paths;
 mod thread;
 mod tree;
 pub(crate) mod walks;

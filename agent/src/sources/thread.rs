@@ -27,7 +27,7 @@ pub(super) trait Source {
     /// Waits for the next report. Cancel-safe.
     async fn next(&mut self) -> io::Result<Self::Report>;
 
-    /// Everything that happened before this call, without waiting.
+    /// What must be reported before a barrier, without waiting: of events, everything that happened before this call.
     fn drain(&mut self) -> io::Result<Self::Report>;
 
     /// Does what it is asked; what there is to report of it.
@@ -95,7 +95,7 @@ impl<Request: Send + 'static, Report: Send + 'static> OnThread<Request, Report> 
         loop {
             match self.reports.recv().await {
                 Some(Ok(Item::Report(report))) => return Ok(report),
-                // It was waited for in vain.
+                // A barrier whose wait timed out.
                 Some(Ok(Item::Barrier(_))) => {}
                 Some(Err(error)) => return Err(error),
                 None => return Err(io::Error::other("its thread has ended")),
@@ -112,7 +112,10 @@ impl<Request: Send + 'static, Report: Send + 'static> OnThread<Request, Report> 
         self.barriers += 1;
         let all = tokio::time::timeout(BARRIER_WITHIN, self.until_barrier(&mut found)).await;
         match all {
-            Ok(ended) => ended?,
+            Ok(Ok(())) => {}
+            Ok(Err(error)) if found.is_empty() => return Err(error),
+            // What came before that is not lost; the next call has the error.
+            Ok(Err(error)) => tracing::warn!(%error, "a source ended while it was asked for its reports"),
             Err(_elapsed) => tracing::warn!("a source is slow; its reports may come late"),
         }
         Ok(found)

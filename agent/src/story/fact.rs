@@ -14,7 +14,7 @@ pub(crate) enum Fact {
     Walk(FinishedWalk),
     /// Cgroups were made or removed, or began or ended to have processes.
     Cgroups(CgroupEvents),
-    /// The kernel killed processes. The cgroup events from before come first.
+    /// The kernel killed processes. Of a ring, the cgroup events from before come first.
     Kills(Vec<OomKill>),
     /// `/proc` was looked at for a kill.
     LookedUp(Box<LookedUp>),

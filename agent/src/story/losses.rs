@@ -20,8 +20,8 @@ impl Losses {
         &self.reported
     }
 
-    /// Drops since the last call, of each ring. A ring that is not read fills up once and drops from then on; that was reported
-    /// when its reader went.
+    /// Drops since the last call, of each ring. Hooks whose ring has no reader are skipped: such a ring fills up once and drops from
+    /// then on.
     pub(super) fn fresh(&mut self, dropped: &[Option<u64>; Hook::ALL.len()]) -> [(u64, Source); 2] {
         let (mut cgroups, mut kills) = (0, 0);
         for ((hook, reported), dropped) in Hook::ALL.into_iter().zip(&mut self.reported).zip(dropped) {

@@ -1,4 +1,4 @@
-//! The ring of cgroup events, where the kernel lets no program read a path.
+//! The ring of cgroup events under lockdown: its records have ids, and their paths are looked up here.
 //!
 //! Under `lockdown=confidentiality` a record has the id of a directory and of the one above. The path of a directory that
 //! exists still is found by its id. Of a directory that is gone already only the path above is known.
