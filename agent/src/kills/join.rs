@@ -107,7 +107,7 @@ impl Join {
             let Some((line, _)) = self.lines.remove(at) else { return };
             if ledger.line(process, now) == LineIs::Repeat {
                 let again = self.counted_again(&line, ledger, now);
-                again.map(|kill| self.kills.push_front((kill, now)));
+                self.kills.extend(again.map(|kill| (kill, now)));
             }
         }
     }

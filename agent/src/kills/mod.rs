@@ -30,9 +30,9 @@ pub(crate) use ledger::{Ledger, Process};
 use recovery::{Recovered, Recovery};
 
 /// The kernel counts a process of a group again within this time.
-const QUIET: Duration = Duration::from_secs(1);
+const QUIET: Duration = Duration::from_millis(100);
 /// Where kills never pause, a checkpoint is made this long after the last: the next agent reads the log from there.
-const CHECKPOINT_WITHIN: Duration = Duration::from_secs(10);
+const CHECKPOINT_WITHIN: Duration = Duration::from_secs(2);
 /// Looks into `/proc` at once; a kill beyond that is reported without them.
 const MAX_LOOK_UPS: u64 = 64;
 

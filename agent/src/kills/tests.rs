@@ -99,6 +99,8 @@ struct Node {
     /// An agent could not tell from the log which kills were before it.
     was_blind: bool,
     given_up: u64,
+    /// How long the kernel has had to write its lines.
+    unwritten_msec: u64,
 }
 
 const MEMORY: HierarchyId = HierarchyId(4);
@@ -114,7 +116,7 @@ impl Node {
         kernel.kill(false);
         kernel.line();
         let agent = Agent::start(&kernel, &mut disk, wall);
-        Self { kernel, disk, agent, now, wall, was_blind: false, given_up: 0 }
+        Self { kernel, disk, agent, now, wall, was_blind: false, given_up: 0, unwritten_msec: 0 }
     }
 
     fn step(&mut self, step: Step) {
@@ -144,8 +146,16 @@ impl Node {
                     // An agent that runs reads everything long before that.
                     self.settle();
                 } else if msec >= 600 {
-                    // The kernel writes its lines within moments.
+                    // It reads the count twice a second.
                     self.kernel.write_all();
+                    self.step(Step::Ring(usize::MAX));
+                    self.step(Step::Count(usize::MAX));
+                }
+                // The kernel writes its lines within moments.
+                self.unwritten_msec += msec;
+                if self.unwritten_msec >= 50 {
+                    self.kernel.write_all();
+                    self.unwritten_msec = 0;
                 }
                 let passed = Duration::from_millis(msec);
                 (self.now, self.wall) = (self.now + passed, self.wall + passed);

@@ -218,7 +218,12 @@ impl Follow {
     /// The cgroup events of before this call.
     async fn drain_cgroups(&mut self) -> Vec<CgroupEvents> {
         let Some(cgroups) = &mut self.cgroups else { return Vec::new() };
-        match cgroups.drain().await {
+        let drained = cgroups.drain().await;
+        self.drained(drained)
+    }
+
+    fn drained(&mut self, drained: io::Result<Vec<CgroupBatch>>) -> Vec<CgroupEvents> {
+        match drained {
             Ok(batches) => batches.into_iter().map(|batch| self.note(batch)).collect(),
             Err(error) => {
                 self.cgroups_ended(&error);
@@ -333,8 +338,11 @@ impl Follow {
         self.saver.note_end().await;
         if is_ready {
             self.drain_kills().await;
-            for events in self.drain_cgroups().await {
-                self.take(Fact::Cgroups(events));
+            if let Some(cgroups) = &mut self.cgroups {
+                let last = cgroups.finish().await;
+                for events in self.drained(last) {
+                    self.take(Fact::Cgroups(events));
+                }
             }
             self.take(Fact::End);
         }

@@ -73,6 +73,17 @@ impl CgroupSource {
         }
     }
 
+    /// The same at the end, after which nothing more is read.
+    ///
+    /// # Errors
+    /// When the source cannot be read any more.
+    pub(crate) async fn finish(&mut self) -> io::Result<Vec<CgroupBatch>> {
+        match self {
+            Self::Ring(_) => self.drain().await,
+            Self::Thread(thread) => thread.finish().await,
+        }
+    }
+
     /// A walk is done: directories that it found are watched from now on.
     pub(crate) fn watch_missing(&self) {
         if let Self::Thread(thread) = self {

@@ -41,7 +41,11 @@ enum Item<T> {
 
 enum Ask<T> {
     Serve(T),
-    Barrier(u64),
+    /// After the last one the source is not read any more.
+    Barrier {
+        number: u64,
+        is_last: bool,
+    },
 }
 
 /// A source on its thread, as the event path sees it. The thread ends when this is dropped.
@@ -108,9 +112,21 @@ impl<Request: Send + 'static, Report: Send + 'static> OnThread<Request, Report> 
     /// # Errors
     /// When the source cannot go on.
     pub(crate) async fn drain(&mut self) -> io::Result<Vec<Report>> {
+        self.barrier(false).await
+    }
+
+    /// The same at the end: the thread reads no further. What it would read, the next agent must find in a pinned ring.
+    ///
+    /// # Errors
+    /// When the source cannot go on.
+    pub(crate) async fn finish(&mut self) -> io::Result<Vec<Report>> {
+        self.barrier(true).await
+    }
+
+    async fn barrier(&mut self, is_last: bool) -> io::Result<Vec<Report>> {
         let mut found = Vec::new();
         self.barriers += 1;
-        let all = tokio::time::timeout(BARRIER_WITHIN, self.until_barrier(&mut found)).await;
+        let all = tokio::time::timeout(BARRIER_WITHIN, self.until_barrier(is_last, &mut found)).await;
         match all {
             Ok(Ok(())) => {}
             Ok(Err(error)) if found.is_empty() => return Err(error),
@@ -121,9 +137,12 @@ impl<Request: Send + 'static, Report: Send + 'static> OnThread<Request, Report> 
         Ok(found)
     }
 
-    async fn until_barrier(&mut self, found: &mut Vec<Report>) -> io::Result<()> {
+    async fn until_barrier(&mut self, is_last: bool, found: &mut Vec<Report>) -> io::Result<()> {
         let ended = || io::Error::other("its thread has ended");
-        self.requests.send(Ask::Barrier(self.barriers)).await.map_err(|_closed| ended())?;
+        self.requests
+            .send(Ask::Barrier { number: self.barriers, is_last })
+            .await
+            .map_err(|_closed| ended())?;
         loop {
             match self.reports.recv().await.ok_or_else(ended)?? {
                 Item::Report(report) => found.push(report),
@@ -145,12 +164,16 @@ async fn follow<S: Source>(
     out: Sender<io::Result<Item<S::Report>>>,
 ) {
     loop {
+        let mut is_last = false;
         let (report, barrier) = tokio::select! {
             report = source.next() => (report.map(Some), None),
             ask = asked.recv() => match ask {
                 None => return,
                 Some(Ask::Serve(request)) => (Ok(source.serve(request)), None),
-                Some(Ask::Barrier(number)) => (source.drain().map(Some), Some(number)),
+                Some(Ask::Barrier { number, is_last: last }) => {
+                    is_last = last;
+                    (source.drain().map(Some), Some(number))
+                }
             },
         };
         let has_failed = report.is_err();
@@ -160,6 +183,9 @@ async fn follow<S: Source>(
             if out.send(item).await.is_err() || has_failed {
                 return;
             }
+        }
+        if is_last {
+            return;
         }
     }
 }
@@ -204,6 +230,15 @@ mod tests {
         assert_eq!(source.drain().await.unwrap().concat(), [2, 4, 1, 3]);
         source.ask(6);
         assert_eq!(source.next().await.unwrap(), [6]);
+    }
+
+    #[tokio::test]
+    async fn a_source_that_is_finished_reads_no_further() {
+        let mut source = OnThread::start("echo", || Ok(Echo::default())).unwrap();
+        source.ask(1);
+        assert_eq!(source.finish().await.unwrap().concat(), [1]);
+        source.ask(2);
+        assert!(source.next().await.is_err());
     }
 
     #[tokio::test]

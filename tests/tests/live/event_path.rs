@@ -68,7 +68,7 @@ fn traced(name: &str, rung: Rung, flags: &[&str]) {
 
 /// Tracing another process may be forbidden, by a security module or for want of a right.
 fn may_trace() -> Result<(), String> {
-    let tried = Command::new("strace").args(["-o", "/dev/null", "true"]).output();
+    let tried = Command::new("strace").args(["-o", "/dev/null", "sleep", "0"]).output();
     match tried {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => Err(format!("needs to trace: {}", String::from_utf8_lossy(&output.stderr).trim())),
