@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`layers`] | which folder of `agent/src` may use which; a folder without a row is refused |
 //! | [`never`] | what a folder never does: locks, clocks, files |
+//! | [`event_path`] | which methods run on the thread of the event path, so that they open no file |
+//! | [`locks`] | no lock is held across I/O |
 //! | [`shape`] | module docs, length of files and functions |
 //! | [`places`] | where `unsafe` and opening files may be |
 //! | [`words`] | text that does not belong in the repository |
@@ -16,7 +18,9 @@ use anyhow::{Context, Result, bail};
 use crate::exec;
 
 mod changelog;
+mod event_path;
 mod layers;
+mod locks;
 mod never;
 mod places;
 mod shape;
@@ -85,6 +89,8 @@ fn check(file: &str, text: &str) -> Vec<Problem> {
         found.extend(shape::check(file, text));
         found.extend(layers::check(file, text));
         found.extend(never::check(file, text));
+        found.extend(event_path::check(file, text));
+        found.extend(locks::check(file, text));
         found.extend(places::check(file, text));
     }
     if file == "CHANGELOG.md" {

@@ -24,7 +24,7 @@ pub(super) fn creations_seen(process: &Process, count: u32) -> Result<f64> {
         Kind::Cgtap => ("cgroup_created", "/cgroup/path"),
         Kind::Cadvisor => ("creation_events", "/container_name"),
     };
-    let found = told(process, kind)?;
+    let found = reported(process, kind)?;
     let ours = found.iter().filter_map(|e| e.pointer(name)?.as_str()).filter(|name| name.starts_with(&start));
     Ok(f64::from(u32::try_from(ours.count())?))
 }
@@ -55,8 +55,9 @@ pub(super) fn kills_seen(process: &Process, count: u32) -> Result<Kills> {
         Kind::Cgtap => ("oom_kill", "/victim/pid"),
         Kind::Cadvisor => ("oom_kill_events", "/event_data/oom/pid"),
     };
-    let told: HashSet<u64> = told(process, kind)?.iter().filter_map(|e| e.pointer(pid)?.as_u64()).collect();
-    let seen = killed.iter().filter(|pid| told.contains(pid)).count();
+    let reported: HashSet<u64> =
+        reported(process, kind)?.iter().filter_map(|e| e.pointer(pid)?.as_u64()).collect();
+    let seen = killed.iter().filter(|pid| reported.contains(pid)).count();
     let longest_way_seconds = follower.as_ref().map_or(Ok(f64::NAN), longest_way)?;
     Ok(Kills { seen: f64::from(u32::try_from(seen)?), longest_way_seconds })
 }
@@ -71,7 +72,7 @@ fn longest_way(follower: &http::Lines) -> Result<f64> {
 }
 
 /// All events of a kind that the program has kept: one JSON line each, or cAdvisor's one array.
-fn told(process: &Process, kind: &str) -> Result<Vec<serde_json::Value>> {
+fn reported(process: &Process, kind: &str) -> Result<Vec<serde_json::Value>> {
     let path = match process.kind {
         Kind::Cgtap => format!("/events?types={kind}"),
         Kind::Cadvisor => format!("/api/v1.3/events?{kind}=true&subcontainers=true&max_events=100000"),

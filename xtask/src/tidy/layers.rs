@@ -27,7 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("events",      &["telemetry"]),
     ("sources",     &["kernel", "files", "parse", "identity", "registry", "telemetry"]),
     ("story",       &["parse", "identity", "registry", "kills", "telemetry"]),
-    ("restart",     &["durable", "events", "registry", "kills", "telemetry"]),
+    ("restart",     &["durable", "events", "registry", "kills", "story", "telemetry"]),
     ("snapshot",    &["telemetry"]),
     ("export",      &["snapshot", "events", "names", "telemetry"]),
     ("serve",       &["export", "snapshot", "events", "config", "telemetry"]),

@@ -33,8 +33,6 @@ const TABLE: &[Never] = &[
     never("agent/src/story/", CLOCK, NO_CLOCK),
     never("agent/src/story/", LOCK, "takes no lock: nobody else has its state"),
     never("agent/src/story/", THREAD, "starts no thread: facts in, deeds out"),
-    never("agent/src/run/follow.rs", OPENING, EVENT_PATH),
-    never("agent/src/run/follow.rs", &["files::"], EVENT_PATH),
     never("agent/src/export/", LOCK, "takes no lock: an exporter is a function of a snapshot"),
     never("agent/src/export/", &["async"], "waits for nothing: an exporter is a function of a snapshot"),
     never("agent/src/export/", &["std::net"], "knows no sockets: those are in serve"),

@@ -71,7 +71,7 @@ fn build() -> Result<String> {
     // An emulated processor is slow, and the image stands in each machine's memory. What others wrote is built once.
     cargo.args(["--config", "profile.dev.package.\"*\".opt-level=3"]);
     cargo.env("CARGO_PROFILE_DEV_OPT_LEVEL", "2").env("CARGO_PROFILE_DEV_DEBUG", "0");
-    // With them the programs tell each record to the log too.
+    // With debug assertions the programs also log each record.
     cargo.env("CARGO_PROFILE_DEV_DEBUG_ASSERTIONS", "false");
     let output = exec::output(cargo.stderr(Stdio::inherit()))?;
     if !output.status.success() {

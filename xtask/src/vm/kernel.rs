@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_image_is_told_from_its_meta_packages() {
+    fn the_image_is_not_one_of_its_meta_packages() {
         assert!(is_image("linux-image-6.1.0-37-cloud-amd64"));
         assert!(!is_image("linux-image-cloud-amd64") && !is_image("linux-base"));
         assert!(is_part_of_image("linux-binary-7.2.1+deb14-cloud-amd64"));

@@ -13,13 +13,13 @@ const BEGIN: &str = "<!-- written by `cargo xtask vm --write`: begin -->";
 const END: &str = "<!-- end -->";
 
 /// The fields of one kind of event, by machine and then by rung.
-type Told = BTreeMap<(usize, String), BTreeMap<String, BTreeSet<String>>>;
+type Reported = BTreeMap<(usize, String), BTreeMap<String, BTreeSet<String>>>;
 
 /// The results of all machines so far.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    kills: Told,
-    lifecycle: Told,
+    kills: Reported,
+    lifecycle: Reported,
     /// Kernel and layout by the machine's place among all.
     machines: BTreeMap<usize, (String, String)>,
 }
@@ -32,8 +32,8 @@ impl Table {
             let mut words = fact.split_whitespace();
             let (Some(kind), Some(rung)) = (words.next(), words.next()) else { continue };
             let fields = words.next().unwrap_or_default().split(',').filter(|field| !field.is_empty());
-            let told = if kind == "oom_kill" { &mut self.kills } else { &mut self.lifecycle };
-            let rungs = told.entry((place, machine.name.to_owned())).or_default();
+            let reported = if kind == "oom_kill" { &mut self.kills } else { &mut self.lifecycle };
+            let rungs = reported.entry((place, machine.name.to_owned())).or_default();
             rungs.entry(rung.to_owned()).or_default().extend(fields.map(str::to_owned));
         }
     }
@@ -86,9 +86,9 @@ impl Table {
     }
 
     /// One row for all rungs of a kernel with the same fields, and for all layouts in which they have them.
-    fn rows(&self, told: &Told, cell: impl Fn(&BTreeSet<String>) -> String) -> String {
+    fn rows(&self, reported: &Reported, cell: impl Fn(&BTreeSet<String>) -> String) -> String {
         let mut rows: Vec<(String, Vec<String>, String, String)> = Vec::new();
-        for ((place, _), rungs) in told {
+        for ((place, _), rungs) in reported {
             let Some((kernel, cgroups)) = self.machines.get(place) else { continue };
             let mut by_cell: BTreeMap<String, Vec<&str>> = BTreeMap::new();
             for (rung, fields) in rungs {
