@@ -124,8 +124,8 @@ mod tests {
     async fn a_missing_agent_and_broken_http_are_different_errors() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
-        let nobody = get(&AgentUrl::Unix(path.clone()), "/events?").await.unwrap_err();
-        assert!(matches!(nobody, ClientError::Unreachable(_)), "{nobody}");
+        let missing = get(&AgentUrl::Unix(path.clone()), "/events?").await.unwrap_err();
+        assert!(matches!(missing, ClientError::Unreachable(_)), "{missing}");
         let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
         let agent = std::thread::spawn(move || answering(listener.accept().unwrap().0, "SSH-2.0\r\n"));
         let broken = get(&AgentUrl::Unix(path), "/events?").await.unwrap_err();

@@ -10,7 +10,7 @@ use crate::config::{Flags, Given, USUAL_FILE, schema, show};
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
     /// Print the settings in force as TOML, each with where it comes from
-    Show(Box<Flags>),
+    Show(Flags),
     /// Check a settings file
     Check(CheckArgs),
     /// Print a JSON Schema of the file
@@ -27,7 +27,7 @@ pub(super) struct CheckArgs {
 impl ConfigCommand {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let text = match self {
-            Self::Show(flags) => show(&Given::load(*flags)?)?,
+            Self::Show(flags) => show(&Given::load(flags)?)?,
             Self::Check(args) => check(args.file.as_deref())?,
             Self::Schema => format!("{:#}\n", schema()),
         };
@@ -35,12 +35,7 @@ impl ConfigCommand {
     }
 }
 
-/// A file that is named must be there; the usual one need not.
 fn check(file: Option<&Path>) -> anyhow::Result<String> {
-    let (path, given) = match file {
-        Some(path) => (path, Given::read(path)?),
-        None => (Path::new(USUAL_FILE), Given::read_if_there(Path::new(USUAL_FILE))?),
-    };
-    given.check()?;
-    Ok(format!("{}: OK\n", path.display()))
+    Given::read(file)?.check()?;
+    Ok(format!("{}: OK\n", file.unwrap_or(Path::new(USUAL_FILE)).display()))
 }

@@ -13,15 +13,16 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
 use self::client::ClientError;
 use crate::config::{Config, ConfigError, Flags};
 use crate::export::status_json::{check_table, status_json};
-use crate::kernel;
+use crate::kernel::{self, PinError};
 use crate::model::THREADS_WITHIN;
-use crate::run::{self, RunError};
+use crate::run;
 
 const NO_RUNTIME: &str = "cannot start the runtime";
 const NO_OUTPUT: &str = "cannot write to standard output";
@@ -58,12 +59,10 @@ struct CheckArgs {
 
 /// The status of a command that failed: 2 for a mistake of the caller.
 fn exit_code(error: &anyhow::Error) -> u8 {
-    if let Some(error) = error.downcast_ref::<RunError>() {
-        return error.exit_code();
-    }
     let is_refused =
         |error: &ClientError| matches!(error, ClientError::Refused { status, .. } if status.as_u16() == 400);
-    let is_mistake = error.is::<ConfigError>() || error.downcast_ref().is_some_and(is_refused);
+    let is_setting = error.is::<ConfigError>() || error.is::<PinError>();
+    let is_mistake = is_setting || error.downcast_ref().is_some_and(is_refused);
     if is_mistake { 2 } else { 1 }
 }
 
@@ -79,10 +78,29 @@ fn with_causes(error: &anyhow::Error) -> String {
     text
 }
 
+/// Names the variable that a refused value comes from: clap names its flag.
+fn with_variable(
+    mut error: clap::Error,
+    mut arguments: impl Iterator<Item = String>,
+    is_set: impl Fn(&str) -> bool,
+) -> clap::Error {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return error };
+    let flag = argument.split([' ', '[', '=']).next().unwrap_or_default().to_owned();
+    let variable = format!("CGTAP_{}", flag.trim_start_matches('-').replace('-', "_").to_uppercase());
+    if !arguments.any(|argument| argument.split('=').next() == Some(&flag)) && is_set(&variable) {
+        error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
+    }
+    error
+}
+
 /// Does what the process was started for.
 #[must_use]
 pub fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+        with_variable(error, arguments, |name| std::env::var_os(name).is_some()).exit()
+    });
+    let outcome = match cli.command {
         Command::Serve(flags) => serve(flags),
         Command::Check(args) => check(args),
         Command::Events(args) => events::run(&args),
@@ -112,7 +130,7 @@ fn serve(flags: Flags) -> anyhow::Result<()> {
     let runtime = builder.worker_threads(2).enable_all().build().context(NO_RUNTIME)?;
     let outcome = runtime.block_on(run::run(config));
     runtime.shutdown_timeout(THREADS_WITHIN);
-    Ok(outcome?)
+    outcome
 }
 
 fn check(args: CheckArgs) -> anyhow::Result<()> {

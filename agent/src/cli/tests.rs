@@ -30,6 +30,22 @@ fn mistakes_end_with_status_2_and_name_themselves() {
 }
 
 #[test]
+fn a_value_of_a_variable_is_refused_by_the_name_of_the_variable() {
+    for (args, variable) in [
+        (&["serve", "--oom-source", "x"][..], "CGTAP_OOM_SOURCE"),
+        (&["serve", "--timestamps=x"], "CGTAP_TIMESTAMPS"),
+        (&["events", "--url", "x"], "CGTAP_URL"),
+    ] {
+        let refused = || parse(args).expect_err("refused");
+        let text = with_variable(refused(), std::iter::empty(), |name| name == variable).to_string();
+        assert!(text.contains(&format!("'{variable}'")), "{text}");
+        let given = args.iter().map(|&arg| arg.to_owned());
+        let text = with_variable(refused(), given, |name| name == variable).to_string();
+        assert!(!text.contains(variable), "the flag wins: {text}");
+    }
+}
+
+#[test]
 fn help_and_version_are_no_mistakes() {
     for args in [&["--help"][..], &["--version"], &["serve", "--help"], &["events", "-h"]] {
         assert_eq!(parse(args).expect_err("printed").exit_code(), 0, "{args:?}");
@@ -37,7 +53,7 @@ fn help_and_version_are_no_mistakes() {
 }
 
 #[test]
-fn a_cause_is_told_once() {
+fn a_cause_is_printed_once() {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot: {0}")]
     struct Says(#[source] io::Error);

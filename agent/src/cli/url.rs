@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::config::http_uri;
+
 /// `http://HOST[:PORT]` or `unix:/path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum AgentUrl {
@@ -20,21 +22,11 @@ impl FromStr for AgentUrl {
         if let Some(path) = text.strip_prefix("unix:") {
             return if path.starts_with('/') { Ok(Self::Unix(path.into())) } else { Err(wanted()) };
         }
-        let authority = text.strip_prefix("http://").ok_or_else(wanted)?;
-        let authority = authority.strip_suffix('/').unwrap_or(authority);
-        // A colon inside brackets belongs to the address.
-        let (host, port) = match authority.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
-            Some((host, port)) => (host, port.parse().map_err(|err| format!("{}: port: {err}", wanted()))?),
-            None => (authority, 80),
-        };
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        if bare.is_empty()
-            || bare.contains(['/', '?', '#', '@', '[', ']'])
-            || (bare == host && host.contains(':'))
-        {
-            return Err(wanted());
-        }
-        Ok(Self::Tcp { host: bare.to_owned(), port })
+        let is_plain = |rest: &str| !rest.trim_end_matches('/').contains(['/', '?', '#', '@']);
+        let is_agent = text.strip_prefix("http://").is_some_and(is_plain);
+        let uri = http_uri(text).filter(|_| is_agent).ok_or_else(wanted)?;
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        Ok(Self::Tcp { host: host.to_owned(), port: uri.port_u16().unwrap_or(80) })
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use hyper::Uri;
 use serde_with::DeserializeFromStr;
 
 use crate::model::NamesSource;
@@ -60,5 +61,60 @@ impl FromStr for RuntimeSocket {
             Some(Self::At(source, PathBuf::from(format!("/{path}"))))
         });
         socket.ok_or("wanted cri=/path, docker=/path, podman=/path or none")
+    }
+}
+
+/// An address `http://HOST[:PORT]...` or `https://HOST[:PORT]...`. A port beyond 65535 is refused: [`Uri`] reads it as none.
+pub fn http_uri(text: &str) -> Option<Uri> {
+    let uri: Uri = text.parse().ok()?;
+    let authority = uri.authority()?;
+    let without_user = authority.as_str().rsplit('@').next()?;
+    let port = without_user.strip_prefix(authority.host())?;
+    let is_port = port.is_empty() || authority.port_u16().is_some_and(|port| port > 0);
+    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+    (is_http && is_port && !authority.host().is_empty()).then_some(uri)
+}
+
+/// The address without what it has beside host, port and path.
+pub fn without_credentials(url: &str) -> String {
+    const HIDDEN: &str = "(not shown)";
+    let Some(uri) = http_uri(url) else { return HIDDEN.to_owned() };
+    let (scheme, authority) = (uri.scheme_str().unwrap_or_default(), uri.authority());
+    let host = authority.map_or("", |authority| authority.as_str());
+    let host = host.rsplit_once('@').map_or(host.to_owned(), |(_, host)| format!("{HIDDEN}@{host}"));
+    let query = if uri.query().is_some() { format!("?{HIDDEN}") } else { String::new() };
+    format!("{scheme}://{host}{}{query}", uri.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_host_and_a_possible_port() {
+        for text in
+            ["http://h", "https://h:65535/x?y", "http://[::1]:9/", "http://u:p@h:1", "http://127.0.0.1"]
+        {
+            assert!(http_uri(text).is_some(), "{text}");
+        }
+        for text in [
+            "",
+            "h",
+            "ftp://h",
+            "http://",
+            "http://:80",
+            "http://h:70000",
+            "http://h:0",
+            "http://h:",
+            "http://h:b",
+            "http://u@h:99999/",
+            "http://::1",
+            "http://[::1",
+            "http://a b",
+            "/x",
+            "http:///x",
+        ] {
+            assert_eq!(http_uri(text), None, "{text}");
+        }
     }
 }

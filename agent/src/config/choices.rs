@@ -1,8 +1,9 @@
 //! Settings that are one of a few words.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
-use crate::model::named;
+use super::form::Form;
+use crate::model::{RungChoice, Source, named};
 
 named! {
     /// The form of the log.
@@ -34,46 +35,39 @@ named! {
     }
 }
 
-named! {
-    /// The rung for cgroups made and removed.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    pub enum LifecycleChoice {
-        /// The best that this host allows
-        Auto = "auto",
-        /// BPF on BTF-typed tracepoints only
-        TpBtf = "tp_btf",
-        /// BPF on classic tracepoints only
-        Tracepoint = "tracepoint",
-        /// No BPF: watch the directories
-        Inotify = "inotify",
-        /// No BPF: walk the tree on an interval
-        Walk = "walk",
-    }
-}
+/// Rungs for cgroups made and removed.
+pub(super) const LIFECYCLE_RUNGS: Form = Form::Choice(
+    &["auto", "tp_btf", "tracepoint", "inotify", "walk"],
+    &[
+        "The best that this host allows",
+        "BPF on BTF-typed tracepoints only",
+        "BPF on classic tracepoints only",
+        "No BPF: watch the directories",
+        "No BPF: walk the tree on an interval",
+    ],
+);
 
-named! {
-    /// The rung for OOM kills.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    pub enum OomChoice {
-        /// The best that this host allows
-        Auto = "auto",
-        /// BPF by fentry at the kernel's OOM decision, and on each victim
-        Fentry = "fentry",
-        /// BPF by kprobe at the kernel's OOM decision, and on each victim
-        Kprobe = "kprobe",
-        /// BPF on the BTF-typed tracepoint only
-        TpBtf = "tp_btf",
-        /// BPF on the classic tracepoint only
-        Tracepoint = "tracepoint",
-        /// Watch `memory.events` of cgroup v2
-        MemoryEvents = "memory_events",
-        /// Watch `memory.oom_control` of cgroup v1
-        OomControl = "oom_control",
-        /// The kernel log
-        Kmsg = "kmsg",
-        /// No OOM events
-        None = "none",
-    }
+/// Rungs for OOM kills.
+pub(super) const OOM_RUNGS: Form = Form::Choice(
+    &["auto", "fentry", "kprobe", "tp_btf", "tracepoint", "memory_events", "oom_control", "kmsg", "none"],
+    &[
+        "The best that this host allows",
+        "BPF by fentry at the kernel's OOM decision, and on each victim",
+        "BPF by kprobe at the kernel's OOM decision, and on each victim",
+        "BPF on the BTF-typed tracepoint only",
+        "BPF on the classic tracepoint only",
+        "Watch `memory.events` of cgroup v2",
+        "Watch `memory.oom_control` of cgroup v1",
+        "The kernel log",
+        "No OOM events",
+    ],
+);
+
+/// A rung has the name of its source. A walk needs nothing from the kernel.
+pub(super) fn rung<'de, D: Deserializer<'de>>(text: D) -> Result<RungChoice, D::Error> {
+    Ok(match &*String::deserialize(text)? {
+        "auto" => RungChoice::Auto,
+        "walk" => RungChoice::None,
+        name => Source::from_name(name).map_or(RungChoice::None, RungChoice::Only),
+    })
 }

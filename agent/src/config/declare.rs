@@ -6,11 +6,10 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
-use toml::Value;
+use toml::{Table, Value};
 
 use super::form::Form;
 use super::{ConfigError, settings::SETTINGS};
-use crate::model::named;
 
 /// A setting, or a key of a sink.
 #[derive(Debug)]
@@ -31,55 +30,124 @@ pub(super) enum Fallback {
     Is(&'static str),
     /// None; what happens then.
     Absent(&'static str),
+    /// It must be given.
+    Required,
 }
 
-named! {
-    /// Where a value comes from. A flag wins over the environment, and the environment over the file.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Origin {
-        /// The command line.
-        Flag = "flag",
-        /// A variable `CGTAP_*`.
-        Environment = "environment",
-        /// The file.
-        File = "file",
+/// Declares a struct of settings: each with its help, key, type, name of its value, default and form. Makes the table of
+/// their declarations.
+macro_rules! settings {
+    (
+        $(#[$meta:meta])*
+        $table:ident: $name:ident {
+            $($(#[doc = $help:literal])+ $key:ident: $type:ty [$value:literal] = $default:expr, $form:expr;)+
+        }
+        $($(#[$more_meta:meta])+ $more:ident: $more_type:ty;)*
+    ) => {
+        $(#[$meta])*
+        pub struct $name {
+            $($(#[doc = $help])+ pub $key: $type,)+
+            $($(#[$more_meta])+ pub $more: $more_type,)*
+        }
+
+        pub(super) static $table: &[Setting] = &[$(Setting {
+            key: stringify!($key),
+            help: concat!($($help),+),
+            value_name: $value,
+            default: $default,
+            form: $form,
+        }),+];
+    };
+}
+pub(super) use settings;
+
+/// Where a value comes from. A flag wins over the environment, and the environment over the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Flag,
+    Environment,
+    /// The file, and its line.
+    File(String),
+}
+
+impl Origin {
+    pub(super) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Flag => "flag",
+            Self::Environment => "environment",
+            Self::File(_) => "file",
+        }
+    }
+
+    /// How a message names this setting.
+    pub(super) fn name(&self, key: &str) -> String {
+        match self {
+            Self::Flag => format!("--{}", flag(key)),
+            Self::Environment => variable(key),
+            Self::File(place) => format!("{place}: {key}"),
+        }
     }
 }
 
-/// Each value that is given, by its key, and where it comes from.
+/// `--host-root` without its dashes.
+pub(super) fn flag(key: &str) -> String {
+    key.replace('_', "-")
+}
+
+fn variable(key: &str) -> String {
+    format!("CGTAP_{}", key.to_uppercase())
+}
+
+/// The settings that are given, each with its origin, and the `[[sink]]` tables of the file, each with its place.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Settings(pub(super) BTreeMap<&'static str, (Value, Origin)>);
+pub struct Given {
+    pub(super) values: BTreeMap<String, (Value, Origin)>,
+    pub(super) sinks: Vec<(String, Table)>,
+}
+
+/// The declared settings, each checked, with the defaults of those that are not given. `name` is how a message names a key.
+pub(super) fn complete(
+    declared: &[&[Setting]],
+    mut given: Table,
+    name: impl Fn(&str) -> String,
+) -> Result<Table, ConfigError> {
+    let mut complete = Table::new();
+    for setting in declared.iter().copied().flatten() {
+        let refused = |problem| ConfigError::at(&name(setting.key), problem);
+        match given.remove(setting.key).or_else(|| setting.default_value()) {
+            Some(value) => {
+                setting.form.check(&value).map_err(refused)?;
+                complete.insert(setting.key.to_owned(), value);
+            }
+            None if matches!(setting.default, Fallback::Required) => {
+                return Err(refused(format!("must be given; wanted: {}", setting.form.wanted())));
+            }
+            None => {}
+        }
+    }
+    let Some(unknown) = given.keys().next() else { return Ok(complete) };
+    let known: Vec<_> = declared.iter().copied().flatten().map(|setting| setting.key).collect();
+    Err(ConfigError::at(&name(unknown), format!("unknown key; wanted one of `{}`", known.join("`, `"))))
+}
 
 impl Setting {
-    /// `host-root`.
-    pub(super) fn flag(&self) -> String {
-        self.key.replace('_', "-")
-    }
-
     /// The value where none is given.
     pub(super) fn default_value(&self) -> Option<Value> {
         match self.default {
             Fallback::Is(text) => Some(self.form.value(&[text])),
-            Fallback::Absent(_) => None,
+            Fallback::Absent(_) | Fallback::Required => None,
         }
-    }
-
-    /// # Errors
-    /// The value is not allowed.
-    pub(super) fn check(&self, value: &Value) -> Result<(), ConfigError> {
-        let refused = |wanted| ConfigError::Value { key: self.key, given: value.to_string(), wanted };
-        self.form.check(value).map_err(refused)
     }
 
     fn arg(&self) -> Arg {
         let help = match self.default {
-            Fallback::Absent("") => self.help.trim().to_owned(),
+            Fallback::Absent("") | Fallback::Required => self.help.trim().to_owned(),
             Fallback::Is(default) | Fallback::Absent(default) => {
                 format!("{} [default: {default}]", self.help.trim())
             }
         };
-        let arg = Arg::new(self.key).long(self.flag()).help(help).value_name(self.value_name);
-        let arg = arg.env(format!("CGTAP_{}", self.key.to_uppercase()));
+        let arg = Arg::new(self.key).long(flag(self.key)).help(help).value_name(self.value_name);
+        let arg = arg.env(variable(self.key));
         match &self.form {
             Form::Switch => {
                 let arg = arg.value_parser(["true", "false"]).num_args(0..=1);
@@ -98,7 +166,7 @@ impl Setting {
     }
 }
 
-impl Args for Settings {
+impl Args for Given {
     fn augment_args(command: Command) -> Command {
         command.args(SETTINGS.iter().map(Setting::arg))
     }
@@ -108,19 +176,23 @@ impl Args for Settings {
     }
 }
 
-impl FromArgMatches for Settings {
+impl FromArgMatches for Given {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut given = BTreeMap::new();
+        let mut given = Self::default();
         for setting in SETTINGS {
             let Some(words) = matches.get_many::<String>(setting.key) else { continue };
             let value = setting.form.value(&words.map(String::as_str).collect::<Vec<_>>());
-            setting
-                .check(&value)
-                .map_err(|error| clap::Error::raw(ErrorKind::ValueValidation, format!("{error}\n")))?;
-            let is_variable = matches.value_source(setting.key) == Some(ValueSource::EnvVariable);
-            given.insert(setting.key, (value, if is_variable { Origin::Environment } else { Origin::Flag }));
+            let origin = match matches.value_source(setting.key) {
+                Some(ValueSource::EnvVariable) => Origin::Environment,
+                _ => Origin::Flag,
+            };
+            setting.form.check(&value).map_err(|problem| {
+                let error = ConfigError::at(&origin.name(setting.key), problem);
+                clap::Error::raw(ErrorKind::ValueValidation, format!("{error}\n"))
+            })?;
+            given.values.insert(setting.key.to_owned(), (value, origin));
         }
-        Ok(Self(given))
+        Ok(given)
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

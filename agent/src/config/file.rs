@@ -1,18 +1,24 @@
 //! Reads the settings file, and merges it with the command line and the environment.
 
-use std::io::ErrorKind;
+use std::fs::OpenOptions;
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use toml::de::{DeTable, DeValue};
+use serde::Deserialize;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
 use toml::{Table, Value};
 
-use super::declare::{Origin, Settings};
-use super::settings::SETTINGS;
-use super::{Config, ConfigError, sinks};
+pub use super::declare::Given;
+use super::declare::Origin;
+use super::{Config, ConfigError};
 
 /// The file that is read when none is named.
 pub const USUAL_FILE: &str = "/etc/cgtap/cgtap.toml";
+
+/// The most bytes of a file that the settings name, and of their own.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The flags of `cgtap serve` and `cgtap check`, which clap has merged with the environment.
 #[derive(Clone, Debug, Default, Args)]
@@ -22,16 +28,7 @@ pub struct Flags {
     pub config: Option<PathBuf>,
     /// The settings themselves.
     #[command(flatten)]
-    pub settings: Settings,
-}
-
-/// The settings that are given, and the file that some of them come from.
-#[derive(Clone, Debug, Default)]
-pub struct Given {
-    /// What is given.
-    pub settings: Settings,
-    /// Its path and text.
-    file: Option<(PathBuf, String)>,
+    pub given: Given,
 }
 
 impl Config {
@@ -50,86 +47,86 @@ impl Given {
     /// # Errors
     /// The file cannot be read or understood.
     pub fn load(flags: Flags) -> Result<Self, ConfigError> {
-        let below = match flags.config {
-            Some(path) => Self::read(&path)?,
-            None => Self::read_if_there(Path::new(USUAL_FILE))?,
-        };
-        let mut settings = below.settings;
-        settings.0.extend(flags.settings.0);
-        Ok(Self { settings, file: below.file })
-    }
-
-    /// The file alone.
-    ///
-    /// # Errors
-    /// The file cannot be read or understood.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let path = path.to_owned();
-        let text = std::fs::read_to_string(&path)
-            .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
-        let table: Table = toml::from_str(&text)
-            .map_err(|source| ConfigError::Invalid { path: path.clone(), source: Box::new(source) })?;
-        let mut given = Self { settings: Settings::default(), file: Some((path, text)) };
-        let keys: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).chain(["sink"]).collect();
-        for (key, value) in table {
-            let Some(key) = keys.iter().find(|known| **known == key) else {
-                let known = keys.join("`, `");
-                return Err(given.with_line(ConfigError::UnknownKey { key, known }));
-            };
-            given.settings.0.insert(key, (value, Origin::File));
-        }
+        let mut given = Self::read(flags.config.as_deref())?;
+        given.values.extend(flags.given.values);
         Ok(given)
     }
 
-    /// The file alone, or nothing where there is none.
+    /// The file alone. A file that is named must be there; the usual one need not.
     ///
     /// # Errors
-    /// The file is there and cannot be read or understood.
-    pub fn read_if_there(path: &Path) -> Result<Self, ConfigError> {
-        match Self::read(path) {
-            Err(ConfigError::Unreadable { source, .. })
-                if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+    /// The file cannot be read or understood.
+    pub fn read(named: Option<&Path>) -> Result<Self, ConfigError> {
+        let path = named.unwrap_or(Path::new(USUAL_FILE));
+        let text = read_file(path).and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other));
+        match text {
+            Ok(text) => Self::parse(path, &text),
+            Err(error)
+                if named.is_none()
+                    && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
             {
                 Ok(Self::default())
             }
-            other => other,
+            Err(error) => {
+                let place = path.display().to_string();
+                Err(ConfigError::at(&place, format!("cannot read the settings: {error}")))
+            }
         }
     }
 
-    /// All settings in force. A value of the file that is not allowed is reported with its line.
-    ///
-    /// # Errors
-    /// A value is not allowed.
-    pub fn check(&self) -> Result<Config, ConfigError> {
-        self.settings.check().map_err(|problem| self.with_line(problem))
-    }
-
-    fn with_line(&self, problem: ConfigError) -> ConfigError {
-        match self.line_of(&problem) {
-            Some((path, line)) => ConfigError::InFile { path, line, problem: Box::new(problem) },
-            None => problem,
-        }
-    }
-
-    fn line_of(&self, problem: &ConfigError) -> Option<(PathBuf, usize)> {
-        let (path, text) = self.file.as_ref()?;
-        let table = DeTable::parse(text).ok()?;
-        let at = |key: &str| Some(table.get_ref().get_key_value(key)?.0.span().start);
-        let at = match problem {
-            ConfigError::UnknownKey { key, .. } => at(key)?,
-            ConfigError::Value { key, .. } => {
-                self.settings.0.get(key).filter(|(_, origin)| *origin == Origin::File)?;
-                at(key)?
-            }
-            ConfigError::Sink { sink, .. } => {
-                let DeValue::Array(spans) = table.get_ref().get("sink")?.get_ref() else { return None };
-                let (given, _) = self.settings.0.get("sink")?;
-                let is_it = |given: &Value| given.as_table().is_some_and(|table| sinks::name(table) == *sink);
-                spans.get(given.as_array()?.iter().position(is_it)?)?.span().start
-            }
-            _ => return None,
+    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let line_ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
+        let place = |start: usize| {
+            let line = line_ends.partition_point(|&end| end < start) + 1;
+            format!("{}: line {line}", path.display())
         };
-        let line = text.get(..at)?.matches('\n').count() + 1;
-        Some((path.clone(), line))
+        let mut given = Self::default();
+        let table = DeTable::parse(text).map_err(|error| {
+            let span = error.span().unwrap_or_default();
+            let found = text.get(span.clone()).unwrap_or_default();
+            ConfigError::at(&place(span.start), format!("{}: `{found}`", error.message()))
+        })?;
+        for (key, value) in table.into_inner() {
+            let place_of_key = place(key.span().start);
+            let key = key.into_inner().into_owned();
+            let refused = |problem: &str| ConfigError::at(&place_of_key, format!("{key}: {problem}"));
+            if key != "sink" {
+                // A number beyond 64 bits stays text, as on the command line: its check lists what is allowed.
+                let huge = value.get_ref().as_integer().map(|number| Value::from(number.as_str()));
+                let value = Value::deserialize(ValueDeserializer::from(value));
+                let value = value.or_else(|error| huge.ok_or_else(|| refused(error.message())))?;
+                given.values.insert(key, (value, Origin::File(place_of_key)));
+                continue;
+            }
+            let DeValue::Array(tables) = value.into_inner() else {
+                return Err(refused("wanted a table `[[sink]]` for each sink"));
+            };
+            for table in tables {
+                let place = place(table.span().start);
+                let table = Table::deserialize(ValueDeserializer::from(table));
+                given.sinks.push((place, table.map_err(|error| refused(error.message()))?));
+            }
+        }
+        Ok(given)
     }
+}
+
+/// Reads a small file that the settings name. A pipe or socket is refused: it may never end.
+///
+/// # Errors
+/// The file cannot be read, is of another kind or is too long.
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_fifo() || kind.is_socket() {
+        return Err(io::Error::other("a pipe or socket; wanted: a file"));
+    }
+    let mut bytes = Vec::new();
+    let read = file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)? as u64;
+    if read > MAX_FILE_BYTES {
+        return Err(io::Error::other(format!(
+            "the file is too long; wanted: at most {MAX_FILE_BYTES} bytes"
+        )));
+    }
+    Ok(bytes)
 }

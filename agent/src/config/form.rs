@@ -1,13 +1,14 @@
 //! The forms of values: how the file and the command line write them, and which of them are allowed.
 
 use std::ops::RangeInclusive;
-use std::str::FromStr;
 use std::time::Duration;
 
-use serde_with::DeserializeFromStr;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use toml::Value;
 
 use super::addresses::{ListenAddr, RuntimeSocket};
+use crate::snapshot::Shown;
 
 /// The greatest size of a BPF ring.
 const MAX_RING_BYTES: i64 = 1 << 30;
@@ -33,7 +34,7 @@ pub(super) enum Form {
     Globs,
 }
 
-pub(super) const ANY_TEXT: Form = Form::Text("", |_| true);
+pub(super) const ANY_TEXT: Form = Form::Text("a string", |_| true);
 pub(super) const ABSOLUTE_PATH: Form = Form::Text("an absolute path", |path| path.starts_with('/'));
 /// An empty name is most often a slip: `a,,b`.
 pub(super) const NAMES: Form =
@@ -66,7 +67,7 @@ impl Form {
         }
     }
 
-    /// What it allows, in words; empty for everything.
+    /// What it allows, in words.
     pub(super) fn wanted(&self) -> String {
         let text = humantime::format_duration;
         match self {
@@ -98,8 +99,9 @@ impl Form {
     }
 
     /// # Errors
-    /// The value is not allowed: what is.
+    /// The value is not allowed; the text says what is.
     pub(super) fn check(&self, value: &Value) -> Result<(), String> {
+        let refused = |wanted: String| format!("{value} is not allowed; wanted: {wanted}");
         let is_allowed = match self {
             Self::Switch => value.is_bool(),
             Self::Number(_) | Self::Ring => value.as_integer().is_some_and(|number| {
@@ -107,18 +109,19 @@ impl Form {
                 is_whole && self.bounds().is_some_and(|bounds| bounds.contains(&number))
             }),
             Self::Time(bounds) => {
-                let HumanDuration(duration) = value.as_str().unwrap_or_default().parse()?;
-                bounds.contains(&duration)
+                bounds.contains(&time(value.as_str().unwrap_or_default()).map_err(refused)?)
             }
             Self::Text(_, allows) => value.as_str().is_some_and(allows),
             Self::Choice(words, _) => value.as_str().is_some_and(|word| words.contains(&word)),
             Self::List(_, allows) => strings(value).is_some_and(|words| allows(&words)),
             // Each path begins with `/`: a glob that does not can match none of them.
             Self::Globs => {
-                strings(value).is_some_and(|globs| globs.iter().all(|glob| glob.starts_with(['/', '*', '{'])))
+                let globs: Vec<String> = value.clone().try_into().map_err(|_type| refused(self.wanted()))?;
+                Shown::new(&globs, &[]).map_err(|error| error.to_string())?;
+                globs.iter().all(|glob| glob.starts_with(['/', '*', '{']))
             }
         };
-        if is_allowed { Ok(()) } else { Err(self.wanted()) }
+        if is_allowed { Ok(()) } else { Err(refused(self.wanted())) }
     }
 }
 
@@ -127,14 +130,11 @@ fn strings(value: &Value) -> Option<Vec<&str>> {
 }
 
 /// A length of time as people write it: `1s`, `250ms`, `1h 30m`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, DeserializeFromStr)]
-pub struct HumanDuration(pub Duration);
+fn time(text: &str) -> Result<Duration, String> {
+    let wanted = |_error| "a duration as a string with its unit, as 1s, 250ms or 10m".to_owned();
+    humantime::parse_duration(text).map_err(wanted)
+}
 
-impl FromStr for HumanDuration {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wanted = |_error| "a duration as a string with its unit, as 1s, 250ms or 10m".to_owned();
-        humantime::parse_duration(text).map(Self).map_err(wanted)
-    }
+pub(super) fn duration<'de, D: Deserializer<'de>>(text: D) -> Result<Duration, D::Error> {
+    time(&String::deserialize(text)?).map_err(D::Error::custom)
 }

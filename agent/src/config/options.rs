@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::choices::{LifecycleChoice, OomChoice};
 use super::{Config, ConfigError};
 use crate::events::DiskOptions;
 use crate::export::prometheus::{ExpositionOptions, View};
-use crate::files::{HostRoot, ReadSets, UsageSettings, Wanted, perf_plan};
+use crate::files::{HostRoot, ReadSets, UsageSettings, perf_plan};
 use crate::model::{MetricSet, MetricSets, PerfPlan, RungChoice, RungChoices, Source};
 use crate::snapshot::{CollectOptions, FilesystemCollector, Shown};
 
@@ -29,64 +28,54 @@ pub(crate) fn reads(sets: MetricSets) -> ReadSets {
 }
 
 /// What a reading reads beside the cgroups' own files.
-pub(crate) fn collect(config: &Config, sets: MetricSets) -> Result<CollectOptions, ConfigError> {
-    let include = &config.cgroup_include;
-    let shown = Shown::new(include, &config.cgroup_exclude).map_err(|error| {
-        let is_included = include.contains(&error.pattern);
-        ConfigError::Value {
-            key: if is_included { "cgroup_include" } else { "cgroup_exclude" },
-            given: error.pattern.clone(),
-            wanted: error.to_string(),
-        }
-    })?;
-    let (load, referenced_reset) = (config.enable_load_reader, config.referenced_reset_interval);
-    let perf = perf(config)?;
-    Ok(CollectOptions { sets, shown, load, referenced_reset, perf, perf_descriptors: 0 })
+pub(crate) fn collect(config: &Config) -> Result<CollectOptions, ConfigError> {
+    let shown = Shown::new(&config.cgroup_include, &config.cgroup_exclude)
+        .map_err(|error| ConfigError::at("--cgroup-include or --cgroup-exclude", error))?;
+    Ok(CollectOptions {
+        sets: config.sets,
+        shown,
+        load: config.enable_load_reader,
+        referenced_reset: config.referenced_reset_interval,
+        perf: perf(config)?,
+        perf_descriptors: 0,
+    })
 }
 
 /// What is read of file systems for it; `None` for nothing.
 pub(crate) fn filesystems(config: &Config, host: &HostRoot, sets: MetricSets) -> Option<FilesystemCollector> {
-    let wanted = Wanted { sizes: sets.has(MetricSet::Disk), disks: sets.has(MetricSet::DiskIo) };
-    let looks = wanted.sizes && !config.fs_walk_interval.is_zero();
+    let looks = sets.has(MetricSet::Disk) && !config.fs_walk_interval.is_zero();
     let written = looks.then_some(UsageSettings {
         interval: config.fs_walk_interval,
         entries_per_second: config.fs_walk_entries_per_second,
     });
-    (wanted.sizes || wanted.disks).then(|| FilesystemCollector::new(host, wanted, written))
+    let is_wanted = sets.has_any(&[MetricSet::Disk, MetricSet::DiskIo]);
+    is_wanted.then(|| FilesystemCollector::new(host, sets, written))
 }
 
 /// Which performance events are counted on this host.
 fn perf(config: &Config) -> Result<PerfPlan, ConfigError> {
-    let Some((path, wishes)) = &config.perf_events else { return Ok(PerfPlan::default()) };
+    let (Some(path), Some(wishes)) = (&config.perf_events_config, &config.perf_events) else {
+        return Ok(PerfPlan::default());
+    };
     perf_plan(&HostRoot::new(&config.host_root), wishes)
-        .map_err(|error| ConfigError::PerfEvents { path: path.clone(), problem: error.to_string() })
+        .map_err(|error| ConfigError::at(&format!("--perf-events-config {}", path.display()), error))
 }
 
 /// The rungs of kills below BPF that the settings allow, best first.
-pub(crate) fn kill_rungs(config: &Config) -> &'static [Source] {
-    match config.oom_source {
-        OomChoice::Auto => &[Source::MemoryEvents, Source::OomControl, Source::Kmsg],
-        OomChoice::MemoryEvents => &[Source::MemoryEvents],
-        OomChoice::OomControl => &[Source::OomControl],
-        OomChoice::Kmsg => &[Source::Kmsg],
-        _ => &[],
-    }
+pub(crate) fn kill_rungs(config: &Config) -> Vec<Source> {
+    let mut rungs = vec![Source::MemoryEvents, Source::OomControl, Source::Kmsg];
+    rungs.retain(|&rung| [RungChoice::Auto, RungChoice::Only(rung)].contains(&config.oom_source));
+    rungs
 }
 
 /// Whether the settings allow to watch the directories of cgroups.
 pub(crate) fn watches_tree(config: &Config) -> bool {
-    matches!(config.lifecycle_source, LifecycleChoice::Auto | LifecycleChoice::Inotify)
+    matches!(config.lifecycle_source, RungChoice::Auto | RungChoice::Only(Source::Inotify))
 }
 
 /// Which rungs are wanted.
 pub(crate) fn rungs(config: &Config) -> RungChoices {
-    // A rung has the name of its source. A walk needs nothing from the kernel.
-    let rung = |name| match name {
-        "auto" => RungChoice::Auto,
-        "walk" => RungChoice::None,
-        name => Source::from_name(name).map_or(RungChoice::None, RungChoice::Only),
-    };
-    RungChoices { lifecycle: rung(config.lifecycle_source.as_str()), oom: rung(config.oom_source.as_str()) }
+    RungChoices { lifecycle: config.lifecycle_source, oom: config.oom_source }
 }
 
 /// How the event log is kept on disk.

@@ -9,16 +9,12 @@
 //! is counted by itself.
 
 use std::collections::HashSet;
-use std::io::Read;
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde::Deserialize;
 
-use super::ConfigError;
+use super::read_file;
 use crate::model::{CustomEvent, PerfCode, PerfSection, PerfWishes};
-
-/// The most bytes of the file: far above what as many events need.
-const MAX_BYTES: u64 = 1 << 20;
 
 /// Events of a section. Each is a descriptor for each container and processor.
 const MAX_EVENTS: usize = 256;
@@ -57,21 +53,12 @@ struct Custom {
 }
 
 /// Reads and checks the file. Whether this host knows the names is asked of the host later.
-pub(super) fn read(path: PathBuf) -> Result<(PathBuf, PerfWishes), ConfigError> {
-    let unreadable = |source| ConfigError::Unreadable { path: path.clone(), source };
-    let file = std::fs::File::open(&path).map_err(unreadable)?;
-    let mut text = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut text).map_err(unreadable)?;
-    match wishes(&text) {
-        Ok(wishes) => Ok((path, wishes)),
-        Err(problem) => Err(ConfigError::PerfEvents { path, problem }),
-    }
+pub(super) fn read(path: &Path) -> Result<PerfWishes, String> {
+    let wishes = read_file(path).map_err(|error| error.to_string()).and_then(|text| wishes(&text));
+    wishes.map_err(|problem| format!("{}: {problem}", path.display()))
 }
 
 fn wishes(text: &[u8]) -> Result<PerfWishes, String> {
-    if u64::try_from(text.len()).is_ok_and(|bytes| bytes > MAX_BYTES) {
-        return Err(format!("the file is too long; wanted: at most {MAX_BYTES} bytes"));
-    }
     let file: File = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     Ok(PerfWishes { core: section("core", file.core)?, uncore: section("uncore", file.uncore)? })
 }
@@ -188,6 +175,5 @@ mod tests {
             let error = wishes(text.as_bytes()).expect_err(text);
             assert!(error.contains(wanted), "{text}: {error}");
         }
-        assert!(wishes(&vec![b' '; 2 << 20]).unwrap_err().contains("too long"));
     }
 }

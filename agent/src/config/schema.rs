@@ -2,16 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
-use super::declare::{Fallback, Setting};
+use super::declare::Setting;
 use super::form::Form;
 use super::settings::SETTINGS;
-use super::sink_keys::SINK_KEYS;
+use super::sinks::SINK_KEYS;
 
 /// The JSON Schema of the file.
 #[must_use]
 pub fn schema() -> Value {
     // Of two kinds of sinks that share a key, the first describes it.
-    let sink: Map<String, Value> = SINK_KEYS.iter().rev().map(property).collect();
+    let keys = SINK_KEYS.iter().rev().flat_map(|(_, keys)| *keys);
+    let sink: Map<String, Value> = keys.map(property).collect();
     let sink =
         json!({"type": "object", "required": ["kind"], "additionalProperties": false, "properties": sink});
     let mut properties: Map<String, Value> = SETTINGS.iter().map(property).collect();
@@ -41,11 +42,8 @@ fn property(setting: &Setting) -> (String, Value) {
         set("maximum", json!(bounds.end()));
     }
     let wanted = setting.form.wanted();
-    let colon = if wanted.is_empty() { "" } else { ": " };
-    set("description", json!(format!("{}{colon}{wanted}", setting.help.trim())));
-    if !matches!(setting.default, Fallback::Is(""))
-        && let Some(value) = setting.default_value()
-    {
+    set("description", json!(format!("{}: {wanted}", setting.help.trim())));
+    if let Some(value) = setting.default_value() {
         set("default", json!(value));
     }
     (setting.key.to_owned(), property)

@@ -5,10 +5,10 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use crate::config::declare::{Fallback, Setting};
+use crate::config::declare::{Fallback, Setting, flag};
 use crate::config::form::Form;
 use crate::config::settings::SETTINGS;
-use crate::config::sink_keys::SINK_KEYS;
+use crate::config::sinks::SINK_KEYS;
 
 const HEAD: &str = "\
 # Settings
@@ -20,8 +20,9 @@ are arrays of strings, durations are strings (`\"1h 30m\"`). A list on the comma
 its flag may be given more than once.
 
 A flag, key or value that `cgtap` does not know ends it with status 2 and a message that lists what is allowed.
-`cgtap config show` prints the settings in force and where each comes from, `cgtap config check FILE` checks a file, and
-`cgtap config schema` prints a JSON Schema for editors.
+Only values in force are checked: a flag also replaces a value of the file that is not allowed. `cgtap config show` prints
+the settings in force and where each comes from, `cgtap config check FILE` checks a file, and `cgtap config schema` prints
+a JSON Schema for editors. A file that is named has at most 1 MiB and is no pipe.
 
 | flag | key | default | allowed | what |
 |---|---|---|---|---|
@@ -34,7 +35,8 @@ of all cgroups. Each performance event is a descriptor for each container and pr
 
 ## Sinks
 
-Each table `[[sink]]`, in the file only, sends events out of the node.
+Each table `[[sink]]`, in the file only, sends events out of the node. Its name and its file, with those that it rotates to,
+belong to no other sink. `ca_file` and all filters are checked before the agent starts.
 
 | key | of kind | default | allowed | what |
 |---|---|---|---|---|
@@ -46,13 +48,15 @@ fn settings_page_is_current() {
     let mut page = HEAD.to_owned();
     for setting in SETTINGS {
         let name = if matches!(setting.form, Form::Switch) { "" } else { setting.value_name };
-        let flag = format!("--{} {name}", setting.flag());
+        let flag = format!("--{} {name}", flag(setting.key));
         writeln!(page, "| `{}` | `{}` | {}", flag.trim(), setting.key, columns(setting)).unwrap();
     }
     page.push_str(NOTES);
-    for setting in SINK_KEYS {
-        let kind = if setting.value_name.is_empty() { "all" } else { setting.value_name };
-        writeln!(page, "| `{}` | {kind} | {}", setting.key, columns(setting)).unwrap();
+    for (kind, keys) in SINK_KEYS {
+        let kind = if kind.is_empty() { "all" } else { kind };
+        for setting in *keys {
+            writeln!(page, "| `{}` | {kind} | {}", setting.key, columns(setting)).unwrap();
+        }
     }
     if std::env::var_os("CGTAP_BLESS").is_some() {
         std::fs::write(&file, &page).unwrap();
@@ -64,7 +68,7 @@ fn settings_page_is_current() {
 /// The default, what is allowed, and the help.
 fn columns(setting: &Setting) -> String {
     let default = match setting.default {
-        Fallback::Is("") => "must be given".to_owned(),
+        Fallback::Required => "must be given".to_owned(),
         Fallback::Is(value) => format!("`{value}`"),
         Fallback::Absent(text) => text.to_owned(),
     };
