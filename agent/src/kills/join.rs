@@ -21,7 +21,32 @@ pub(super) struct Join {
     lines: VecDeque<(LoggedKill, Instant)>,
     /// Cgroups in which the kernel counted a process again. A source that knows only counts reports that as a kill, of which
     /// no process is known: it stays a kill, and stands for the repeat in the ledger.
-    repeats: VecDeque<(CgroupPath, Instant)>,
+    repeats: Expected,
+    /// Cgroups of kills that only a count reported, and that did not wait longer: the next line is of such a kill.
+    unnamed: Expected,
+}
+
+/// Cgroups of which one more report is expected, for as long as a line is kept.
+#[derive(Clone, Debug, Default)]
+struct Expected(VecDeque<(CgroupPath, Instant)>);
+
+impl Expected {
+    fn expect(&mut self, path: CgroupPath, now: Instant) {
+        self.0.push_back((path, now + LINE_KEPT));
+        if self.0.len() > MAX_LINES {
+            self.0.pop_front();
+        }
+    }
+
+    /// Whether one was expected; it is not any more.
+    fn take(&mut self, path: &CgroupPath) -> bool {
+        let at = self.0.iter().position(|(expected, _)| expected == path);
+        at.is_some_and(|at| self.0.remove(at).is_some())
+    }
+
+    fn forget(&mut self, now: Instant) {
+        self.0.retain(|(_, until)| *until > now);
+    }
 }
 
 impl Join {
@@ -30,107 +55,87 @@ impl Join {
         self.kills.is_empty()
     }
 
-    /// Takes a kill that was booked; gives it back when it lacks nothing or its line is here.
-    pub(super) fn kill(&mut self, kill: OomKill, ledger: &mut Ledger, now: Instant) -> Option<OomKill> {
+    /// Takes a kill that was booked. Returns the kills that are complete: those that lack nothing or have their lines.
+    pub(super) fn kill(&mut self, kill: OomKill, ledger: &mut Ledger, now: Instant) -> Vec<OomKill> {
         self.forget(now);
-        if self.is_counted_again(&kill) {
+        if is_by_count(&kill) && kill.path.as_ref().is_some_and(|path| self.repeats.take(path)) {
             ledger.take_back();
-            return Some(kill);
+            return vec![kill];
         }
+        let line = self.lines.iter().position(|(line, _)| is_same(&kill, line));
+        let line = line.and_then(|at| self.lines.remove(at));
+        let mut complete = Vec::new();
         if lacks(&kill) {
-            let Some(at) = self.lines.iter().position(|(line, _)| is_same(&kill, line)) else {
-                self.kills.push_back((kill, now + PATIENCE));
-                return None;
-            };
-            let (line, _) = self.lines.remove(at)?;
-            return self.fill(kill, line, ledger, now);
+            self.kills.push_back((kill, now + PATIENCE));
+        } else {
+            complete.push(kill);
         }
-        if let Some(process) = kill.victim.tgid.map(Process) {
-            self.claim_lines(process, ledger, now);
-        }
-        Some(kill)
+        complete.extend(line.into_iter().flat_map(|(line, _)| self.line(line, ledger, now)));
+        complete
     }
 
-    /// Takes a line; gives the kill that waited for it.
-    pub(super) fn line(&mut self, line: LoggedKill, ledger: &mut Ledger, now: Instant) -> Option<OomKill> {
+    /// Takes a line. Returns the kills that are complete with it.
+    pub(super) fn line(&mut self, line: LoggedKill, ledger: &mut Ledger, now: Instant) -> Vec<OomKill> {
         self.forget(now);
-        let waiting = |join: &Self| join.kills.iter().position(|(kill, _)| is_same(kill, &line));
         let Some(process) = line.victim.tgid.map(Process) else {
             self.keep(line, now);
-            return None;
+            return Vec::new();
         };
-        match ledger.line(process, now) {
-            LineIs::Repeat => self.counted_again(&line, ledger, now),
-            LineIs::Known => {
-                let (mut kill, _) = self.kills.remove(waiting(self)?)?;
-                fill(&mut kill, line);
-                Some(kill)
-            }
+        let kill = match ledger.line(process, now) {
+            LineIs::Repeat => return Vec::from_iter(self.counted_again(&line, ledger, now)),
+            // A kill without its process is another one: this process has been reported.
+            LineIs::Known => self.take_kill(|kill| kill.victim.tgid == Some(process.0)),
             LineIs::News => {
-                let Some(at) = waiting(self) else {
+                let kill = self.take_kill(|kill| is_same(kill, &line));
+                let is_reported = |path| self.unnamed.take(path);
+                if kill.is_none() && !line.path.as_ref().is_some_and(is_reported) {
                     self.keep(line, now);
-                    return None;
-                };
-                let (kill, _) = self.kills.remove(at)?;
-                self.fill(kill, line, ledger, now)
+                    return Vec::new();
+                }
+                let time = kill.as_ref().map_or(line.time, |kill| kill.time);
+                if kill.as_ref().is_none_or(|kill| kill.victim.tgid.is_none())
+                    && !ledger.identify(process, time, now)
+                {
+                    return Vec::new();
+                }
+                ledger.line(process, now);
+                kill
             }
-        }
+        };
+        let mut complete = Vec::from_iter(kill.map(|kill| fill(kill, line)));
+        complete.extend(self.claim_lines(process, ledger, now));
+        complete
     }
 
-    /// A kill that was booked, perhaps without its process, gets its line, and that line's process.
-    fn fill(
-        &mut self,
-        mut kill: OomKill,
-        line: LoggedKill,
-        ledger: &mut Ledger,
-        now: Instant,
-    ) -> Option<OomKill> {
-        let found = line.victim.tgid.map(Process).filter(|_| kill.victim.tgid.is_none());
-        let process = found.or(kill.victim.tgid.map(Process));
-        if let Some(process) = found
-            && !ledger.identify(process, kill.time, now)
-        {
-            return None;
-        }
-        if let Some(process) = process {
-            ledger.line(process, now);
-            self.claim_lines(process, ledger, now);
-        }
-        fill(&mut kill, line);
-        Some(kill)
+    fn take_kill(&mut self, is_wanted: impl Fn(&OomKill) -> bool) -> Option<OomKill> {
+        let at = self.kills.iter().position(|(kill, _)| is_wanted(kill))?;
+        self.kills.remove(at).map(|(kill, _)| kill)
     }
 
-    /// Lines of a reported kill that came before it.
-    fn claim_lines(&mut self, process: Process, ledger: &mut Ledger, now: Instant) {
-        let is_its = |line: &LoggedKill| line.victim.tgid == Some(process.0);
-        while let Some(at) = self.lines.iter().position(|(line, _)| is_its(line)) {
-            let Some((line, _)) = self.lines.remove(at) else { return };
-            if ledger.line(process, now) == LineIs::Repeat {
-                let again = self.counted_again(&line, ledger, now);
-                self.kills.extend(again.map(|kill| (kill, now)));
-            }
-        }
+    /// Takes the lines of a reported process that came before its kill.
+    fn claim_lines(&mut self, process: Process, ledger: &mut Ledger, now: Instant) -> Vec<OomKill> {
+        let (its, others): (VecDeque<_>, VecDeque<_>) =
+            self.lines.drain(..).partition(|(line, _)| line.victim.tgid == Some(process.0));
+        self.lines = others;
+        its.into_iter().flat_map(|(line, _)| self.line(line, ledger, now)).collect()
     }
 
     /// The kernel has counted a process again. A kill that is known by a count alone is the one, come or to come.
     fn counted_again(&mut self, line: &LoggedKill, ledger: &mut Ledger, now: Instant) -> Option<OomKill> {
         let path = line.path.as_ref()?;
-        let by_count = |kill: &OomKill| is_by_count(kill) && kill.path.as_ref() == Some(path);
-        if let Some(at) = self.kills.iter().position(|(kill, _)| by_count(kill)) {
+        let kill = self.take_kill(|kill| is_by_count(kill) && kill.path.as_ref() == Some(path));
+        if kill.is_some() || self.unnamed.take(path) {
             ledger.take_back();
-            return self.kills.remove(at).map(|(kill, _)| kill);
+        } else {
+            self.repeats.expect(path.clone(), now);
         }
-        self.repeats.push_back((path.clone(), now + LINE_KEPT));
-        if self.repeats.len() > MAX_LINES {
-            self.repeats.pop_front();
-        }
-        None
+        kill
     }
 
-    fn is_counted_again(&mut self, kill: &OomKill) -> bool {
-        let known = |(path, _): &(CgroupPath, Instant)| kill.path.as_ref() == Some(path);
-        let at = self.repeats.iter().position(known).filter(|_| is_by_count(kill));
-        at.is_some_and(|at| self.repeats.remove(at).is_some())
+    /// So many accounted repeats are not in the kernel's count: the kill that a count reported for each came before its line.
+    pub(super) fn forget_repeats(&mut self, count: u64) {
+        let count = self.repeats.0.len().min(usize::try_from(count).unwrap_or(usize::MAX));
+        self.repeats.0.drain(..count);
     }
 
     fn keep(&mut self, line: LoggedKill, now: Instant) {
@@ -142,7 +147,8 @@ impl Join {
 
     fn forget(&mut self, now: Instant) {
         self.lines.retain(|(_, until)| *until > now);
-        self.repeats.retain(|(_, until)| *until > now);
+        self.repeats.forget(now);
+        self.unnamed.forget(now);
     }
 
     /// Lines of kills that no source reported, at most so many: the newest, as they have just been missed, in their order;
@@ -166,8 +172,11 @@ impl Join {
     pub(super) fn due(&mut self, now: Instant) -> Vec<OomKill> {
         let due = self.kills.iter().take_while(|(_, until)| *until <= now).count();
         let due: Vec<OomKill> = self.kills.drain(..due).map(|(kill, _)| kill).collect();
-        for _ in due.iter().filter(|kill| kill.victim.tgid.is_none() && kill.victim.pid.is_some()) {
-            self.claim_only_line(now);
+        for kill in due.iter().filter(|kill| kill.victim.tgid.is_none()) {
+            match &kill.path {
+                Some(path) if is_by_count(kill) => self.unnamed.expect(path.clone(), now),
+                _ => self.claim_only_line(now),
+            }
         }
         due
     }
@@ -209,34 +218,23 @@ fn is_same(kill: &OomKill, line: &LoggedKill) -> bool {
     }
 }
 
+/// A struct of options: each field as it is known, or else as the log has it.
+macro_rules! filled {
+    ($type:ident, $known:expr, $logged:expr, [$($field:ident)+]) => {
+        $type { $($field: $known.$field.or($logged.$field)),+ }
+    };
+}
+
 /// Adds what is absent; what the source reported stands.
-fn fill(kill: &mut OomKill, line: LoggedKill) {
-    let LoggedKill { victim: logged, path, decision, .. } = line;
-    let victim = &mut kill.victim;
-    *victim = Victim {
-        pid: victim.pid.or(logged.pid),
-        tgid: victim.tgid.or(logged.tgid),
-        comm: victim.comm.take().or(logged.comm),
-        uid: victim.uid.or(logged.uid),
-        oom_score_adj: victim.oom_score_adj.or(logged.oom_score_adj),
-        total_vm_bytes: victim.total_vm_bytes.or(logged.total_vm_bytes),
-        anon_rss_bytes: victim.anon_rss_bytes.or(logged.anon_rss_bytes),
-        file_rss_bytes: victim.file_rss_bytes.or(logged.file_rss_bytes),
-        shmem_rss_bytes: victim.shmem_rss_bytes.or(logged.shmem_rss_bytes),
-        swap_bytes: victim.swap_bytes.or(logged.swap_bytes),
-        pgtables_bytes: victim.pgtables_bytes.or(logged.pgtables_bytes),
-    };
-    if kill.cgroup.is_none() && kill.path.is_none() {
-        kill.path = path;
-    }
-    let known = &mut kill.decision;
-    *known = Decision {
-        incident: known.incident.or(decision.incident),
-        constraint: known.constraint.or(decision.constraint),
-        owner: known.owner.take().or(decision.owner),
-        trigger: known.trigger.take().or(decision.trigger),
-        group_kill: known.group_kill.or(decision.group_kill),
-    };
+fn fill(kill: OomKill, line: LoggedKill) -> OomKill {
+    let victim = filled!(
+        Victim, kill.victim, line.victim,
+        [pid tgid comm uid oom_score_adj total_vm_bytes anon_rss_bytes file_rss_bytes shmem_rss_bytes swap_bytes pgtables_bytes]
+    );
+    let decision =
+        filled!(Decision, kill.decision, line.decision, [incident constraint owner trigger group_kill]);
+    let path = kill.path.or(line.path.filter(|_| kill.cgroup.is_none()));
+    OomKill { path, victim, decision, ..kill }
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub(crate) struct Process(pub(crate) u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Reported {
     by: Reporter,
+    /// When the kernel marked the process.
+    time: SystemTime,
     /// Lines of the kernel log about it that were read. Each but the first is a repeat.
     lines: u64,
 }
@@ -41,12 +43,12 @@ impl Reported {
 /// Which agent reported it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reporter {
-    /// The one before this.
+    /// An earlier one, before the count with which the ledger begins. Its lines were read by then.
+    Earlier,
+    /// The one before this, after that count.
     Previous,
     /// This one.
     This {
-        /// When the kernel marked the process.
-        time: SystemTime,
         /// Its line is expected until then.
         lines_until: Instant,
     },
@@ -63,12 +65,13 @@ pub(super) enum LineIs {
     Repeat,
 }
 
-/// The kernel's count and ours, and since when they differ by this.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Difference {
-    kernel: u64,
-    accounted: u64,
-    since: Instant,
+/// By how much the kernel's count and ours differ for good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Difference {
+    /// Kills that the kernel has counted and no source reported.
+    pub(super) missing: u64,
+    /// Kills and repeats that were accounted for and that the kernel has not counted. They are not accounted for any more.
+    pub(super) excess: u64,
 }
 
 /// See the module.
@@ -81,7 +84,8 @@ pub(crate) struct Ledger {
     previous_until: Option<Instant>,
     /// Kernel kills accounted for so far: the count at the start, plus every kill that was reported, repeated or given up.
     accounted: u64,
-    difference: Option<Difference>,
+    /// The kernel's count and ours where they differ, and since when they are these.
+    difference: Option<((u64, u64), Instant)>,
 }
 
 impl Ledger {
@@ -91,11 +95,18 @@ impl Ledger {
     }
 
     /// The previous agent has reported a kill after that count.
-    pub(crate) fn resume(&mut self, process: Option<Process>) {
+    pub(crate) fn resume(&mut self, process: Option<Process>, time: SystemTime) {
         self.accounted += 1;
-        if let Some(process) = process {
-            self.reported.insert(process, Reported { by: Reporter::Previous, lines: 0 });
-        }
+        self.restore(process, Reporter::Previous, time);
+    }
+
+    /// An earlier agent has reported a kill, and the count has it: another thread of the process may still be marked.
+    pub(crate) fn remember(&mut self, process: Option<Process>, time: SystemTime) {
+        self.restore(process, Reporter::Earlier, time);
+    }
+
+    fn restore(&mut self, process: Option<Process>, by: Reporter, time: SystemTime) {
+        self.reported.extend(process.map(|process| (process, Reported { by, time, lines: 0 })));
     }
 
     /// Kernel kills accounted for so far.
@@ -106,7 +117,7 @@ impl Ledger {
     /// Books a kill. False when it was reported already. Without a process id nothing is a repeat.
     pub(super) fn report(&mut self, kill: &OomKill, now: Instant) -> bool {
         if self.previous_until.is_some_and(|until| until <= now) {
-            self.reported.retain(|_, reported| reported.by != Reporter::Previous);
+            self.reported.retain(|_, reported| matches!(reported.by, Reporter::This { .. }));
         }
         let is_news = kill.victim.tgid.is_none_or(|tgid| self.enter(Process(tgid), kill.time, now));
         if is_news {
@@ -139,15 +150,17 @@ impl Ledger {
     }
 
     fn enter(&mut self, process: Process, time: SystemTime, now: Instant) -> bool {
-        let same = |before: SystemTime| time.duration_since(before).unwrap_or_default() < SAME_PROCESS;
-        match self.reported.get(&process).map(|reported| reported.by) {
-            Some(Reporter::This { time: before, .. }) if same(before) => return false,
-            // The id was used again: its new kill is the newest.
-            Some(Reporter::This { .. }) => self.order.retain(|other| *other != process),
-            Some(Reporter::Previous) | None => {}
+        let before = self.reported.get(&process);
+        let is_same = |before: &Reported| time.duration_since(before.time).unwrap_or_default() < SAME_PROCESS;
+        if before.is_some_and(is_same) {
+            return false;
         }
-        let by = Reporter::This { time, lines_until: now + SAME_PROCESS };
-        self.reported.insert(process, Reported { by, lines: 0 });
+        if before.is_some_and(|before| matches!(before.by, Reporter::This { .. })) {
+            // The id was used again: its new kill is the newest.
+            self.order.retain(|other| *other != process);
+        }
+        let by = Reporter::This { lines_until: now + SAME_PROCESS };
+        self.reported.insert(process, Reported { by, time, lines: 0 });
         self.order.push_back(process);
         if self.order.len() > MAX_REPORTED
             && let Some(oldest) = self.order.pop_front()
@@ -162,8 +175,9 @@ impl Ledger {
         let previous_until = self.previous_until;
         let Some(reported) = self.reported.get_mut(&process) else { return LineIs::News };
         let is_expected = match reported.by {
-            Reporter::This { lines_until, .. } => lines_until > now,
+            Reporter::This { lines_until } => lines_until > now,
             Reporter::Previous => previous_until.is_none_or(|until| until > now),
+            Reporter::Earlier => false,
         };
         if !is_expected {
             return LineIs::News;
@@ -194,8 +208,8 @@ impl Ledger {
     /// Whether a line was read of each kill that this agent reported, as far as one is expected.
     pub(super) fn has_all_lines(&self, now: Instant) -> bool {
         self.reported.values().all(|reported| match reported.by {
-            Reporter::This { lines_until, .. } => reported.lines > 0 || lines_until <= now,
-            Reporter::Previous => true,
+            Reporter::This { lines_until } => reported.lines > 0 || lines_until <= now,
+            Reporter::Previous | Reporter::Earlier => true,
         })
     }
 
@@ -204,30 +218,20 @@ impl Ledger {
         self.difference.is_some()
     }
 
-    /// Compares with the kernel's count; how many kills are missing for good. The caller books or gives up each of them.
-    pub(super) fn compare(&mut self, kernel: u64, now: Instant) -> u64 {
-        let accounted = self.accounted;
-        if kernel == accounted {
-            self.difference = None;
-            return 0;
-        }
-        match self.difference {
-            Some(before) if (before.kernel, before.accounted) == (kernel, accounted) => {
-                if now.duration_since(before.since) < STABLE {
-                    return 0;
-                }
-            }
-            _ => {
-                self.difference = Some(Difference { kernel, accounted, since: now });
-                return 0;
-            }
+    /// Compares with the kernel's count. The caller books or gives up each kill that is missing for good.
+    pub(super) fn compare(&mut self, kernel: u64, now: Instant) -> Difference {
+        let counts = (kernel, self.accounted);
+        let same = self.difference.filter(|(before, _)| *before == counts);
+        let (_, since) = same.unwrap_or((counts, now));
+        self.difference = Some((counts, since)).filter(|_| kernel != self.accounted);
+        if now.duration_since(since) < STABLE {
+            return Difference::default();
         }
         self.difference = None;
-        if kernel < accounted {
-            // Processes were marked that were dying already. They must not hide a later loss.
-            self.accounted = kernel;
-        }
-        kernel.saturating_sub(accounted)
+        // Where processes were marked that were dying already, that must not hide a later loss.
+        let excess = self.accounted.saturating_sub(kernel);
+        self.accounted -= excess;
+        Difference { missing: kernel - self.accounted, excess }
     }
 }
 
@@ -249,6 +253,10 @@ mod tests {
             victim: Victim { pid: Some(7), tgid, ..Victim::default() },
             decision: Decision::default(),
         }
+    }
+
+    fn missing(ledger: &mut Ledger, kernel: u64, now: Instant) -> u64 {
+        ledger.compare(kernel, now).missing
     }
 
     #[test]
@@ -299,8 +307,8 @@ mod tests {
     #[test]
     fn lines_of_the_previous_agents_kills_are_no_news() {
         let mut ledger = Ledger::new(4);
-        ledger.resume(Some(Process(7)));
-        ledger.resume(None);
+        ledger.resume(Some(Process(7)), UNIX_EPOCH);
+        ledger.resume(None, UNIX_EPOCH);
         assert_eq!(ledger.accounted(), 6);
         let wanted = [LineIs::Known, LineIs::Repeat];
         assert_eq!([(); 2].map(|()| ledger.old_line(Process(7))), wanted);
@@ -309,6 +317,17 @@ mod tests {
         ledger.end_previous(now);
         assert_eq!(ledger.line(Process(7), now), LineIs::Repeat);
         assert_eq!(ledger.line(Process(7), now + SAME_PROCESS), LineIs::News);
+    }
+
+    #[test]
+    fn a_thread_of_a_process_that_the_previous_agent_reported_is_no_kill() {
+        let (mut ledger, now) = (Ledger::new(0), Instant::now());
+        ledger.resume(Some(Process(7)), UNIX_EPOCH + Duration::from_secs(100));
+        ledger.remember(Some(Process(8)), UNIX_EPOCH + Duration::from_secs(100));
+        for tgid in [7, 8] {
+            assert!(!ledger.report(&kill(Some(tgid), 109), now));
+            assert!(ledger.report(&kill(Some(tgid), 110), now), "the id may be another process");
+        }
     }
 
     #[test]
@@ -325,14 +344,14 @@ mod tests {
     #[test]
     fn what_stays_missing_is_given_up_once() {
         let (mut ledger, began) = (Ledger::new(100), Instant::now());
-        assert_eq!(ledger.compare(103, began), 0);
+        assert_eq!(missing(&mut ledger, 103, began), 0);
         ledger.report(&kill(None, 1), began);
-        assert_eq!(ledger.compare(103, began + MOMENT), 0, "one more came: it moves still");
-        assert_eq!(ledger.compare(103, began + 2 * MOMENT), 0);
-        assert_eq!(ledger.compare(103, began + 3 * MOMENT), 2);
+        assert_eq!(missing(&mut ledger, 103, began + MOMENT), 0, "one more came: it moves still");
+        assert_eq!(missing(&mut ledger, 103, began + 2 * MOMENT), 0);
+        assert_eq!(missing(&mut ledger, 103, began + 3 * MOMENT), 2);
         ledger.report(&kill(None, 1), began);
         ledger.account(1);
-        assert_eq!(ledger.compare(103, began + 9 * MOMENT), 0);
+        assert_eq!(missing(&mut ledger, 103, began + 9 * MOMENT), 0);
     }
 
     #[test]
@@ -340,7 +359,7 @@ mod tests {
         let (mut ledger, began) = (Ledger::new(5), Instant::now());
         ledger.report(&kill(None, 1), began);
         for looks in 0..5 {
-            assert_eq!(ledger.compare(6, began + looks * MOMENT), 0);
+            assert_eq!(missing(&mut ledger, 6, began + looks * MOMENT), 0);
         }
     }
 
@@ -349,11 +368,11 @@ mod tests {
         let (mut ledger, began) = (Ledger::new(5), Instant::now());
         ledger.report(&kill(None, 1), began);
         for looks in 0..4 {
-            assert_eq!(ledger.compare(5, began + looks * MOMENT), 0);
+            assert_eq!(missing(&mut ledger, 5, began + looks * MOMENT), 0);
         }
         for looks in 10..12 {
-            assert_eq!(ledger.compare(6, began + looks * MOMENT), 0);
+            assert_eq!(missing(&mut ledger, 6, began + looks * MOMENT), 0);
         }
-        assert_eq!(ledger.compare(6, began + 12 * MOMENT), 1);
+        assert_eq!(missing(&mut ledger, 6, began + 12 * MOMENT), 1);
     }
 }

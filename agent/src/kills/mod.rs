@@ -21,11 +21,12 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::model::{
-    CgroupPath, Checkpoint, Decision, Deed, HierarchyId, LogBatch, LoggedKill, LookedUp, OomKill, Source,
-    Victim,
+    CgroupPath, Checkpoint, CountRequest, Decision, Deed, HierarchyId, LogBatch, LoggedKill, LookedUp,
+    OomKill, Source, Victim,
 };
 use crate::registry::Registry;
 use join::Join;
+use ledger::Difference;
 pub(crate) use ledger::{Ledger, Process};
 use recovery::{Recovered, Recovery};
 
@@ -38,7 +39,7 @@ const MAX_LOOK_UPS: u64 = 64;
 
 /// What the agent knows about kills when it begins.
 #[derive(Clone, Debug)]
-pub(crate) struct Start {
+pub(crate) struct KillsAtStart {
     /// What the previous agent has reported.
     pub(crate) ledger: Ledger,
     /// The kernel's count after the sources were opened, and when it was read; `None` where the kernel does not count.
@@ -87,8 +88,8 @@ pub(crate) struct Kills {
 }
 
 impl Kills {
-    pub(crate) fn new(start: Start) -> Self {
-        let Start { ledger, counted, is_adopted, reads_log, log_is_source, memory } = start;
+    pub(crate) fn new(start: KillsAtStart) -> Self {
+        let KillsAtStart { ledger, counted, is_adopted, reads_log, log_is_source, memory } = start;
         let (count, counted_at) = counted.unwrap_or((0, SystemTime::UNIX_EPOCH));
         let missing = if is_adopted { 0 } else { count.saturating_sub(ledger.accounted()) };
         Self {
@@ -131,7 +132,7 @@ impl Kills {
         }
     }
 
-    /// `/proc` was looked at for a kill; `None` when the look failed.
+    /// `/proc` was looked at for a kill.
     pub(crate) fn looked_up(&mut self, looked: LookedUp, turn: &mut Turn<'_>) {
         self.look_ups = self.look_ups.saturating_sub(1);
         let LookedUp { mut kill, path, found_tgid } = looked;
@@ -145,8 +146,8 @@ impl Kills {
 
     fn join(&mut self, kill: OomKill, turn: &mut Turn<'_>) {
         let waits = self.reads_log && !self.log_is_source;
-        let kill = if waits { self.join.kill(kill, &mut self.ledger, turn.now) } else { Some(kill) };
-        self.publish(kill, turn);
+        let kills = if waits { self.join.kill(kill, &mut self.ledger, turn.now) } else { vec![kill] };
+        self.publish(kills, turn);
     }
 
     fn publish(&self, kills: impl IntoIterator<Item = OomKill>, turn: &mut Turn<'_>) {
@@ -177,8 +178,8 @@ impl Kills {
 
     fn line(&mut self, line: LoggedKill, turn: &mut Turn<'_>) {
         if !self.log_is_source {
-            let kill = self.join.line(line, &mut self.ledger, turn.now);
-            return self.publish(kill, turn);
+            let kills = self.join.line(line, &mut self.ledger, turn.now);
+            return self.publish(kills, turn);
         }
         let process = line.victim.tgid.map(Process);
         if process.is_none_or(|process| self.ledger.line(process, turn.now) == ledger::LineIs::News) {
@@ -219,7 +220,7 @@ impl Kills {
         self.ledger.account(repeats);
         let mut unplaced = Vec::new();
         for line in kills {
-            let kill = OomKill { source: Source::Recovered, ..kill_of(line.clone()) };
+            let kill = kill_of(line.clone());
             if !self.ledger.report_logged(&kill, turn.now) {
                 // It happened while the sources were opened: one of them has reported it.
                 self.line(line, turn);
@@ -233,7 +234,14 @@ impl Kills {
         }
         let named = unplaced.len();
         for _ in 0..nameless {
-            let kill = nameless_kill(turn.wall);
+            // Only the kernel's count has it.
+            let kill = kill_of(LoggedKill {
+                time: turn.wall,
+                is_old: true,
+                victim: Victim::default(),
+                path: None,
+                decision: Decision::default(),
+            });
             self.ledger.report(&kill, turn.now);
             unplaced.push(kill);
         }
@@ -254,7 +262,7 @@ impl Kills {
         }
         // The cgroups' counts have the kills that wait for their lines too.
         self.release(turn);
-        let unreported = turn.registry.kills_untold(&std::mem::take(&mut self.counts_at_start));
+        let unreported = turn.registry.kills_unreported(&std::mem::take(&mut self.counts_at_start));
         let most = |missing: u64| usize::try_from(missing).unwrap_or(usize::MAX).min(all);
         match unreported.as_slice() {
             // All are of the one cgroup that misses some.
@@ -274,11 +282,12 @@ impl Kills {
         if !self.is_counted || self.recovery.is_some() {
             return;
         }
-        let missing = self.ledger.compare(kernel, turn.now);
+        let Difference { missing, excess } = self.ledger.compare(kernel, turn.now);
+        self.join.forget_repeats(excess);
         if missing > 0 {
             self.settle_missing(missing, turn);
         } else if self.ledger.differs() {
-            turn.deeds.push(Deed::CountSoon);
+            turn.deeds.push(Deed::Count(CountRequest::LookSoon));
         } else if self.ledger.accounted() == kernel && self.accounts_for_all(turn.now) {
             self.checkpointed = Some(turn.now);
             let log_sequence = self.log_sequence;
@@ -325,16 +334,4 @@ fn kill_of(line: LoggedKill) -> OomKill {
     let LoggedKill { time, is_old, victim, path, decision } = line;
     let source = if is_old { Source::Recovered } else { Source::Kmsg };
     OomKill { time, source, cgroup: None, path, victim, decision }
-}
-
-/// A kill of which only the kernel's count is known.
-fn nameless_kill(time: SystemTime) -> OomKill {
-    OomKill {
-        time,
-        source: Source::Recovered,
-        cgroup: None,
-        path: None,
-        victim: Victim::default(),
-        decision: Decision::default(),
-    }
 }

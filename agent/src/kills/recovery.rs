@@ -1,4 +1,4 @@
-//! Kills of the time when no agent ran: the kernel's count says how many, its log which.
+//! Kills of the time when no agent ran: how many is the kernel's count, which ones is in its log.
 //!
 //! The count is read after the programs are attached, so a kill of that moment is in the ring as well. The lines of the log
 //! are in the order of the kills, so the oldest are the missing ones.
@@ -82,8 +82,7 @@ impl Recovery {
     /// All that was in the log has been read. `is_whole`: nothing of interest was overwritten before.
     pub(super) fn finish(self, is_whole: bool) -> Recovered {
         let Self { missing, mut lines, seen, repeats, own, .. } = self;
-        let repeats = repeats.min(missing);
-        let wanted = usize::try_from(missing - repeats).unwrap_or(usize::MAX);
+        let wanted = usize::try_from(missing.saturating_sub(repeats)).unwrap_or(usize::MAX);
         let rest = lines.split_off(wanted.min(lines.len()));
         // Kills of this agent's own whose line was read are among the lines already.
         let own_unread =
@@ -113,10 +112,15 @@ mod tests {
         }
     }
 
-    fn recover(missing: u64, told: &[u32], lines: &[u32], is_whole: bool) -> (Vec<u32>, u64, u64, Vec<u32>) {
+    fn recover(
+        missing: u64,
+        reported: &[u32],
+        lines: &[u32],
+        is_whole: bool,
+    ) -> (Vec<u32>, u64, u64, Vec<u32>) {
         let mut recovery = Recovery::new(missing, SystemTime::UNIX_EPOCH);
         let mut ledger = Ledger::new(0);
-        told.iter().for_each(|tgid| ledger.resume(Some(Process(*tgid))));
+        reported.iter().for_each(|tgid| ledger.resume(Some(Process(*tgid)), SystemTime::UNIX_EPOCH));
         lines.iter().for_each(|tgid| recovery.line(line(*tgid), &mut ledger));
         let found = recovery.finish(is_whole);
         let ids = |lines: &[LoggedKill]| lines.iter().filter_map(|line| line.victim.tgid).collect();
@@ -125,7 +129,7 @@ mod tests {
 
     #[test]
     fn the_oldest_lines_that_no_agent_reported_are_the_missing_kills() {
-        for (missing, told, lines, is_whole, wanted) in [
+        for (missing, reported, lines, is_whole, wanted) in [
             (0, &[][..], &[][..], true, (vec![], 0, 0, vec![])),
             (2, &[7], &[7, 8, 9, 10], true, (vec![8, 9], 0, 0, vec![10])),
             // A group of which the first was counted twice.
@@ -135,10 +139,14 @@ mod tests {
             (3, &[], &[9], false, (vec![9], 0, 2, vec![])),
             (3, &[], &[9], true, (vec![9], 0, 0, vec![])),
             (1 << 20, &[], &[9], false, (vec![9], 0, MAX_NAMELESS, vec![])),
-            // Nothing is missing: the ring has it.
-            (0, &[], &[9], true, (vec![], 0, 0, vec![9])),
+            // Nothing is missing: the ring has it. The repeat is in no ring.
+            (0, &[], &[9, 9], true, (vec![], 1, 0, vec![9])),
         ] {
-            assert_eq!(recover(missing, told, lines, is_whole), wanted, "{missing} {told:?} {lines:?}");
+            assert_eq!(
+                recover(missing, reported, lines, is_whole),
+                wanted,
+                "{missing} {reported:?} {lines:?}"
+            );
         }
     }
 

@@ -11,18 +11,11 @@ use crate::registry::Registry;
 
 /// Counts the kill in its cgroup. `memory` is the hierarchy that accounts memory.
 pub(super) fn draft(mut kill: OomKill, registry: &mut Registry, memory: HierarchyId) -> EventDraft {
-    let by_key = kill.cgroup.and_then(|key| registry.oom_kill(key));
-    let (path, identity) = match by_key {
-        Some((path, identity)) => (Some(path), Some(identity)),
-        None => {
-            let path = kill.path.take();
-            let identity = path.as_ref().and_then(|path| registry.oom_kill_at(path));
-            kill.cgroup = kill.cgroup.or_else(|| registry.key_of(path.as_ref()?, memory));
-            // The path alone tells whose a cgroup is that no walk has found yet.
-            let identity = identity.or_else(|| Some(Arc::new(identify(path.as_ref()?))));
-            (path, identity)
-        }
-    };
+    let path = kill.cgroup.and_then(|key| registry.path_of_key(key)).or(kill.path.take());
+    kill.cgroup = kill.cgroup.or_else(|| registry.key_of(path.as_ref()?, memory));
+    // Where no walk has found the cgroup yet, its path is enough to know whose it is.
+    let identity =
+        path.as_ref().map(|path| registry.oom_kill_at(path).unwrap_or_else(|| Arc::new(identify(path))));
     let decision = named(kill.decision, registry);
     let report = OomReport { victim: kill.victim, decision, last_sample: None };
     EventDraft {
