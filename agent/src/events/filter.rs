@@ -40,7 +40,6 @@ struct Facts<'a> {
 
 impl Filter {
     /// Whether an event in memory is wanted.
-    #[must_use]
     pub fn matches(&self, event: &Event) -> bool {
         let renamed_from = match &event.kind {
             EventKind::CgroupCreated { renamed_from } => renamed_from.as_ref(),

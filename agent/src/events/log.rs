@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Semaphore, watch};
 
 use super::disk::{DiskOptions, DiskReader, Writer, read_end};
@@ -28,7 +29,7 @@ pub struct EventLog {
 
 #[derive(Debug)]
 pub(super) struct Shared {
-    ring: Mutex<Ring>,
+    pub(super) ring: Mutex<Ring>,
     capacity: usize,
     /// Wakes the thread that writes.
     more: Condvar,
@@ -93,37 +94,24 @@ impl Ring {
 }
 
 impl Shared {
-    /// A panic with the lock held does no harm: the ring is whole after each push.
-    pub(super) fn ring(&self) -> MutexGuard<'_, Ring> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn first_seq(&self) -> u64 {
-        self.ring().first_seq()
-    }
-
-    pub(super) fn last_seq(&self) -> u64 {
-        self.ring().last_seq()
-    }
-
     /// At most `count` records from number `seq` on, and the first of these numbers that the ring has.
     pub(super) fn copy_from(&self, seq: u64, count: usize) -> (u64, Vec<Arc<Event>>) {
-        let ring = self.ring();
+        let ring = self.ring.lock();
         let from = seq.max(ring.first_seq());
         (from, ring.copy_from(from, count))
     }
 
     /// Waits for a record newer than `written` or for the end, at most this long. True at the end.
     pub(super) fn wait_for_more(&self, written: u64, at_most: Duration) -> bool {
-        let ring = self.ring();
+        let mut ring = self.ring.lock();
         let idle = |ring: &mut Ring| !ring.is_closed && ring.last_seq() <= written;
-        let waited = self.more.wait_timeout_while(ring, at_most, idle);
-        waited.unwrap_or_else(PoisonError::into_inner).0.is_closed
+        self.more.wait_while_for(&mut ring, idle, at_most);
+        ring.is_closed
     }
 
     /// Serves the records up to that number: the disk has them.
     pub(super) fn written(&self, seq: u64) {
-        let mut ring = self.ring();
+        let mut ring = self.ring.lock();
         let all = seq >= ring.last_seq();
         ring.written_seq = Some(seq);
         ring.awaits_disk |= all;
@@ -134,7 +122,7 @@ impl Shared {
 
     /// Serves all records, and new ones at once, until the disk has all of them again: it fails or is too slow.
     pub(super) fn serve_without_disk(&self) {
-        let mut ring = self.ring();
+        let mut ring = self.ring.lock();
         ring.awaits_disk = false;
         ring.waits_since = None;
         ring.written_seq = None;
@@ -156,14 +144,13 @@ impl Shared {
 
     pub(super) fn with_health(&self, with: impl FnOnce(&mut DiskHealth)) {
         if let Some(disk) = &self.disk {
-            with(&mut disk.health.lock().unwrap_or_else(PoisonError::into_inner));
+            with(&mut disk.health.lock());
         }
     }
 }
 
 impl EventLog {
     /// An empty log in memory that keeps the newest `capacity` records (at least one); the first is number 1.
-    #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self::with(capacity, 0, None)
     }
@@ -186,7 +173,7 @@ impl EventLog {
         let writer = Writer::new(Arc::clone(&log.shared), options, boot_id.into(), last_seq);
         let thread = std::thread::Builder::new().name("cgtap-log".to_owned()).spawn(|| writer.run())?;
         if let Some(disk) = &log.shared.disk {
-            *disk.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+            *disk.writer.lock() = Some(thread);
         }
         Ok(log)
     }
@@ -218,7 +205,7 @@ impl EventLog {
     pub fn append(&self, draft: EventDraft) -> u64 {
         let EventDraft { time, source, cgroup, identity, names, kind } = draft;
         let mut event = Event { seq: 0, time, source, cgroup, identity, names, kind };
-        let mut ring = self.shared.ring();
+        let mut ring = self.shared.ring.lock();
         let awaits = ring.awaits_disk;
         let seq = ring.next_seq;
         event.seq = seq;
@@ -239,7 +226,7 @@ impl EventLog {
 
     /// Serves all records if one has waited for the disk longer than this: a disk that hangs must not hold events back.
     pub fn serve_overdue(&self, patience: Duration) {
-        let overdue = self.shared.ring().waits_since.is_some_and(|since| since.elapsed() > patience);
+        let overdue = self.shared.ring.lock().waits_since.is_some_and(|since| since.elapsed() > patience);
         if overdue {
             tracing::warn!(
                 waited_msec = patience.as_millis(),
@@ -251,10 +238,10 @@ impl EventLog {
 
     /// Writes the remaining records and ends the thread that writes; waits for it at most this long. Blocks.
     pub fn close(&self, at_most: Duration) {
-        self.shared.ring().is_closed = true;
+        self.shared.ring.lock().is_closed = true;
         self.shared.more.notify_one();
         let Some(disk) = &self.shared.disk else { return };
-        let writer = disk.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let writer = disk.writer.lock().take();
         let Some(writer) = writer else { return };
         let until = Instant::now() + at_most;
         while !writer.is_finished() && Instant::now() < until {
@@ -268,56 +255,47 @@ impl EventLog {
     }
 
     /// The number of the oldest record in memory; one more than [`EventLog::last_seq`] when there is none.
-    #[must_use]
     pub fn first_seq(&self) -> u64 {
-        self.shared.first_seq()
+        self.shared.ring.lock().first_seq()
     }
 
     /// The number of the newest record; 0 before the first.
-    #[must_use]
     pub fn last_seq(&self) -> u64 {
-        self.shared.last_seq()
+        self.shared.ring.lock().last_seq()
     }
 
     /// How many subscriptions of clients are open.
-    #[must_use]
     pub fn followers(&self) -> u64 {
         self.shared.followers.load(Ordering::Relaxed)
     }
 
     /// The state of the log on disk; `None` when there is none.
-    #[must_use]
     pub fn disk(&self) -> Option<DiskHealth> {
         let disk = self.shared.disk.as_ref()?;
-        Some(disk.health.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        Some(disk.health.lock().clone())
     }
 
-    /// Reads every record of the disk after that number; true if none is missing. Blocks.
-    pub fn replay(&self, since_seq: u64, mut each: impl FnMut(&WireEvent<'_>)) -> bool {
-        let Some(disk) = &self.shared.disk else { return since_seq >= self.last_seq() };
+    /// Reads the records of the disk after that number, as far as they are there. Blocks.
+    pub fn replay(&self, since_seq: u64, mut each: impl FnMut(&WireEvent<'_>)) {
+        let Some(disk) = &self.shared.disk else { return };
         let mut reader = DiskReader::new(disk.options.dir.clone());
         let (mut next_seq, until_seq) = (since_seq.saturating_add(1), self.first_seq().saturating_sub(1));
-        let mut whole = true;
         while next_seq <= until_seq {
-            let Ok(found) = reader.read(&mut next_seq, until_seq, &Filter::default()) else { return false };
+            let Ok(found) = reader.read(&mut next_seq, until_seq, &Filter::default()) else { return };
             for delivery in found {
-                match delivery {
-                    Delivery::Stored(stored) => WireEvent::read(&stored.json).iter().for_each(&mut each),
-                    _ => whole = false,
+                if let Delivery::Stored(stored) = delivery {
+                    WireEvent::read(&stored.json).iter().for_each(&mut each);
                 }
             }
         }
-        whole
     }
 
     /// A position in the log, from `start` on.
-    #[must_use]
     pub fn subscribe(&self, filter: Filter, start: Start) -> Subscription {
         Subscription::new(Arc::clone(&self.shared), filter, start, true)
     }
 
     /// The same for a part of the agent: it does not count as a follower.
-    #[must_use]
     pub fn subscribe_inside(&self, filter: Filter, start: Start) -> Subscription {
         Subscription::new(Arc::clone(&self.shared), filter, start, false)
     }

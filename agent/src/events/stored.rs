@@ -17,7 +17,6 @@ pub(super) const MAX_LINE_BYTES: usize = 1 << 20;
 /// A record that was read from disk, as the bytes that were served before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// Its number.
     pub seq: u64,
     /// One JSON object without a newline.
     pub json: Bytes,

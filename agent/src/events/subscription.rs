@@ -50,7 +50,6 @@ pub enum Delivery {
 
 impl Delivery {
     /// The number of the event, or the last lost number.
-    #[must_use]
     pub fn seq(&self) -> u64 {
         match self {
             Self::Event(event) => event.seq,
@@ -97,7 +96,7 @@ impl Subscription {
     pub(super) fn new(shared: Arc<Shared>, filter: Filter, start: Start, is_client: bool) -> Self {
         shared.followers.fetch_add(u64::from(is_client), Ordering::Relaxed);
         let wake = shared.served.subscribe();
-        let ring = shared.ring();
+        let ring = shared.ring.lock();
         let oldest = if shared.disk.is_some() { BEGINNING } else { ring.first_seq() };
         let next_seq = match start {
             Start::Now => ring.last_seq().saturating_add(1),
@@ -120,9 +119,8 @@ impl Subscription {
     }
 
     /// Ends the subscription after the newest record of this moment, for a reader that does not follow.
-    #[must_use]
     pub fn until_now(mut self) -> Self {
-        self.until_seq = self.shared.ring().last_seq();
+        self.until_seq = self.shared.ring.lock().last_seq();
         self
     }
 
@@ -139,13 +137,11 @@ impl Subscription {
     }
 
     /// Whether a reader that does not follow has had its last delivery.
-    #[must_use]
     pub fn is_at_end(&self) -> bool {
         self.taken.len() == 0 && self.next_seq > self.until_seq
     }
 
     /// The number up to which all wanted events were delivered; `None` while taken ones wait for delivery.
-    #[must_use]
     pub fn position(&self) -> Option<u64> {
         let idle = self.taken.len() == 0 && matches!(self.disk, FromDisk::Idle(_));
         idle.then(|| self.next_seq.saturating_sub(1))
@@ -177,7 +173,9 @@ impl Subscription {
     fn wants_disk(&self) -> bool {
         let busy = matches!(self.disk, FromDisk::Busy(_));
         let has_disk = self.shared.disk.is_some();
-        busy || (has_disk && self.next_seq <= self.until_seq && self.next_seq < self.shared.first_seq())
+        busy || (has_disk
+            && self.next_seq <= self.until_seq
+            && self.next_seq < self.shared.ring.lock().first_seq())
     }
 
     /// Takes the next records from the ring; true if there were any.
@@ -187,7 +185,7 @@ impl Subscription {
         }
         // Read before the ring: a served record is in the ring or has left it.
         let served = *self.shared.served.borrow();
-        let ring = self.shared.ring();
+        let ring = self.shared.ring.lock();
         let first_seq = ring.first_seq();
         if self.next_seq < first_seq {
             drop(ring);
@@ -230,7 +228,7 @@ impl Subscription {
             }
             Err(error) => {
                 tracing::error!(%error, "a reader of the event log panicked");
-                let to_seq = self.shared.first_seq().saturating_sub(1);
+                let to_seq = self.shared.ring.lock().first_seq().saturating_sub(1);
                 let from_seq = std::mem::replace(&mut self.next_seq, to_seq.saturating_add(1));
                 self.taken = vec![Delivery::Lost { from_seq, to_seq }].into_iter();
             }
@@ -242,7 +240,7 @@ impl Subscription {
         let dir = self.shared.disk.as_ref().map(|disk| disk.options.dir.clone());
         let Some(reader) = reader.take().or_else(|| dir.map(DiskReader::new)) else { return };
         let (filter, next_seq) = (self.filter.clone(), self.next_seq);
-        let until_seq = self.until_seq.min(self.shared.first_seq().saturating_sub(1));
+        let until_seq = self.until_seq.min(self.shared.ring.lock().first_seq().saturating_sub(1));
         let read = move || {
             let _permit = permit;
             read(reader, next_seq, until_seq, &filter)

@@ -1,54 +1,75 @@
-//! The records at the end of the log, one after the other, to the state that they lead to.
+//! Brings what was saved up to date with the records at the end of the log.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
-use super::saved::Settled;
+use super::saved::{SavedCgroups, SavedCheckpoint};
 use crate::events::wire::WireEvent;
 use crate::kills::totals::{KillTotals, Owner};
 use crate::kills::{Ledger, Process};
 use crate::model::{CgroupKey, CgroupPath, HierarchyId};
 use crate::registry::{KnownCgroup, cut_name};
 
-/// The state that the records lead to.
+/// The state after each record.
 pub(crate) struct Replay<'a> {
     boot_id: &'a str,
-    settled_seq: Option<u64>,
+    /// The records up to here are in what was saved of kills, and of cgroups.
+    kills_seq: Option<u64>,
+    cgroups_seq: u64,
+    /// Records after those.
+    unsaved: u64,
     pub(crate) cgroups: BTreeMap<CgroupPath, KnownCgroup>,
     pub(crate) totals: KillTotals,
-    /// What was reported since everything was accounted for.
+    /// Kills that were reported since the saved checkpoint.
     pub(crate) ledger: Ledger,
 }
 
 impl<'a> Replay<'a> {
-    pub(crate) fn new(boot_id: &'a str, settled: Option<Settled>) -> Self {
-        // In a new boot the kernel counts from 0.
-        let ledger = Ledger::new(settled.map_or(0, |settled| settled.kernel_kills));
+    /// Begins with what was saved.
+    pub(crate) fn new(boot_id: &'a str, saved: Option<SavedCheckpoint>, cgroups: SavedCgroups) -> Self {
+        let known = cgroups.cgroups.into_iter();
         Self {
             boot_id,
-            settled_seq: settled.map(|settled| settled.seq),
-            cgroups: BTreeMap::new(),
-            totals: KillTotals::default(),
-            ledger,
+            kills_seq: saved.map(|saved| saved.seq),
+            cgroups_seq: cgroups.seq,
+            unsaved: 0,
+            cgroups: known.map(|known| (known.path.clone(), known)).collect(),
+            totals: cgroups.kills,
+            // In a new boot the kernel counts from 0.
+            ledger: Ledger::new(saved.map_or(0, |saved| saved.kernel_kills)),
         }
     }
 
-    /// Applies a record; those up to `saved_seq` are in what was saved.
-    pub(crate) fn record(&mut self, record: &WireEvent<'_>, saved_seq: u64) {
+    /// All that the records up to here led to is in what was saved.
+    pub(crate) fn saved_seq(&self) -> u64 {
+        self.kills_seq.map_or(self.cgroups_seq, |seq| seq.min(self.cgroups_seq))
+    }
+
+    /// Whether each record was applied that is not in what was saved.
+    pub(crate) fn is_whole(&self, last_seq: u64) -> bool {
+        last_seq.checked_sub(self.saved_seq()) == Some(self.unsaved)
+    }
+
+    pub(crate) fn record(&mut self, record: &WireEvent<'_>) {
         let seq = record.seq.unwrap_or_default();
+        self.unsaved += u64::from(seq > self.saved_seq());
         if record.is_oom_kill() {
             let of_this_boot = record.boot_id.as_deref().unwrap_or_default() == self.boot_id;
-            if of_this_boot && self.settled_seq.is_none_or(|settled| seq > settled) {
-                let tgid = record.victim.as_ref().and_then(|victim| victim.tgid);
-                self.ledger.resume(tgid.map(Process));
+            let process = record.victim.as_ref().and_then(|victim| victim.tgid).map(Process);
+            let time = record.happened().unwrap_or(SystemTime::UNIX_EPOCH);
+            if of_this_boot && self.kills_seq.is_none_or(|saved| seq > saved) {
+                self.ledger.resume(process, time);
+            } else if of_this_boot {
+                self.ledger.remember(process, time);
             }
-            if seq > saved_seq {
+            if seq > self.cgroups_seq {
                 self.totals.count(owner(record));
                 let path = record.path().map(CgroupPath::from_text);
                 if let Some(known) = path.and_then(|path| self.cgroups.get_mut(&path)) {
                     known.oom_kills += 1;
                 }
             }
-        } else if seq > saved_seq {
+        } else if seq > self.cgroups_seq {
             self.lifecycle(record);
         }
     }
@@ -64,18 +85,9 @@ impl<'a> Replay<'a> {
             "cgroup_created" => {
                 let before = record.renamed_from.as_deref().map(CgroupPath::from_text);
                 let moved = before.and_then(|before| self.cgroups.remove(&before));
-                let known = moved.map_or_else(
-                    || KnownCgroup {
-                        path: path.clone(),
-                        path_cut,
-                        members: key(record).into_iter().collect(),
-                        running: Some(false),
-                        oom_kills: 0,
-                        kills_before: 0,
-                    },
-                    |moved| KnownCgroup { path: path.clone(), path_cut, ..moved },
-                );
-                self.cgroups.insert(path, known);
+                let new = || KnownCgroup::new(path.clone(), path_cut, key(record), false);
+                let known = moved.unwrap_or_else(new);
+                self.cgroups.insert(path.clone(), KnownCgroup { path, path_cut, ..known });
             }
             "cgroup_removed" => {
                 self.cgroups.remove(&path);
@@ -118,13 +130,13 @@ mod tests {
 
     #[test]
     fn a_kill_is_counted_by_names_where_they_are_known() {
-        let mut replay = Replay::new("b", None);
+        let mut replay = Replay::new("b", None, SavedCgroups::default());
         for container in [
             r#"{"id":"c1","name":"web","pod":{"name":"web-1","namespace":"shop","uid":"u1"}}"#,
             r#"{"id":"c1","pod":{"uid":"u1"}}"#,
         ] {
             let json = format!(r#"{{"seq":1,"type":"oom_kill","container":{container}}}"#);
-            replay.record(&WireEvent::read(json.as_bytes()).unwrap(), 0);
+            replay.record(&WireEvent::read(json.as_bytes()).unwrap());
         }
         let totals = Vec::from(replay.totals);
         let owners: Vec<_> = totals.iter().map(|(owner, _)| (&owner.pod, &owner.container)).collect();

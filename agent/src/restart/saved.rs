@@ -1,10 +1,14 @@
 //! What one agent leaves for the next beside the event log: two small JSON files in the state directory.
 //!
 //! `agent.json` says how the last agent ended, and up to where the log accounts for the kernel's count of OOM kills.
-//! `cgroups.json` holds the cgroups, and the totals of OOM kills, as of one number of the log; what the log has behind
-//! it brings them up to date. Both are replaced whole, so a crash leaves the old one or the new one, and neither is
-//! written before the log has on disk what it refers to.
+//! `cgroups.json` holds the cgroups, and the totals of OOM kills, as of one number of the log; the records of the log after that
+//! number bring them up to date. Both are replaced whole, so a crash leaves the old one or the new one, and neither is written
+//! before the log has on disk what it refers to.
+//!
+//! `agent.end` is the next `agent.json` of an agent that ends in order. It is written in advance, so that the end needs no room on
+//! the disk.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -15,28 +19,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::durable::{self, replace_file};
 use crate::kills::totals::KillTotals;
-use crate::model::{CgroupKey, CgroupPath, HierarchyId};
+use crate::model::{CgroupPath, CgroupRef};
 use crate::registry::KnownCgroup;
 
 const AGENT: &str = "agent.json";
+const END: &str = "agent.end";
 const CGROUPS: &str = "cgroups.json";
 
 /// How an agent runs or ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub(crate) struct SavedAgent {
-    /// Of the boot in which it ran.
+    /// Of the boot in which it ran. A file without it is broken.
     pub(crate) boot_id: String,
     /// Whether it has not ended in order.
+    #[serde(default)]
     pub(crate) running: bool,
-    pub(crate) settled: Option<Settled>,
-    /// Of what the programs have dropped so many were told as lost, per hook.
-    pub(crate) told_drops: Vec<u64>,
+    #[serde(default, rename = "settled")]
+    pub(crate) checkpoint: Option<SavedCheckpoint>,
+    /// Records that the programs have dropped and that were reported as lost, per hook.
+    #[serde(default, rename = "told_drops")]
+    pub(crate) reported_drops: Vec<u64>,
 }
 
-/// At this point the log told of all OOM kills that the kernel had counted.
+/// At this point the log of events had all OOM kills that the kernel had counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Settled {
+pub(crate) struct SavedCheckpoint {
     /// `oom_kill` of `/proc/vmstat`.
     pub(crate) kernel_kills: u64,
     /// The newest event then.
@@ -49,55 +56,25 @@ pub(crate) struct Settled {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SavedCgroups {
     pub(crate) seq: u64,
-    pub(crate) cgroups: Vec<SavedCgroup>,
+    pub(crate) cgroups: Vec<KnownCgroup>,
     pub(crate) kills: KillTotals,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SavedCgroup {
-    /// As events have it.
-    path: String,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    path_cut: bool,
-    /// Hierarchy and id of each directory.
-    members: Vec<(u32, u64)>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    running: Option<bool>,
-    #[serde(default, skip_serializing_if = "is_zero")]
-    oom_kills: u64,
-    #[serde(default, skip_serializing_if = "is_zero")]
-    kills_before: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde wants")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-impl From<KnownCgroup> for SavedCgroup {
-    fn from(known: KnownCgroup) -> Self {
-        Self {
-            path: known.path.to_text().into_owned(),
-            path_cut: known.path_cut,
-            members: known.members.iter().map(|key| (key.hierarchy.0, key.id)).collect(),
-            running: known.running,
-            oom_kills: known.oom_kills,
-            kills_before: known.kills_before,
+impl SavedCgroups {
+    /// As the log of events has it: for its readers, an exit that is held back has not happened.
+    pub(crate) fn new<'a>(
+        seq: u64,
+        known: impl Iterator<Item = KnownCgroup>,
+        unreported_exits: impl Iterator<Item = &'a CgroupRef>,
+        kills: KillTotals,
+    ) -> Self {
+        let mut known: BTreeMap<CgroupPath, KnownCgroup> =
+            known.map(|known| (known.path.clone(), known)).collect();
+        for CgroupRef { path, key, .. } in unreported_exits {
+            let gone = || KnownCgroup::new(path.clone(), false, *key, true);
+            known.entry(path.clone()).or_insert_with(gone).running = Some(true);
         }
-    }
-}
-
-impl From<SavedCgroup> for KnownCgroup {
-    fn from(saved: SavedCgroup) -> Self {
-        let key = |(hierarchy, id)| CgroupKey { hierarchy: HierarchyId(hierarchy), id };
-        Self {
-            path: CgroupPath::from_text(&saved.path),
-            path_cut: saved.path_cut,
-            members: saved.members.into_iter().map(key).collect(),
-            running: saved.running,
-            oom_kills: saved.oom_kills,
-            kills_before: saved.kills_before,
-        }
+        Self { seq, cgroups: known.into_values().collect(), kills }
     }
 }
 
@@ -137,6 +114,11 @@ impl StateDir {
         self.path.join("events")
     }
 
+    /// For messages.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(crate) fn agent(&self) -> Option<SavedAgent> {
         self.load(AGENT)
     }
@@ -146,14 +128,22 @@ impl StateDir {
     }
 
     pub(crate) fn save_agent(&self, agent: &SavedAgent) -> io::Result<()> {
+        if agent.running {
+            self.save(END, &SavedAgent { running: false, ..agent.clone() })?;
+        }
         self.save(AGENT, agent)
+    }
+
+    /// Notes that the agent that saved last ends in order. All else that it saved stays.
+    pub(crate) fn note_end(&self) -> io::Result<()> {
+        fs::rename(self.path.join(END), self.path.join(AGENT))
     }
 
     pub(crate) fn save_cgroups(&self, cgroups: &SavedCgroups) -> io::Result<()> {
         self.save(CGROUPS, cgroups)
     }
 
-    /// `None` when there is none. One that cannot be read is as good as none, and said.
+    /// `None` when there is none. One that cannot be read is as good as none, and logged.
     fn load<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         let path = self.path.join(name);
         let text = match fs::read(&path) {
@@ -179,14 +169,16 @@ impl StateDir {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{CgroupKey, HierarchyId};
 
     #[test]
     fn what_is_saved_comes_back() {
         let folder = tempfile::tempdir().unwrap();
         let dir = StateDir::lock(&folder.path().join("made")).unwrap();
         assert_eq!((dir.agent(), dir.cgroups()), (None, None));
-        let settled = Some(Settled { kernel_kills: 3, seq: 9, log_sequence: Some(7) });
-        let agent = SavedAgent { boot_id: "b".to_owned(), running: true, settled, told_drops: vec![1, 2] };
+        let checkpoint = Some(SavedCheckpoint { kernel_kills: 3, seq: 9, log_sequence: Some(7) });
+        let reported_drops = vec![1, 2];
+        let agent = SavedAgent { boot_id: "b".to_owned(), running: true, checkpoint, reported_drops };
         dir.save_agent(&agent).unwrap();
         let known = KnownCgroup {
             path: CgroupPath::from_bytes(b"/a\xff"),
@@ -196,22 +188,35 @@ mod tests {
             oom_kills: 3,
             kills_before: 0,
         };
-        let cgroups =
-            SavedCgroups { seq: 8, cgroups: vec![known.clone().into()], kills: KillTotals::default() };
+        let cgroups = SavedCgroups { seq: 8, cgroups: vec![known.clone()], kills: KillTotals::default() };
         dir.save_cgroups(&cgroups).unwrap();
         assert_eq!((dir.agent(), dir.cgroups()), (Some(agent), Some(cgroups.clone())));
-        assert_eq!(KnownCgroup::from(cgroups.cgroups[0].clone()), known);
+        assert_eq!(cgroups.cgroups[0], known);
+    }
+
+    /// As versions before this one wrote it.
+    #[test]
+    fn the_form_of_the_file_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = StateDir::unlocked(folder.path());
+        let text = r#"{"boot_id":"b","running":true,"settled":{"kernel_kills":3,"seq":9,"log_sequence":null},"told_drops":[1,0]}"#;
+        fs::write(folder.path().join(AGENT), text).unwrap();
+        dir.save_agent(&dir.agent().unwrap()).unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join(AGENT)).unwrap(), text);
+        dir.note_end().unwrap();
+        let ended = text.replace("true", "false");
+        assert_eq!(fs::read_to_string(folder.path().join(AGENT)).unwrap(), ended);
     }
 
     #[test]
     fn what_is_damaged_is_as_good_as_none() {
         let folder = tempfile::tempdir().unwrap();
         let dir = StateDir::unlocked(folder.path());
-        for text in ["", "{", "7", "{\"running\":7}"] {
+        for text in ["", "{", "7", "{\"boot_id\":\"x\",\"running\":7}", "{\"running\":true}"] {
             fs::write(folder.path().join(AGENT), text).unwrap();
             assert_eq!(dir.agent(), None, "{text:?}");
         }
-        // A later agent may say more.
+        // A later agent may save more.
         fs::write(folder.path().join(AGENT), r#"{"boot_id":"x","later":1}"#).unwrap();
         assert_eq!(dir.agent().unwrap().boot_id, "x");
     }

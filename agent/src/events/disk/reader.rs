@@ -35,7 +35,7 @@ impl DiskReader {
     }
 
     /// The number from which to read for events since that time. Records are in the order in which the agent learned of
-    /// them, and their times are nearly in that order: so the reading begins one segment earlier than the times say.
+    /// them, and their times are nearly in that order: so the reading begins one segment earlier than the times show.
     pub(in crate::events) fn seq_before(&self, since: SystemTime) -> Option<u64> {
         let segments = segments::list(&self.dir).ok()?;
         let later = segments.iter().position(|segment| first_time(segment).is_some_and(|time| time >= since));
@@ -151,7 +151,7 @@ fn first_time(segment: &Segment) -> Option<SystemTime> {
     read_record(&line)?.1.happened()
 }
 
-/// The record in a line: its number, what it says, and its bytes.
+/// The record in a line: its number, its fields, and its bytes.
 pub(super) fn read_record(line: &[u8]) -> Option<(u64, WireEvent<'static>, &[u8])> {
     let json = read_line(line.strip_suffix(b"\n")?)?;
     let record = WireEvent::read(json)?;

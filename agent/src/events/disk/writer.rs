@@ -19,6 +19,8 @@ const BYTES_AT_ONCE: usize = 256 << 10;
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// Between tries while the disk fails.
 const RETRY: Duration = Duration::from_secs(1);
+/// A disk that fails and works in turn is logged no more often than this.
+const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// The state of the thread.
 pub(in crate::events) struct Writer {
@@ -28,6 +30,10 @@ pub(in crate::events) struct Writer {
     /// `None` while the disk fails.
     segments: Option<Segments>,
     retry_at: Instant,
+    /// The failure that is in the log and has not ended.
+    logged: Option<String>,
+    /// The next failure is logged then, not sooner.
+    log_at: Instant,
     /// The newest record on disk.
     written: u64,
     unsynced_since: Option<Instant>,
@@ -40,8 +46,18 @@ impl Writer {
         boot_id: Arc<str>,
         written: u64,
     ) -> Self {
-        let retry_at = Instant::now();
-        Self { shared, options, boot_id, segments: None, retry_at, written, unsynced_since: None }
+        let now = Instant::now();
+        Self {
+            shared,
+            options,
+            boot_id,
+            segments: None,
+            retry_at: now,
+            logged: None,
+            log_at: now,
+            written,
+            unsynced_since: None,
+        }
     }
 
     /// Runs until the log is closed, and then writes the rest if the disk takes it.
@@ -51,9 +67,9 @@ impl Writer {
             if self.segments.is_none() && (ends || Instant::now() >= self.retry_at) {
                 self.open();
             }
-            let done = self.write_all();
-            if let Err(error) = done.and_then(|()| self.sync_if_due(ends)) {
-                self.fail(&error);
+            match self.write_all().and_then(|()| self.sync_if_due(ends)) {
+                Ok(()) => self.recover(),
+                Err(error) => self.fail(&error),
             }
             if ends {
                 return;
@@ -76,7 +92,7 @@ impl Writer {
             Ok((mut segments, found)) => {
                 // The files were deleted: the records that are still in memory are written again.
                 if found.last_seq < self.written {
-                    let from = found.last_seq.max(self.shared.first_seq().saturating_sub(1));
+                    let from = found.last_seq.max(self.shared.ring.lock().first_seq().saturating_sub(1));
                     self.count_unsaved(from.saturating_sub(self.written));
                     self.written = from;
                 }
@@ -85,9 +101,6 @@ impl Writer {
                     health.cut_bytes += found.torn_bytes;
                     if health.written_seq == 0 {
                         health.damaged = found.damaged;
-                    }
-                    if let Some(error) = health.failing.take() {
-                        tracing::info!(was = error, "the event log is written to disk again");
                     }
                 });
                 if found.torn_bytes > 0 {
@@ -106,7 +119,7 @@ impl Writer {
     /// A log that could not be read at the start may have numbers that this agent has given to other events since. It must
     /// not get both: the agent leaves it to the next start.
     fn fits(&self, segments: Segments, found: LogEnd) -> io::Result<(Segments, LogEnd)> {
-        let given = self.shared.last_seq();
+        let given = self.shared.ring.lock().last_seq();
         if found.last_seq <= given {
             return Ok((segments, found));
         }
@@ -170,21 +183,31 @@ impl Writer {
         Ok(())
     }
 
+    /// The disk has all records. A segment can be opened on a full disk: only a write shows that there is room again.
+    fn recover(&mut self) {
+        if self.segments.is_none() {
+            return;
+        }
+        self.shared.with_health(|health| health.failing = None);
+        if let Some(was) = self.logged.take() {
+            tracing::info!(was, "the event log is written to disk again");
+        }
+    }
+
     /// Serves records from memory alone until the disk works again.
     fn fail(&mut self, error: &io::Error) {
         self.segments = None;
         self.unsynced_since = None;
         self.retry_at = Instant::now() + RETRY;
-        let text = format!("{}: {error}", self.options.dir.display());
+        let why = format!("{}: {error}", self.options.dir.display());
+        if self.logged.is_none() && Instant::now() >= self.log_at {
+            tracing::error!(why, "events cannot be written to disk; they are served from memory alone");
+            self.logged = Some(why.clone());
+            self.log_at = Instant::now() + LOG_EVERY;
+        }
         self.shared.with_health(|health| {
             health.errors += 1;
-            if health.failing.is_none() {
-                tracing::error!(
-                    why = text,
-                    "events cannot be written to disk; they are served from memory alone"
-                );
-            }
-            health.failing = Some(text);
+            health.failing = Some(why);
         });
         self.shared.serve_without_disk();
     }
@@ -201,5 +224,46 @@ impl Writer {
             (health.written_seq, health.first_seq) = (written_seq, first_seq);
             (health.segments, health.bytes) = (count, bytes);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::EventLog;
+    use crate::model::{EventDraft, EventNames, Source};
+
+    /// A full disk: its files can be opened.
+    #[test]
+    fn a_disk_works_again_when_it_has_taken_a_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = DiskOptions {
+            dir: folder.path().join("events"),
+            max_bytes: 1 << 20,
+            max_age: Duration::from_secs(3600),
+            max_segments: 4,
+            fsync: EventSync::None,
+        };
+        let log = EventLog::on_disk(8, options.clone(), "").unwrap();
+        log.close(Duration::from_secs(20));
+        log.append(EventDraft {
+            time: SystemTime::UNIX_EPOCH,
+            source: Source::Agent,
+            cgroup: None,
+            identity: None,
+            names: EventNames::default(),
+            kind: EventKind::CgroupRemoved,
+        });
+        let is_failing = || log.disk().unwrap().failing.is_some();
+        let mut writer = Writer::new(log.shared.clone(), options, "".into(), 0);
+        writer.fail(&io::ErrorKind::StorageFull.into());
+        assert!(writer.logged.is_some());
+        writer.open();
+        assert!(is_failing(), "it has taken nothing yet");
+        writer.write_all().unwrap();
+        writer.recover();
+        assert_eq!((is_failing(), log.disk().unwrap().written_seq), (false, 1));
+        writer.fail(&io::ErrorKind::StorageFull.into());
+        assert!(is_failing() && writer.logged.is_none(), "it was logged a moment ago");
     }
 }

@@ -51,7 +51,7 @@ async fn all(log: &EventLog, filter: Filter, start: Start) -> Vec<Delivery> {
 }
 
 /// Numbers, and ranges that are lost.
-fn told(deliveries: &[Delivery]) -> (Vec<u64>, Vec<(u64, u64)>) {
+fn served(deliveries: &[Delivery]) -> (Vec<u64>, Vec<(u64, u64)>) {
     let (mut seqs, mut lost) = (Vec::new(), Vec::new());
     for delivery in deliveries {
         match delivery {
@@ -62,7 +62,7 @@ fn told(deliveries: &[Delivery]) -> (Vec<u64>, Vec<(u64, u64)>) {
     (seqs, lost)
 }
 
-/// Each number once, in order: told or lost.
+/// Each number once, in order: served or lost.
 fn assert_whole(deliveries: &[Delivery], last: u64) {
     let mut expected = None;
     for delivery in deliveries {
@@ -92,18 +92,18 @@ async fn disk_and_memory_are_one_log() {
     written(&log).await;
     for since in [0, 1, 7, 480, 489, 490, 491, 499, 500] {
         let found = all(&log, Filter::default(), Start::SinceSeq(since)).await;
-        assert_eq!(told(&found), ((since + 1..=500).collect(), vec![]), "since {since}");
+        assert_eq!(served(&found), ((since + 1..=500).collect(), vec![]), "since {since}");
     }
-    assert_eq!(told(&all(&log, Filter::default(), Start::Oldest).await).0.len(), 500);
+    assert_eq!(served(&all(&log, Filter::default(), Start::Oldest).await).0.len(), 500);
     assert_eq!(all(&log, Filter::default(), Start::Now).await, []);
     close(&log);
     drop(log);
     // Nothing but the disk knows them now.
     let log = open(10, &options);
     assert_eq!(log.append(at("/b", EventKind::CgroupRemoved)), 501);
-    assert_eq!(told(&all(&log, Filter::default(), Start::Oldest).await), ((1..=501).collect(), vec![]));
+    assert_eq!(served(&all(&log, Filter::default(), Start::Oldest).await), ((1..=501).collect(), vec![]));
     let only = Filter { cgroup: Some(CgroupPath::from("/b")), ..Filter::default() };
-    assert_eq!(told(&all(&log, only, Start::Oldest).await), (vec![501], vec![]));
+    assert_eq!(served(&all(&log, only, Start::Oldest).await), (vec![501], vec![]));
     let none = Filter { types: Some(BTreeSet::from(["oom_kill".to_owned()])), ..Filter::default() };
     assert_eq!(all(&log, none, Start::SinceSeq(0)).await, []);
     close(&log);
@@ -151,7 +151,7 @@ async fn nothing_is_served_before_it_is_written() {
 }
 
 #[tokio::test]
-async fn limits_hold_and_what_is_gone_is_told() {
+async fn limits_hold_and_what_is_gone_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let options = DiskOptions { max_bytes: 16 << 10, max_segments: 4, ..options(folder.path()) };
     let log = open(16, &options);
@@ -167,8 +167,11 @@ async fn limits_hold_and_what_is_gone_is_told() {
     let first = health.first_seq.unwrap();
     assert!(first > 1000, "{health:?}");
     let found = all(&log, Filter::default(), Start::SinceSeq(3)).await;
-    assert_eq!(told(&found), ((first..=2000).collect(), vec![(4, first - 1)]));
-    assert_eq!(told(&all(&log, Filter::default(), Start::Oldest).await), ((first..=2000).collect(), vec![]));
+    assert_eq!(served(&found), ((first..=2000).collect(), vec![(4, first - 1)]));
+    assert_eq!(
+        served(&all(&log, Filter::default(), Start::Oldest).await),
+        ((first..=2000).collect(), vec![])
+    );
     close(&log);
     let old = DiskOptions { max_age: Duration::ZERO, ..options.clone() };
     std::thread::sleep(Duration::from_millis(5));
@@ -197,16 +200,16 @@ async fn a_torn_record_is_cut_and_its_number_given_again() {
         let log = open(16, &options);
         assert_eq!(log.append(at("/n", EventKind::CgroupRemoved)), 9, "cut at {cut}");
         let found = all(&log, Filter::default(), Start::Oldest).await;
-        assert_eq!(told(&found), ((1..=9).collect(), vec![]));
+        assert_eq!(served(&found), ((1..=9).collect(), vec![]));
         close(&log);
         assert_eq!(log.disk().unwrap().cut_bytes, (cut - last_line) as u64);
     }
 }
 
-/// Each byte of a small log changed in turn: the agent starts, never panics, tells no record that was not written, and
-/// tells the number of each that it cannot tell any more.
+/// Each byte of a small log changed in turn: the agent starts, never panics, serves no record that was not written, and
+/// reports the number of each record that it cannot serve any more as lost.
 #[tokio::test]
-async fn a_changed_byte_costs_its_record_and_is_told() {
+async fn a_changed_byte_costs_its_record_and_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let options = options(folder.path());
     let log = open(16, &options);
@@ -225,7 +228,7 @@ async fn a_changed_byte_costs_its_record_and_is_told() {
             let next = log.append(at("/new", EventKind::CgroupRemoved));
             let found = all(&log, Filter::default(), Start::SinceSeq(0)).await;
             assert_whole(&found, next);
-            let (seqs, lost) = told(&found);
+            let (seqs, lost) = served(&found);
             assert!(seqs.len() >= 4 && lost.len() <= 1, "{place} {flip}: {found:?}");
             for delivery in &found {
                 if let Delivery::Stored(stored) = delivery {
@@ -261,7 +264,7 @@ async fn a_time_begins_where_it_should() {
     for second in [0, 1, 2, 150, 299, 300, 301] {
         let filter = Filter { since: Some(UNIX_EPOCH + Duration::from_secs(second)), ..Filter::default() };
         let wanted: Vec<u64> = (second.max(1)..=300).collect();
-        assert_eq!(told(&all(&log, filter, Start::Oldest).await), (wanted, vec![]), "{second}");
+        assert_eq!(served(&all(&log, filter, Start::Oldest).await), (wanted, vec![]), "{second}");
     }
     close(&log);
 }
@@ -281,7 +284,7 @@ async fn a_record_of_an_unknown_type_is_delivered_as_it_is() {
     let log = open(16, &options);
     assert_eq!(log.append(at("/n", EventKind::CgroupRemoved)), 4);
     let found = all(&log, Filter::default(), Start::Oldest).await;
-    assert_eq!(told(&found), ((1..=4).collect(), vec![]));
+    assert_eq!(served(&found), ((1..=4).collect(), vec![]));
     assert_eq!(found[2], Delivery::Stored(Stored { seq: 3, json: json[..].into() }));
     close(&log);
 }

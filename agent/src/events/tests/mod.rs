@@ -89,7 +89,7 @@ fn a_number_of_an_earlier_log_misses_nothing() {
 }
 
 #[test]
-fn a_stalled_reader_is_told_once_and_goes_on() {
+fn a_stalled_reader_gets_one_lost_record_and_goes_on() {
     let log = filled(10, 0);
     let mut stalled = log.subscribe(Filter::default(), Start::Now);
     for _ in 0..25 {
@@ -237,7 +237,7 @@ fn filters_let_through_what_they_say() {
 
 #[test]
 fn a_loss_in_the_kernel_concerns_every_subscriber() {
-    let lost = event(draft(EventKind::KernelLost { records: 3 }));
+    let lost = event(draft(EventKind::KernelLost { records: Some(3) }));
     let types = Some(["oom_kill".to_owned()].into());
     let filter =
         Filter { types, cgroup: Some(CgroupPath::from("/a")), pod: Some("u".into()), ..Filter::default() };

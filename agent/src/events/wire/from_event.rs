@@ -44,7 +44,7 @@ impl<'a> WireEvent<'a> {
                 });
             }
             EventKind::OomKill(report) => record.add_kill(report, event.cgroup.as_ref()),
-            EventKind::KernelLost { records } => record.records = Some(*records),
+            EventKind::KernelLost { records } => record.records = *records,
             EventKind::AgentStarted { version, reason, cgroups } => {
                 record.version = Some((*version).into());
                 record.reason = reason.map(|reason| reason.as_str().into());

@@ -148,7 +148,8 @@ fn what_each_type_adds() {
             },
             r#""container_exited","source":"tp_btf","last_sample":{"cpu_usage_nsec":5,"memory_peak_bytes":6,"io_writes":0,"oom_kills":0}}"#,
         ),
-        (EventKind::KernelLost { records: 3 }, r#""lost","source":"tp_btf","records":3}"#),
+        (EventKind::KernelLost { records: Some(3) }, r#""lost","source":"tp_btf","records":3}"#),
+        (EventKind::KernelLost { records: None }, r#""lost","source":"tp_btf"}"#),
         (
             EventKind::AgentStarted { version: "1.2.3", reason: Some(StartReason::Crash), cgroups: 5 },
             r#""agent_started","source":"tp_btf","version":"1.2.3","reason":"crash","cgroups":5}"#,

@@ -1,4 +1,4 @@
-//! A disk that takes nothing, goes away, comes back or hangs: what the memory has is served, and what is lost is told.
+//! A disk that takes nothing, goes away, comes back or hangs: what the memory has is served, and what is lost is reported.
 
 use super::*;
 
@@ -20,12 +20,12 @@ async fn a_directory_that_goes_while_the_agent_runs_comes_back_with_what_the_mem
     close(&log);
     drop(log);
     let log = open(10, &options);
-    assert_eq!(told(&all(&log, Filter::default(), Start::Oldest).await), ((1..=55).collect(), vec![]));
+    assert_eq!(served(&all(&log, Filter::default(), Start::Oldest).await), ((1..=55).collect(), vec![]));
     close(&log);
 }
 
 #[tokio::test]
-async fn without_a_disk_that_takes_them_events_are_served_and_it_is_told() {
+async fn without_a_disk_that_takes_them_events_are_served_and_status_shows_it() {
     let folder = tempfile::tempdir().unwrap();
     let options = options(folder.path());
     // Root may write anywhere, but not below a file.
@@ -74,12 +74,12 @@ async fn a_log_that_could_not_be_read_at_the_start_is_gone_on_with_at_the_next()
     drop(follower);
     let log = open(16, &options);
     assert_eq!(log.append(at("/n", EventKind::CgroupRemoved)), 51);
-    assert_eq!(told(&all(&log, Filter::default(), Start::Oldest).await), ((1..=51).collect(), vec![]));
+    assert_eq!(served(&all(&log, Filter::default(), Start::Oldest).await), ((1..=51).collect(), vec![]));
     close(&log);
 }
 
 #[tokio::test]
-async fn what_the_memory_could_not_keep_while_the_disk_failed_is_lost_and_told() {
+async fn what_the_memory_could_not_keep_while_the_disk_failed_is_reported_as_lost() {
     let folder = tempfile::tempdir().unwrap();
     let options = options(folder.path());
     let log = open(10, &options);
@@ -93,7 +93,7 @@ async fn what_the_memory_could_not_keep_while_the_disk_failed_is_lost_and_told()
     }
     fill(&log, 44);
     let found = all(&log, Filter::default(), Start::SinceSeq(3)).await;
-    assert_eq!(told(&found), ((41..=50).collect(), vec![(4, 40)]));
+    assert_eq!(served(&found), ((41..=50).collect(), vec![(4, 40)]));
     fs::remove_file(&options.dir).unwrap();
     written(&log).await;
     assert_eq!(log.disk().unwrap().unsaved, 35, "6 to 40");
@@ -110,7 +110,7 @@ async fn a_disk_that_hangs_holds_no_event_back_for_ever() {
     fill(&log, 1);
     written(&log).await;
     let mut follower = log.subscribe(Filter::default(), Start::Now);
-    // To open a FIFO for writing waits until somebody reads it.
+    // To open a FIFO for writing waits until another process reads it.
     let fifo = options.dir.join(format!("{:020}.log", 2));
     mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     fill(&log, 1);
@@ -121,13 +121,13 @@ async fn a_disk_that_hangs_holds_no_event_back_for_ever() {
     log.serve_overdue(Duration::from_millis(50));
     assert_eq!(follower.next().await.unwrap().seq(), 2);
     fill(&log, 1);
-    assert_eq!(follower.next().await.unwrap().seq(), 3, "nobody waits for the disk any more");
+    assert_eq!(follower.next().await.unwrap().seq(), 3, "no follower waits for the disk any more");
     assert_eq!(log.disk().unwrap().served_early, 1);
     fs::remove_file(&fifo).unwrap_or_else(|err| panic!("{err}"));
     close_within(&log, Duration::from_millis(20));
 }
 
-/// The thread that hangs is left behind, as at the end of the agent.
+/// The thread that hangs stays, as at the end of the agent.
 fn close_within(log: &EventLog, time: Duration) {
     let begun = std::time::Instant::now();
     log.close(time);
