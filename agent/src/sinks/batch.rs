@@ -8,47 +8,39 @@ use super::Record;
 #[derive(Debug)]
 pub(super) struct Batch {
     records: Vec<Record>,
-    /// What is still to be sent. The last part is the next one.
+    /// Parts that are still to be sent, none of them empty. The last one is the next.
     parts: Vec<Range<usize>>,
 }
 
 impl Batch {
     pub(super) fn new(records: Vec<Record>) -> Self {
-        let all = 0..records.len();
-        Self { records, parts: vec![all] }
+        let parts = std::iter::once(0..records.len()).filter(|part| !part.is_empty()).collect();
+        Self { records, parts }
     }
 
     /// The records to send next; none at the end.
     pub(super) fn next(&self) -> &[Record] {
-        let part = self.parts.iter().rfind(|part| !part.is_empty());
-        part.and_then(|part| self.records.get(part.clone())).unwrap_or_default()
+        self.parts.last().and_then(|part| self.records.get(part.clone())).unwrap_or_default()
     }
 
     /// Notes that the first `count` of [`Self::next`] are delivered; returns them.
     pub(super) fn take(&mut self, count: usize) -> &[Record] {
-        let Some(part) = self.pop() else { return &[] };
-        let taken = part.start..part.end.min(part.start.saturating_add(count));
-        self.parts.push(taken.end..part.end);
-        self.records.get(taken).unwrap_or_default()
+        let Some(part) = self.parts.pop() else { return &[] };
+        let end = part.end.min(part.start.saturating_add(count));
+        if end < part.end {
+            self.parts.push(end..part.end);
+        }
+        self.records.get(part.start..end).unwrap_or_default()
     }
 
     /// Halves [`Self::next`], which was refused. A record that is refused alone is returned and not sent again.
     pub(super) fn split(&mut self) -> Option<&Record> {
-        let part = self.pop()?;
+        let part = self.parts.pop()?;
         if part.len() == 1 {
             return self.records.get(part.start);
         }
         let middle = part.start + part.len() / 2;
         self.parts.extend([middle..part.end, part.start..middle]);
-        None
-    }
-
-    fn pop(&mut self) -> Option<Range<usize>> {
-        while let Some(part) = self.parts.pop() {
-            if !part.is_empty() {
-                return Some(part);
-            }
-        }
         None
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::{Outlet, Record, Undelivered};
 use crate::config::FileSettings;
 
-/// How much of a file's end is read to find what a crash left undone.
+/// How much of the newest files is read to find what a crash left undone.
 const TAIL_BYTES: u64 = 1 << 20;
 
 /// A file that is open while the sink writes to it.
@@ -42,15 +42,21 @@ impl FileOutlet {
         Ok(OpenFile { file, bytes: from + whole as u64 })
     }
 
-    /// The last lines of this file and of the one rotated before it: a batch may be in both.
+    /// The last lines of this file and of those rotated before it: a batch may be in many small files.
     fn known(&self) -> HashSet<Vec<u8>> {
-        let mut known = HashSet::new();
-        for path in [self.numbered(1), self.settings.path.clone()] {
+        let rotated = (1..=self.settings.max_files).map(|number| self.numbered(number));
+        let rotated = rotated.take_while(|path| path.exists());
+        let (mut known, mut read_bytes) = (HashSet::new(), 0);
+        for path in std::iter::once(self.settings.path.clone()).chain(rotated) {
             let read = File::open(path).and_then(|mut file| tail(&mut file));
             let (tail, _) = read.unwrap_or_default();
             known.extend(
                 tail.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec),
             );
+            read_bytes += tail.len() as u64;
+            if read_bytes >= TAIL_BYTES {
+                break;
+            }
         }
         known
     }
@@ -134,7 +140,9 @@ impl Outlet for FileOutlet {
     fn send(&mut self, records: &[Record]) -> Result<(), Undelivered> {
         let mut taken = 0;
         while let Some(rest) = records.get(taken..).filter(|rest| !rest.is_empty()) {
-            taken += self.write_some(rest).map_err(|error| Undelivered::passing(taken, &error))?;
+            let written = self.write_some(rest);
+            let path = self.settings.path.display();
+            taken += written.map_err(|error| Undelivered::passing(taken, path, error))?;
         }
         // From here on the cursor says what is written.
         self.known = Some(HashSet::new());
@@ -199,12 +207,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.json");
         let settings = FileSettings { path: path.clone(), max_bytes: 40, max_files: 9 };
-        let batch: Vec<Record> = (1..=4).map(record).collect();
+        // The last file has one line, the four before it three each.
+        let batch: Vec<Record> = (1..=13).map(record).collect();
         FileOutlet::new(settings.clone()).send(&batch).unwrap();
         let mut after = FileOutlet::new(settings);
-        after.send(&[&batch[..], &[record(5)]].concat()).unwrap();
-        let written = [lines(&folder.path().join("events.json.1")), lines(&path)].concat();
-        assert_eq!(written.len(), 5, "{written:?}");
+        after.send(&[&batch[..], &[record(14)]].concat()).unwrap();
+        let files = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        let written: Vec<String> = files.flat_map(|file| lines(&file)).collect();
+        assert_eq!(written.len(), 14, "{written:?}");
     }
 
     #[test]

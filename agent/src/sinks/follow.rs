@@ -1,10 +1,11 @@
 //! The life of one sink: gather records, send them, try again, note how far it has come.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use parking_lot::MutexGuard;
 
 use super::{Batch, Cursor, Fault, Outlet, Record, Undelivered};
 use crate::events::wire::write_delivery;
@@ -44,7 +45,7 @@ impl Sink {
     ) {
         let saved_seq = self.cursor.load();
         let since = saved_seq.unwrap_or(first_seq);
-        lock(&status).seq = since;
+        status.lock().seq = since;
         let mut follow = Follow {
             subscription: events.subscribe_inside(self.filter.clone(), Start::SinceSeq(since)),
             sink: self,
@@ -105,7 +106,8 @@ impl Follow {
     fn record(&self, delivery: &Delivery) -> Option<Record> {
         let mut json = Vec::new();
         if let Err(error) = write_delivery(&mut json, &self.boot_id, delivery) {
-            tracing::error!(sink = self.sink.name, %error, "cannot write an event");
+            tracing::error!(sink = self.sink.name, %error, "an event that cannot be encoded is dropped");
+            self.status().dropped += 1;
             return None;
         }
         let is_lost = matches!(delivery, Delivery::Lost { .. });
@@ -125,12 +127,12 @@ impl Follow {
             let Err(Undelivered { fault, why, .. }) = sent else { continue };
             match fault {
                 Fault::Passing { retry_after } => {
-                    self.fail(&why);
+                    self.fail(&why, None);
                     tokio::time::sleep(pause(&mut self.sink.backoff, retry_after)).await;
                 }
                 Fault::Settings { status } => {
-                    self.fail_for_settings(status, &why);
-                    tokio::time::sleep(self.sink.backoff.longest()).await;
+                    self.fail(&why, Some(status));
+                    tokio::time::sleep(self.sink.backoff.longest).await;
                 }
                 Fault::Refused => {
                     if let Some(record) = batch.split() {
@@ -164,29 +166,19 @@ impl Follow {
         self.advance(Some(last.seq));
     }
 
-    fn fail(&self, why: &str) {
-        if self.set_failing(why) == SinkState::Delivering {
-            tracing::warn!(sink = self.sink.name, why, "a sink cannot deliver; it tries again");
-        }
-    }
-
-    fn fail_for_settings(&mut self, status: u16, why: &str) {
-        self.set_failing(why);
-        if self.logged_status.replace(status) != Some(status) {
-            let pause = humantime::format_duration(self.sink.backoff.longest());
-            tracing::error!(
-                sink = self.sink.name,
-                why,
-                "check the settings of a sink; it tries again every {pause}"
-            );
-        }
-    }
-
-    /// Counts a failure; the state before it.
-    fn set_failing(&self, why: &str) -> SinkState {
+    /// Counts a failure, and logs the first of each kind. `fault` is the HTTP status of a fault of the settings.
+    fn fail(&mut self, why: &str, fault: Option<u16>) {
         let mut status = self.status();
         status.retried += 1;
-        std::mem::replace(&mut status.state, SinkState::Failing(why.to_owned()))
+        let before = std::mem::replace(&mut status.state, SinkState::Failing(why.to_owned()));
+        drop(status);
+        let sink = &self.sink.name;
+        if fault.is_none() && before == SinkState::Delivering {
+            tracing::warn!(sink, why, "a sink cannot deliver; it tries again");
+        } else if fault.is_some() && std::mem::replace(&mut self.logged_status, fault) != fault {
+            let pause = humantime::format_duration(self.sink.backoff.longest);
+            tracing::error!(sink, why, "check the settings of a sink; it tries again every {pause}");
+        }
     }
 
     fn drop_refused(&mut self, record: &Record, why: &str) {
@@ -213,12 +205,15 @@ impl Follow {
         }
         match self.sink.cursor.save(seq) {
             Ok(()) => self.saved_seq = Some(seq),
-            Err(error) => tracing::debug!(sink = self.sink.name, %error, "cannot save the cursor of a sink"),
+            Err(error) => {
+                self.status().cursor_errors += 1;
+                tracing::debug!(sink = self.sink.name, %error, "cannot save the cursor of a sink");
+            }
         }
     }
 
     fn status(&self) -> MutexGuard<'_, SinkStatus> {
-        lock(&self.status)
+        self.status.lock()
     }
 }
 
@@ -235,12 +230,8 @@ impl Drop for Follow {
 fn pause(backoff: &mut Backoff, retry_after: Option<Duration>) -> Duration {
     let Some(after) = retry_after else { return backoff.pause() };
     backoff.reset();
-    let limit = RETRY_AFTER_LIMIT.max(backoff.longest());
+    let limit = RETRY_AFTER_LIMIT.max(backoff.longest);
     after.clamp(backoff.pause(), limit)
-}
-
-pub(super) fn lock(status: &SharedSinkStatus) -> MutexGuard<'_, SinkStatus> {
-    status.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

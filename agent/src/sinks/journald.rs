@@ -30,9 +30,7 @@ impl JournaldOutlet {
             Some(socket) => socket,
             None => {
                 let socket = UnixDatagram::unbound()?;
-                socket.connect(&self.path).map_err(|error| {
-                    io::Error::new(error.kind(), format!("{}: {error}", self.path.display()))
-                })?;
+                socket.connect(&self.path)?;
                 socket
             }
         };
@@ -46,10 +44,13 @@ impl JournaldOutlet {
 impl Outlet for JournaldOutlet {
     fn send(&mut self, records: &[Record]) -> Result<(), Undelivered> {
         for (taken, record) in records.iter().enumerate() {
-            self.send_one(&datagram(record)).map_err(|error| match Errno::from_io_error(&error) {
-                // Larger than any datagram of this socket.
-                Some(Errno::MSGSIZE) => Undelivered { taken, fault: Fault::Refused, why: error.to_string() },
-                _ => Undelivered::passing(taken, &error),
+            self.send_one(&datagram(record)).map_err(|error| {
+                let failed = Undelivered::passing(taken, self.path.display(), &error);
+                match Errno::from_io_error(&error) {
+                    // Larger than any datagram of this socket.
+                    Some(Errno::MSGSIZE) => Undelivered { fault: Fault::Refused, ..failed },
+                    _ => failed,
+                }
             })?;
         }
         Ok(())

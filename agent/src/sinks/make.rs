@@ -3,60 +3,41 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::follow::lock;
 use super::{Cursor, FileOutlet, JournaldOutlet, Outlet, Sink, StdoutOutlet, WebhookOutlet};
-use crate::config::{Config, ConfigError, OutletSettings, SinkSettings};
-use crate::events::{EventLog, Filter};
+use crate::config::{Config, OutletSettings, SinkSettings};
+use crate::events::EventLog;
 use crate::model::{Backoff, SinkState};
 use crate::telemetry::{SharedSinkStatus, Telemetry};
 
 /// The first pause after a delivery that failed.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
-/// The sinks of the settings, checked; none runs yet.
-///
-/// # Errors
-/// A filter or a file in the settings cannot be used.
-pub fn make(config: &Config) -> Result<Vec<Sink>, ConfigError> {
+/// The sinks of the settings; none runs yet.
+pub fn make(config: &Config) -> Vec<Sink> {
     config.sinks.iter().map(|settings| make_one(config, settings)).collect()
 }
 
-fn make_one(config: &Config, settings: &SinkSettings) -> Result<Sink, ConfigError> {
+fn make_one(config: &Config, settings: &SinkSettings) -> Sink {
     let outlet: Box<dyn Outlet> = match settings.outlet.clone() {
-        OutletSettings::Stdout {} => Box::new(StdoutOutlet),
+        OutletSettings::Stdout => Box::new(StdoutOutlet),
         OutletSettings::File(file) => Box::new(FileOutlet::new(file)),
-        OutletSettings::Journald { path } => {
-            Box::new(JournaldOutlet::new(config.host_root.join(path.strip_prefix("/").unwrap_or(&path))))
+        OutletSettings::Journald(journal) => {
+            let path = journal.path.strip_prefix("/").unwrap_or(&journal.path);
+            Box::new(JournaldOutlet::new(config.host_root.join(path)))
         }
         OutletSettings::Webhook(webhook) => {
             let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
-            let file = webhook.ca_file.clone().unwrap_or_default();
-            Box::new(WebhookOutlet::new(webhook, node).map_err(|error| {
-                let wanted = format!("a file of certificates in PEM form: {error}");
-                settings.refused("ca_file", file.display(), &wanted)
-            })?)
+            Box::new(WebhookOutlet::new(webhook, node))
         }
     };
-    Ok(Sink {
+    Sink {
         name: settings.name.clone(),
-        filter: filter(settings)?,
+        filter: settings.filter.clone(),
         outlet,
         batch_events: settings.batch_events,
-        backoff: Backoff::new(FIRST_PAUSE, settings.longest_pause.0),
+        backoff: Backoff::new(FIRST_PAUSE, settings.longest_pause),
         cursor: Cursor::new(&config.state_dir.join("sinks"), &settings.name),
-    })
-}
-
-fn filter(settings: &SinkSettings) -> Result<Filter, ConfigError> {
-    let mut filter = Filter::default();
-    for (key, value) in &settings.filter {
-        filter.set(key, value.as_bytes()).map_err(|bad| {
-            let allowed =
-                if bad.allowed.is_empty() { String::new() } else { format!("; {}", bad.allowed.join(", ")) };
-            settings.refused(key, value, &(bad.text + &allowed))
-        })?;
     }
-    Ok(filter)
 }
 
 /// Runs a sink until `ended` resolves. A new sink begins with the first event after `first_seq`.
@@ -89,7 +70,7 @@ pub fn start(
 }
 
 fn cannot_start(status: &SharedSinkStatus, error: &std::io::Error) {
-    let mut status = lock(status);
-    tracing::error!(sink = status.name, %error, "a sink cannot start");
-    status.state = SinkState::Stopped(error.to_string());
+    let name = status.lock().name.clone();
+    tracing::error!(sink = name, %error, "a sink cannot start");
+    status.lock().state = SinkState::Stopped(error.to_string());
 }

@@ -1,5 +1,6 @@
 //! What a sink sends, where to, and how that can fail.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,8 +37,8 @@ pub(super) struct Undelivered {
 
 impl Undelivered {
     /// A fault that another try may not meet.
-    pub(super) fn passing(taken: usize, why: &impl ToString) -> Self {
-        Self { taken, fault: Fault::Passing { retry_after: None }, why: why.to_string() }
+    pub(super) fn passing(taken: usize, target: impl Display, why: impl Display) -> Self {
+        Self { taken, fault: Fault::Passing { retry_after: None }, why: format!("{target}: {why}") }
     }
 }
 

@@ -13,7 +13,7 @@ impl Outlet for StdoutOutlet {
         for (taken, record) in records.iter().enumerate() {
             // One write for the whole line: what fails is not kept in a buffer and written later.
             let line = [&record.json, &b"\n"[..]].concat();
-            out.write_all(&line).map_err(|error| Undelivered::passing(taken, &error))?;
+            out.write_all(&line).map_err(|error| Undelivered::passing(taken, "standard output", error))?;
         }
         Ok(())
     }

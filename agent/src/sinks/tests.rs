@@ -2,12 +2,12 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::follow::lock;
 use super::*;
-use crate::config::{HumanDuration, WebhookSettings};
+use crate::config::{FileSettings, WebhookSettings};
 use crate::events::{EventLog, Filter};
 use crate::model::{Backoff, EventDraft, EventKind, EventNames, SinkState, SinkStatus, Source};
 use crate::telemetry::{SharedSinkStatus, Telemetry};
@@ -44,10 +44,10 @@ impl Server {
     }
 
     fn webhook(&self) -> Box<dyn Outlet> {
-        let timeout = HumanDuration(PATIENCE);
+        let timeout = PATIENCE;
         let settings =
             WebhookSettings { url: format!("http://{}/", self.address), timeout, ..Default::default() };
-        Box::new(WebhookOutlet::new(settings, "node".to_owned()).unwrap())
+        Box::new(WebhookOutlet::new(settings, "node".to_owned()))
     }
 
     fn requests(&self) -> Vec<Request> {
@@ -146,8 +146,8 @@ impl Case {
         let follow = self.sink(outlet).follow(self.log.clone(), "boot".into(), 0, Arc::clone(&status));
         let arrived = async {
             let began = Instant::now();
-            while !until(&lock(&status)) {
-                assert!(began.elapsed() < PATIENCE, "{:?}", lock(&status));
+            while !until(&status.lock()) {
+                assert!(began.elapsed() < PATIENCE, "{:?}", status.lock());
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
@@ -158,7 +158,7 @@ impl Case {
                 () = arrived => {}
             }
         });
-        lock(&status).clone()
+        status.lock().clone()
     }
 
     /// How many lines of the log have this text.
@@ -281,7 +281,28 @@ fn other_answers_and_broken_connections_are_tried_again() {
     let absent = Server { address: free, requests: Arc::default() };
     let case = Case::new(4);
     let failing = case.run(absent.webhook(), |now| now.retried >= 3);
-    assert!(matches!(failing.state, SinkState::Failing(_)) && failing.seq == 0);
+    let names_target = |why: &str| why.starts_with(&format!("http://{free}/: "));
+    assert!(matches!(&failing.state, SinkState::Failing(why) if names_target(why)), "{failing:?}");
+    assert_eq!(failing.seq, 0);
+}
+
+#[test]
+fn the_reason_of_a_failure_names_its_target_without_credentials() {
+    let server = Server::start(|_, _| (403, String::new()));
+    let settings = WebhookSettings {
+        url: format!("http://user:hunter2@{}/hook?key=hunter3", server.address),
+        timeout: PATIENCE,
+        ..Default::default()
+    };
+    let mut outlet = WebhookOutlet::new(settings, String::new());
+    let record = Record { seq: 1, is_lost: false, json: "{\"seq\":1}".into() };
+    let why = outlet.send(std::slice::from_ref(&record)).unwrap_err().why;
+    let address = format!("@{}/hook", server.address);
+    assert!(why.contains(&address) && why.contains("answers 403") && !why.contains("hunter"), "{why}");
+    let path = PathBuf::from("/nonexistent/events.json");
+    let file = FileSettings { path, max_bytes: 4096, max_files: 0 };
+    let why = FileOutlet::new(file).send(&[record]).unwrap_err().why;
+    assert!(why.starts_with("/nonexistent/events.json: "), "{why}");
 }
 
 /// An outlet whose `send` is a closure.
@@ -302,7 +323,7 @@ fn records_that_were_taken_before_a_failure_are_not_sent_again() {
         calls += 1;
         let count = if calls % 2 == 0 { 0 } else { records.len().min(3) };
         seen.lock().unwrap().extend(records.iter().take(count).map(|record| record.seq));
-        if count == records.len() { Ok(()) } else { Err(Undelivered::passing(count, &"full")) }
+        if count == records.len() { Ok(()) } else { Err(Undelivered::passing(count, "disk", "full")) }
     });
     let case = Case::new(10);
     let end = case.run(Box::new(outlet), |now| now.seq == 10);
@@ -315,8 +336,8 @@ fn records_that_were_taken_before_a_failure_are_not_sent_again() {
 fn the_cursor_is_saved_with_each_part_that_is_taken() {
     let case = Case::new(10);
     let outlet = Scripted(|records: &[Record]| match records.len() {
-        10 => Err(Undelivered::passing(4, &"full")),
-        _ => Err(Undelivered::passing(0, &"full")),
+        10 => Err(Undelivered::passing(4, "disk", "full")),
+        _ => Err(Undelivered::passing(0, "disk", "full")),
     });
     case.run(Box::new(outlet), |now| now.retried >= 3);
     assert_eq!(case.cursor().load(), Some(4));

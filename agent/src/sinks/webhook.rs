@@ -4,16 +4,16 @@
 //! `X-Cgtap-Last-Seq` are the batch's numbers, by which a receiver knows a batch that comes again.
 
 use std::io::{self, Read};
-use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use ureq::Agent;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::{Fault, Outlet, Record, Undelivered};
-use crate::config::WebhookSettings;
+use crate::config::{WebhookSettings, read_file, without_credentials};
 
 /// How much of a refusing answer's body is logged.
 const SHOWN_BYTES: u64 = 256;
@@ -28,21 +28,19 @@ pub(super) struct WebhookOutlet {
 
 impl WebhookOutlet {
     /// Connects to nothing yet.
-    ///
-    /// # Errors
-    /// The certificates cannot be read.
-    pub(super) fn new(settings: WebhookSettings, node: String) -> io::Result<Self> {
+    pub(super) fn new(settings: WebhookSettings, node: String) -> Self {
         let mut config = Agent::config_builder()
-            .timeout_global(Some(settings.timeout.0))
+            .timeout_global(Some(settings.timeout))
             .http_status_as_error(false)
             // The signature is meant for the receiver that the settings name.
             .max_redirects(0)
             .user_agent(concat!("cgtap/", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = &settings.ca_file {
-            let roots = RootCerts::new_with_certs(&certificates(path)?);
+        if settings.ca_file.is_some() {
+            let own = settings.certificates.iter().map(|der| Certificate::from_der(der).to_owned());
+            let roots = RootCerts::Specific(Arc::new(own.collect()));
             config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
         }
-        Ok(Self { settings, node, agent: config.build().into() })
+        Self { settings, node, agent: config.build().into() }
     }
 
     /// Sends one request; the fault that the answer names, and the first bytes of its body.
@@ -68,23 +66,26 @@ impl WebhookOutlet {
         // The status says enough where the rest of the answer does not come.
         let _ = response.body_mut().as_reader().take(SHOWN_BYTES).read_to_end(&mut text);
         let text = String::from_utf8_lossy(&text);
-        Ok(Some((fault, format!("{} answers {status}: {}", self.settings.url, text.trim()))))
+        Ok(Some((fault, format!("answers {status}: {}", text.trim()))))
     }
 
     fn signature(&self, body: &[u8]) -> io::Result<Option<String>> {
         let Some(path) = &self.settings.secret_file else { return Ok(None) };
-        let key = std::fs::read(path).map_err(|error| named(path, &error))?;
+        let key = read_file(path)
+            .map_err(|error| io::Error::other(format!("secret_file {}: {error}", path.display())))?;
         Ok(Some(sign(key.trim_ascii_end(), body)))
     }
 }
 
 impl Outlet for WebhookOutlet {
     fn send(&mut self, records: &[Record]) -> Result<(), Undelivered> {
-        match self.post(records) {
-            Ok(None) => Ok(()),
-            Ok(Some((fault, why))) => Err(Undelivered { taken: 0, fault, why }),
-            Err(error) => Err(Undelivered::passing(0, &error)),
-        }
+        let (fault, why) = match self.post(records) {
+            Ok(None) => return Ok(()),
+            Ok(Some((fault, why))) => (fault, why),
+            Err(error) => (Fault::Passing { retry_after: None }, error.to_string()),
+        };
+        let url = without_credentials(&self.settings.url);
+        Err(Undelivered { taken: 0, fault, why: format!("{url}: {why}") })
     }
 }
 
@@ -114,21 +115,6 @@ fn body(records: &[Record]) -> Vec<u8> {
     [b"[", &records.join(&b","[..])[..], b"]"].concat()
 }
 
-fn certificates(path: &Path) -> io::Result<Vec<Certificate<'static>>> {
-    let text = std::fs::read(path)?;
-    let mut found = Vec::new();
-    for item in parse_pem(&text) {
-        if let PemItem::Certificate(certificate) = item.map_err(io::Error::other)? {
-            found.push(certificate);
-        }
-    }
-    if found.is_empty() { Err(io::Error::other("it has no certificate")) } else { Ok(found) }
-}
-
-fn named(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-}
-
 /// The form that GitHub and others use: receivers have code for it.
 fn sign(key: &[u8], body: &[u8]) -> String {
     // HMAC takes a key of any length.
@@ -149,18 +135,6 @@ mod tests {
             sign(b"Jefe", b"what do ya want for nothing?"),
             "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
         );
-    }
-
-    #[test]
-    fn a_file_without_certificates_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ca.pem");
-        for text in ["", "nonsense"] {
-            std::fs::write(&path, text).unwrap();
-            let settings = WebhookSettings { ca_file: Some(path.clone()), ..Default::default() };
-            let refused = WebhookOutlet::new(settings, String::new()).map(drop).unwrap_err().to_string();
-            assert!(refused.contains("no certificate"), "{refused}");
-        }
     }
 
     #[test]
