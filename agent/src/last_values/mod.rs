@@ -1,7 +1,7 @@
 //! The last values of a container, read between the end of its last process and the end of its directory.
 //!
-//! The kernel reports that a cgroup is empty before its last process can be waited for, and whoever waits may remove the
-//! directory at once: the first to read or to remove wins. So threads of their own do nothing but wait for exits and read.
+//! The kernel reports that a cgroup is empty before its last process can be waited for, and the process that waits may remove
+//! the directory at once: the first to read or to remove wins. So threads of their own only wait for exits and read.
 
 mod threads;
 mod values;
@@ -9,27 +9,19 @@ mod values;
 use std::io;
 use std::sync::Arc;
 
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, channel};
 
 use crate::files::HostRoot;
 use crate::kernel::ExitFeed;
-use crate::model::{CgroupPath, CgroupStats, Hierarchy};
-pub(crate) use threads::Request;
-use threads::Requests;
-use values::LastValues;
-
-/// The last values of a container; `None` when its directory was gone already.
-pub(crate) struct Final {
-    pub(crate) path: CgroupPath,
-    /// The exit that was asked about.
-    pub(crate) exit: u64,
-    pub(crate) stats: Option<Box<CgroupStats>>,
-}
+use crate::model::{Hierarchy, LastRequest, LastValues};
+use crate::telemetry::Telemetry;
+use threads::{MAX_WAITING, Requests};
+use values::Containers;
 
 /// The threads that read, and what they have read.
 pub(crate) struct Finals {
     requests: Requests,
-    answers: UnboundedReceiver<Final>,
+    answers: Receiver<LastValues>,
 }
 
 impl Finals {
@@ -42,19 +34,20 @@ impl Finals {
         hierarchies: Arc<[Hierarchy]>,
         exits: Vec<ExitFeed>,
         max_open_files: usize,
+        telemetry: &Arc<Telemetry>,
     ) -> io::Result<Self> {
-        let (sender, answers) = unbounded_channel();
-        let requests = threads::start(LastValues::new(host, hierarchies, max_open_files), exits, sender)?;
-        Ok(Self { requests, answers })
+        let (sender, answers) = channel(MAX_WAITING);
+        let containers = Containers::new(host, hierarchies, max_open_files);
+        Ok(Self { requests: threads::start(containers, exits, sender, telemetry)?, answers })
     }
 
     /// When the threads have too much to do already, an exit is not answered.
-    pub(crate) fn ask(&mut self, request: Request) {
+    pub(crate) fn ask(&self, request: LastRequest) {
         self.requests.send(request);
     }
 
     /// The next values; waits for ever when nothing was asked for. Cancel-safe.
-    pub(crate) async fn next(&mut self) -> Final {
+    pub(crate) async fn next(&mut self) -> LastValues {
         match self.answers.recv().await {
             Some(found) => found,
             None => std::future::pending().await,
@@ -62,7 +55,7 @@ impl Finals {
     }
 
     /// Values that are here already.
-    pub(crate) fn ready(&mut self) -> Option<Final> {
+    pub(crate) fn ready(&mut self) -> Option<LastValues> {
         self.answers.try_recv().ok()
     }
 }
@@ -70,14 +63,17 @@ impl Finals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{CgroupPath, ExitNumber};
 
     #[tokio::test]
     async fn a_cgroup_that_is_gone_has_no_values() {
-        let mut finals = Finals::start(&HostRoot::new("/nowhere"), Arc::from([]), Vec::new(), 0).unwrap();
-        finals.ask(Request::Exited(CgroupPath::from("/a"), Vec::new(), 7));
+        let (host, telemetry) = (HostRoot::new("/nowhere"), Arc::default());
+        let mut finals = Finals::start(&host, Arc::from([]), Vec::new(), 0, &telemetry).unwrap();
+        finals.ask(LastRequest::Read(CgroupPath::from("/a"), Vec::new(), ExitNumber(7)));
         let found = finals.next().await;
-        assert_eq!((found.path, found.exit), (CgroupPath::from("/a"), 7));
+        assert_eq!((found.path, found.exit), (CgroupPath::from("/a"), ExitNumber(7)));
         assert!(found.stats.is_none());
         assert!(finals.ready().is_none());
+        assert_eq!(telemetry.final_samples.with_label_values(&["missed"]).get(), 1);
     }
 }

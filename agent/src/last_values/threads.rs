@@ -1,128 +1,125 @@
 //! The threads that read what a container used, in time.
 //!
-//! One for each CPU, bound to it, waits for the word that the last task of a cgroup begins to exit there. One more serves
-//! the requests of the event path, and exits on CPUs that came later. Between that word and the earliest moment at which the
-//! directory can go are some hundred microseconds; the files are open by then, and the threads go before others where they
-//! may.
+//! One for each CPU, bound to it, waits for the record that the last task of a cgroup begins to exit there. One more serves
+//! the requests of the event path, and exits on CPUs that came later. Between that record and the earliest moment at which the
+//! directory can go are some hundred microseconds; the files are open by then, and the threads have a real-time priority where
+//! the agent may set one.
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::Builder;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 
-use super::Final;
-use super::values::LastValues;
+use super::values::Containers;
 use crate::kernel::{self, ExitFeed};
-use crate::model::{CgroupKey, CgroupPath};
+use crate::model::{LastRequest, LastValues};
+use crate::telemetry::Telemetry;
 
-/// Containers that are waiting to be opened or read; more at once go without.
-const MAX_WAITING: usize = 1024;
+/// Requests that wait for the thread, and answers that wait for the event path. Containers beyond that go without values.
+pub(super) const MAX_WAITING: usize = 1024;
 
 /// They read a file into a buffer that is elsewhere, and parse it.
 const STACK_BYTES: usize = 256 << 10;
 
-/// What is asked of a container.
-pub(crate) enum Request {
-    /// It runs: its files are opened, so that they need not be when there is no time.
-    Opens(CgroupPath, Vec<CgroupKey>),
-    /// Its last process has ended: read, and answer.
-    Exited(CgroupPath, Vec<CgroupKey>, u64),
-    /// It is gone.
-    Gone(CgroupPath),
+/// The way to the threads. They end with it.
+pub(super) struct Requests {
+    sender: SyncSender<LastRequest>,
+    signals: Arc<Signals>,
+    telemetry: Arc<Telemetry>,
 }
 
-/// The way to the threads. They end with it.
-pub(crate) struct Requests {
-    sender: SyncSender<Request>,
-    wake: Arc<OwnedFd>,
-    stop: Arc<OwnedFd>,
-    /// Containers that are gone, of which there was no room to tell: what is kept of them must not stay for ever.
-    gone: Vec<CgroupPath>,
+/// What the threads wait for beside exits: eventfds.
+struct Signals {
+    wake: OwnedFd,
+    stop: OwnedFd,
+    forgets_all: AtomicBool,
+}
+
+impl Signals {
+    fn new() -> io::Result<Arc<Self>> {
+        let new = || eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        Ok(Arc::new(Self { wake: new()?, stop: new()?, forgets_all: AtomicBool::new(false) }))
+    }
 }
 
 impl Requests {
-    /// When there is no room, the container goes without values; that it is gone is told later.
-    pub(crate) fn send(&mut self, request: Request) {
-        while let Some(path) = self.gone.pop() {
-            if let Err(error) = self.sender.try_send(Request::Gone(path)) {
-                self.remember(error);
-                break;
+    /// When there is no room, the container goes without values.
+    pub(super) fn send(&self, request: LastRequest) {
+        match self.sender.try_send(request) {
+            Err(TrySendError::Full(LastRequest::Read(..))) => count("dropped", &self.telemetry),
+            // What is kept of it must not stay for ever.
+            Err(TrySendError::Full(LastRequest::Forget(_))) => {
+                self.signals.forgets_all.store(true, Ordering::Release);
             }
+            _ => {}
         }
-        if let Err(error) = self.sender.try_send(request) {
-            self.remember(error);
-        }
-        ring(&self.wake);
-    }
-
-    fn remember(&mut self, error: TrySendError<Request>) {
-        if let TrySendError::Full(Request::Gone(path)) = error {
-            self.gone.push(path);
-        }
+        signal(&self.signals.wake);
     }
 }
 
 impl Drop for Requests {
     fn drop(&mut self) {
-        ring(&self.stop);
+        signal(&self.signals.stop);
     }
 }
 
-fn ring(bell: &OwnedFd) {
-    // It fails only when it has been rung some 2^64 times.
-    let _ = rustix::io::write(bell, &1u64.to_ne_bytes());
+fn count(outcome: &str, telemetry: &Telemetry) {
+    telemetry.final_samples.with_label_values(&[outcome]).inc();
 }
 
-fn bell() -> io::Result<Arc<OwnedFd>> {
-    Ok(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+fn signal(eventfd: &OwnedFd) {
+    // It fails only after some 2^64 signals that no thread has read.
+    let _ = rustix::io::write(eventfd, &1u64.to_ne_bytes());
 }
 
 /// Starts the threads. One of a CPU that cannot be started is a line in the log: exits there are read late.
 ///
 /// # Errors
 /// When there can be no more descriptors, or not even the thread that answers.
-pub(crate) fn start(
-    values: LastValues,
+pub(super) fn start(
+    containers: Containers,
     feeds: Vec<ExitFeed>,
-    answers: UnboundedSender<Final>,
+    answers: Sender<LastValues>,
+    telemetry: &Arc<Telemetry>,
 ) -> io::Result<Requests> {
     let (sender, requests) = sync_channel(MAX_WAITING);
-    let values = Arc::new(values);
-    let asked = Requests { sender, wake: bell()?, stop: bell()?, gone: Vec::new() };
-    let (mine, others): (Vec<_>, Vec<_>) = feeds.into_iter().partition(|feed| feed.cpu().is_some());
-    for feed in mine {
-        let (values, stop) = (values.clone(), asked.stop.clone());
-        let name = format!("cgtap-exits-{}", feed.cpu().unwrap_or_default());
+    let containers = Arc::new(containers);
+    let signals = Signals::new()?;
+    let (of_cpus, feeds): (Vec<_>, Vec<_>) = feeds.into_iter().partition(|feed| feed.cpu.is_some());
+    for feed in of_cpus {
+        let (containers, signals) = (containers.clone(), signals.clone());
+        let name = format!("cgtap-exits-{}", feed.cpu.unwrap_or_default());
         let thread = Builder::new().name(name.clone()).stack_size(STACK_BYTES);
-        if let Err(error) = thread.spawn(move || follow(feed, &values, &stop)) {
-            tracing::warn!(%error, thread = name, "what containers used that end on this CPU may be missed");
+        if let Err(error) = thread.spawn(move || read_early(feed, &containers, &signals.stop)) {
+            tracing::warn!(%error, thread = name, "last values of containers that end on this CPU may be missed");
         }
     }
-    let clerk = Clerk {
-        feeds: others,
-        wake: asked.wake.clone(),
-        stop: asked.stop.clone(),
+    let server = Server {
+        feeds,
+        signals: signals.clone(),
+        telemetry: telemetry.clone(),
         requests,
-        values,
+        containers,
         answers,
     };
-    Builder::new().name("cgtap-finals".into()).stack_size(STACK_BYTES).spawn(move || clerk.run())?;
-    Ok(asked)
+    Builder::new().name("cgtap-finals".into()).stack_size(STACK_BYTES).spawn(move || server.run())?;
+    Ok(Requests { sender, signals, telemetry: telemetry.clone() })
 }
 
-fn go_first() {
+fn raise_priority() {
     if let Err(error) = kernel::go_first() {
         tracing::debug!(%error, "a thread that reads last values has no priority");
     }
 }
 
-/// Waits. False when it is to stop, which the first of these tells, or when there is nothing left to wait for: a thread that
-/// goes before all others must not spin.
+/// Waits. False when the first of these is the order to stop, or when there is nothing left to wait for: a thread of this priority must
+/// not spin.
 fn is_to_go_on(fds: &mut [PollFd<'_>]) -> bool {
     match poll(fds, None) {
         // An interruption is a look too many.
@@ -138,37 +135,37 @@ fn is_to_go_on(fds: &mut [PollFd<'_>]) -> bool {
 }
 
 /// Reads early, on one CPU.
-fn follow(mut feed: ExitFeed, values: &LastValues, stop: &OwnedFd) {
-    if let Some(cpu) = feed.cpu()
+fn read_early(mut feed: ExitFeed, containers: &Containers, stop: &OwnedFd) {
+    if let Some(cpu) = feed.cpu
         && let Err(error) = kernel::stay_on(cpu)
     {
         tracing::debug!(cpu, %error, "the thread that reads last values on this CPU runs elsewhere");
     }
-    go_first();
+    raise_priority();
     loop {
         let mut fds = [PollFd::new(stop, PollFlags::IN), PollFd::new(&feed, PollFlags::IN)];
         if !is_to_go_on(&mut fds) {
             return;
         }
         for cgroup in feed.drain() {
-            values.read_early(cgroup);
+            containers.read_early(cgroup);
         }
     }
 }
 
-/// Serves what is asked.
-struct Clerk {
+/// Serves the requests.
+struct Server {
     feeds: Vec<ExitFeed>,
-    wake: Arc<OwnedFd>,
-    stop: Arc<OwnedFd>,
-    requests: Receiver<Request>,
-    values: Arc<LastValues>,
-    answers: UnboundedSender<Final>,
+    signals: Arc<Signals>,
+    requests: Receiver<LastRequest>,
+    containers: Arc<Containers>,
+    answers: Sender<LastValues>,
+    telemetry: Arc<Telemetry>,
 }
 
-impl Clerk {
+impl Server {
     fn run(mut self) {
-        go_first();
+        raise_priority();
         while self.wait() {
             self.look_early();
             loop {
@@ -179,32 +176,38 @@ impl Clerk {
                 }
                 self.look_early();
             }
+            // After the requests: one of them may have opened what is to be forgotten.
+            if self.signals.forgets_all.swap(false, Ordering::Acquire) {
+                self.containers.forget_all();
+            }
         }
     }
 
     fn wait(&self) -> bool {
-        let mut fds = vec![PollFd::new(&self.stop, PollFlags::IN), PollFd::new(&self.wake, PollFlags::IN)];
+        let Signals { wake, stop, .. } = &*self.signals;
+        let mut fds = vec![PollFd::new(stop, PollFlags::IN), PollFd::new(wake, PollFlags::IN)];
         fds.extend(self.feeds.iter().map(|feed| PollFd::new(feed, PollFlags::IN)));
         let goes_on = is_to_go_on(&mut fds);
-        let _ = rustix::io::read(&self.wake, &mut [0; 8]);
+        let _ = rustix::io::read(wake, &mut [0; 8]);
         goes_on
     }
 
     fn look_early(&mut self) {
         for cgroup in self.feeds.iter_mut().flat_map(ExitFeed::drain) {
-            self.values.read_early(cgroup);
+            self.containers.read_early(cgroup);
         }
     }
 
-    fn serve(&self, request: Request) {
+    fn serve(&self, request: LastRequest) {
         match request {
-            Request::Opens(path, members) => self.values.open(path, members),
-            Request::Exited(path, members, exit) => {
-                let stats = self.values.last(&path, &members);
-                // Whoever asked may be gone; then the next look at the requests ends the thread.
-                let _ = self.answers.send(Final { path, exit, stats });
+            LastRequest::Open(path, members) => self.containers.open(path, members),
+            LastRequest::Read(path, members, exit) => {
+                let stats = self.containers.last(&path, &members);
+                let outcome = if stats.is_some() { "read" } else { "missed" };
+                let sent = self.answers.try_send(LastValues { path, exit, stats });
+                count(if sent.is_ok() { outcome } else { "dropped" }, &self.telemetry);
             }
-            Request::Gone(path) => self.values.forget(&path),
+            LastRequest::Forget(path) => self.containers.forget(&path),
         }
     }
 }
@@ -214,6 +217,7 @@ mod tests {
     use std::io::{PipeReader, Write, pipe};
 
     use super::*;
+    use crate::model::{CgroupPath, ExitNumber};
 
     /// What a thread would do that waits for the reading end of a pipe.
     fn goes_on(stop: &OwnedFd, reading: &PipeReader) -> bool {
@@ -222,14 +226,52 @@ mod tests {
 
     #[test]
     fn a_thread_goes_on_until_it_is_stopped_or_can_wait_for_nothing() {
-        let stop = bell().unwrap();
+        let signals = Signals::new().unwrap();
+        let stop = &signals.stop;
         let (reading, mut writing) = pipe().unwrap();
         writing.write_all(b"x").unwrap();
-        assert!(goes_on(&stop, &reading), "there is something to read");
+        assert!(goes_on(stop, &reading), "there is something to read");
         drop(writing);
-        assert!(!goes_on(&stop, &reading), "nothing comes any more, and each wait would end at once");
+        assert!(!goes_on(stop, &reading), "nothing comes any more, and each wait would end at once");
         let (reading, _writing) = pipe().unwrap();
-        ring(&stop);
-        assert!(!goes_on(&stop, &reading));
+        signal(stop);
+        assert!(!goes_on(stop, &reading));
+    }
+
+    /// The thread does not get to run.
+    #[test]
+    fn requests_without_room_are_counted_and_what_they_would_forget_is_forgotten() {
+        let (sender, _requests) = sync_channel(1);
+        let asked = Requests { sender, signals: Signals::new().unwrap(), telemetry: Arc::default() };
+        let path = || CgroupPath::from("/a");
+        let dropped = || asked.telemetry.final_samples.with_label_values(&["dropped"]).get();
+        asked.send(LastRequest::Open(path(), Vec::new()));
+        assert_eq!(dropped(), 0);
+        asked.send(LastRequest::Read(path(), Vec::new(), ExitNumber(1)));
+        assert_eq!(dropped(), 1);
+        assert!(!asked.signals.forgets_all.load(Ordering::Relaxed));
+        asked.send(LastRequest::Forget(path()));
+        assert!(asked.signals.forgets_all.load(Ordering::Relaxed));
+    }
+
+    /// The event path does not get to run.
+    #[test]
+    fn an_answer_without_room_is_dropped_and_counted() {
+        let (answers, _full) = tokio::sync::mpsc::channel(1);
+        let (_asked, requests) = sync_channel(1);
+        let server = Server {
+            feeds: Vec::new(),
+            signals: Signals::new().unwrap(),
+            requests,
+            containers: Containers::new(&crate::files::HostRoot::new("/nowhere"), Arc::from([]), 0).into(),
+            answers,
+            telemetry: Arc::default(),
+        };
+        for exit in [1, 2, 3] {
+            server.serve(LastRequest::Read(CgroupPath::from("/a"), Vec::new(), ExitNumber(exit)));
+        }
+        let counted =
+            ["missed", "dropped"].map(|o| server.telemetry.final_samples.with_label_values(&[o]).get());
+        assert_eq!(counted, [1, 2]);
     }
 }

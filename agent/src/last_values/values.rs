@@ -1,13 +1,15 @@
-//! What is known of the containers that run, and what was read of those that end.
+//! What is known of the containers that run, and the early values of those that end.
 //!
-//! Shared by the threads that read. Containers are spread over a few readers with a lock each, so that one whose files the
-//! kernel is slow to tell holds up few others.
+//! Shared by the threads that read. Containers are spread over a few readers with a lock each, so that a container whose files
+//! the kernel is slow to read holds up few others.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use crate::files::{self, CgroupReader, HostRoot, ReadSets};
 use crate::identity::identify;
@@ -17,7 +19,7 @@ use crate::model::{CgroupKey, CgroupPath, CgroupStats, Hierarchy, MetricSet, Met
 /// Readers with a lock each.
 const SHARDS: usize = 8;
 
-/// Early values that a reader keeps for containers of which nobody has told yet that they end.
+/// Early values that a reader keeps for containers whose end is not reported yet.
 const MAX_EARLY: usize = 256;
 
 /// The exit of a last task takes less, also with much memory to give up. What was read longer ago was read at another exit,
@@ -31,11 +33,11 @@ const SETS: ReadSets = ReadSets {
     ..ReadSets::NONE
 };
 
-/// Last values, read early and late.
-pub(crate) struct LastValues {
+/// Containers, and their values that were read early.
+pub(super) struct Containers {
     hierarchies: Arc<[Hierarchy]>,
-    /// Finds containers that have ended before the word that they have started was here. It has to be by id: on v1 the kernel
-    /// shows a task that is exiting in the root.
+    /// Finds containers that end before their start is reported here. It has to be by id: on v1 the kernel shows a task that is
+    /// exiting in the root.
     paths: Option<Paths>,
     /// Containers that run, by each of their directories.
     running: RwLock<HashMap<CgroupKey, CgroupPath>>,
@@ -56,8 +58,8 @@ struct Early {
     stats: Box<CgroupStats>,
 }
 
-impl LastValues {
-    pub(crate) fn new(host: &HostRoot, hierarchies: Arc<[Hierarchy]>, max_open_files: usize) -> Self {
+impl Containers {
+    pub(super) fn new(host: &HostRoot, hierarchies: Arc<[Hierarchy]>, max_open_files: usize) -> Self {
         let shard = || Shard {
             reader: CgroupReader::new(host.clone(), hierarchies.clone(), SETS, max_open_files / SHARDS),
             members: HashMap::new(),
@@ -71,9 +73,9 @@ impl LastValues {
     }
 
     /// A container runs: its files are opened, so that they need not be when there is no time.
-    pub(crate) fn open(&self, path: CgroupPath, members: Vec<CgroupKey>) {
+    pub(super) fn open(&self, path: CgroupPath, members: Vec<CgroupKey>) {
         {
-            let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
+            let mut running = self.running.write();
             running.extend(members.iter().map(|key| (*key, path.clone())));
         }
         let mut shard = self.shard(&path);
@@ -82,8 +84,8 @@ impl LastValues {
     }
 
     /// The last task of a cgroup begins to exit; it may be a container, or inside of one.
-    pub(crate) fn read_early(&self, cgroup: CgroupKey) {
-        let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn read_early(&self, cgroup: CgroupKey) {
+        let running = self.running.read();
         let known = running.get(&cgroup).cloned();
         drop(running);
         let Some(path) = known.or_else(|| self.container_of(cgroup)) else { return };
@@ -100,7 +102,7 @@ impl LastValues {
 
     /// All that a container used, now that it has no process any more; `None` when its directory went first. What is read
     /// now has the moment of the exit too, unless the directories go meanwhile.
-    pub(crate) fn last(&self, path: &CgroupPath, members: &[CgroupKey]) -> Option<Box<CgroupStats>> {
+    pub(super) fn last(&self, path: &CgroupPath, members: &[CgroupKey]) -> Option<Box<CgroupStats>> {
         let mut shard = self.shard(path);
         let late = Some(shard.read(path, members)).filter(|stats| parts(stats).0);
         let early = shard.early.remove(path).filter(|early| early.read.elapsed() < MAX_AGE);
@@ -112,22 +114,34 @@ impl LastValues {
     }
 
     /// Forgets a container that is gone.
-    pub(crate) fn forget(&self, path: &CgroupPath) {
+    pub(super) fn forget(&self, path: &CgroupPath) {
         let mut shard = self.shard(path);
         shard.early.remove(path);
         shard.reader.forget(path);
         let members = shard.members.remove(path).unwrap_or_default();
         drop(shard);
-        let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.write();
         for key in members {
             running.remove(&key);
         }
     }
 
+    /// Forgets all containers. One that runs is then found and opened when its last task begins to exit.
+    pub(super) fn forget_all(&self) {
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            shard.early.clear();
+            for (path, _) in std::mem::take(&mut shard.members) {
+                shard.reader.forget(&path);
+            }
+        }
+        self.running.write().clear();
+    }
+
     fn shard(&self, path: &CgroupPath) -> MutexGuard<'_, Shard> {
         let [first, others @ ..] = &self.shards;
         let number = usize::try_from(self.spread.hash_one(path) % SHARDS as u64).unwrap_or_default();
-        others.get(number).unwrap_or(first).lock().unwrap_or_else(PoisonError::into_inner)
+        others.get(number).unwrap_or(first).lock()
     }
 
     /// The container that this cgroup is, or is inside of.
@@ -175,7 +189,7 @@ mod tests {
 
     struct Host {
         fixture: Fixture,
-        values: LastValues,
+        values: Containers,
         path: CgroupPath,
         members: Vec<CgroupKey>,
     }
@@ -189,7 +203,7 @@ mod tests {
             let path = CgroupPath::from("/a");
             let members = members(&hierarchies, &path);
             // No file stays open, as a file that is removed can be read on where it is none of the kernel's.
-            let values = LastValues::new(&fixture.host(), hierarchies, 0);
+            let values = Containers::new(&fixture.host(), hierarchies, 0);
             Self { fixture, values, path, members }
         }
 
@@ -199,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_early_is_told_of_a_container_that_is_gone() {
+    fn early_values_are_those_of_a_container_that_is_gone() {
         let host = Host::new(7);
         host.values.open(host.path.clone(), host.members.clone());
         host.values.read_early(host.members[0]);
@@ -231,13 +245,18 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_of_what_is_forgotten() {
-        let host = Host::new(7);
-        host.values.open(host.path.clone(), host.members.clone());
-        host.values.read_early(host.members[0]);
-        host.values.forget(&host.path);
-        std::fs::remove_dir_all(host.fixture.path("sys/fs/cgroup/a")).unwrap();
-        assert_eq!(host.last_nsec(), None);
-        assert!(host.values.running.read().unwrap().is_empty());
+        let forgets: [fn(&Host); 2] =
+            [|host| host.values.forget(&host.path), |host| host.values.forget_all()];
+        for forget in forgets {
+            let host = Host::new(7);
+            host.values.open(host.path.clone(), host.members.clone());
+            host.values.read_early(host.members[0]);
+            forget(&host);
+            std::fs::remove_dir_all(host.fixture.path("sys/fs/cgroup/a")).unwrap();
+            assert_eq!(host.last_nsec(), None);
+            assert!(host.values.running.read().is_empty());
+            assert!(host.values.shard(&host.path).members.is_empty());
+        }
     }
 
     #[test]

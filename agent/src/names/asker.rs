@@ -37,15 +37,10 @@ pub(super) struct Asker {
     rounds: u64,
 }
 
-/// What a round cost, and whether it ended before all was asked.
-struct Round {
-    took: Duration,
-    is_cut: bool,
-}
-
 impl Asker {
     pub(super) fn new(table: &Arc<Names>, endpoint: RuntimeEndpoint) -> Self {
-        let slot = table.add_source(endpoint.source, endpoint.to_string());
+        let place = endpoint.paths.first().map(|path| path.display().to_string()).unwrap_or_default();
+        let slot = table.add_source(endpoint.source, place);
         let wants = table.follow();
         Self { table: Arc::downgrade(table), endpoint, slot, wants, runtime: None, rounds: 0 }
     }
@@ -61,7 +56,7 @@ impl Asker {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             self.wants.borrow_and_update();
-            let Some(Round { took, is_cut }) = self.round().await else { return };
+            let Some((took, is_cut)) = self.round().await else { return };
             if is_cut {
                 backoff.reset();
             } else {
@@ -86,10 +81,11 @@ impl Asker {
         Some(for_names.min(for_health))
     }
 
-    /// Asks once, if the endpoint exists and names are wanted; `None` when the table is dropped.
-    async fn round(&mut self) -> Option<Round> {
+    /// Asks once, if the endpoint exists and names are wanted: how long it took, and whether it ended before all was asked. `None`
+    /// when the table is dropped.
+    async fn round(&mut self) -> Option<(Duration, bool)> {
         let (table, source) = (self.table.upgrade()?, self.endpoint.source);
-        let nothing_done = Some(Round { took: Duration::ZERO, is_cut: false });
+        let nothing_done = Some((Duration::ZERO, false));
         // Most endpoints exist on no host, so this is tried first.
         if self.endpoint.existing().is_none() {
             self.report(&table, &Answers::failed(AskError::Absent));
@@ -106,7 +102,7 @@ impl Asker {
             wanted.ids.reverse();
         }
         let (began, mut answers) = (Instant::now(), Answers::default());
-        let asked = timeout(ROUND_LIMIT, self.ask(&wanted, table.kept_labels(), &mut answers)).await;
+        let asked = timeout(ROUND_LIMIT, self.ask(&wanted, &table.kept_labels, &mut answers)).await;
         if let Err(why) = asked.map_err(AskError::from).flatten() {
             answers.fail(why);
         }
@@ -115,7 +111,7 @@ impl Asker {
         let is_cut = answers.is_cut && answers.containers.iter().any(|answer| answer.is_final);
         answers.pods.into_iter().for_each(|(uid, pod)| table.put_pod(&uid, pod));
         table.put(wanted.number, answers.containers);
-        Some(Round { took: began.elapsed(), is_cut })
+        Some((began.elapsed(), is_cut))
     }
 
     async fn ask(

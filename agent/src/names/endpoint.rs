@@ -1,6 +1,5 @@
 //! Where a thread asks for names.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::model::NamesSource;
@@ -42,12 +41,6 @@ impl RuntimeEndpoint {
 
     pub(super) fn existing(&self) -> Option<&Path> {
         self.paths.iter().find(|path| path.exists()).map(PathBuf::as_path)
-    }
-}
-
-impl fmt::Display for RuntimeEndpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.paths.first().map_or(Ok(()), |path| path.display().fmt(f))
     }
 }
 

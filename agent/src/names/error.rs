@@ -7,7 +7,6 @@ pub(super) enum AskError {
     /// The socket or directory does not exist.
     #[error("it is not there")]
     Absent,
-    /// The deadline passed.
     #[error("no answer in time")]
     Late,
     #[error("the answer has more than {limit} bytes")]
@@ -18,9 +17,10 @@ pub(super) enum AskError {
     /// The answer cannot be decoded.
     #[error("the answer makes no sense: {0}")]
     Garbage(String),
-    /// The connection failed.
     #[error("{0}")]
     Io(io::Error),
+    #[error("{0}")]
+    Http(#[from] hyper::Error),
 }
 
 impl From<io::Error> for AskError {
@@ -35,12 +35,6 @@ impl From<io::Error> for AskError {
 impl From<tokio::time::error::Elapsed> for AskError {
     fn from(_: tokio::time::error::Elapsed) -> Self {
         Self::Late
-    }
-}
-
-impl From<hyper::Error> for AskError {
-    fn from(error: hyper::Error) -> Self {
-        Self::Io(io::Error::other(error))
     }
 }
 

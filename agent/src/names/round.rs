@@ -31,7 +31,6 @@ pub(super) trait RuntimeConnection {
 pub(super) struct Answers {
     pub(super) containers: Vec<NamesAnswer>,
     pub(super) pods: Vec<(String, PodNames)>,
-    /// Questions that failed.
     pub(super) errors: u64,
     /// Why the last of them failed.
     pub(super) why: Option<AskError>,

@@ -1,8 +1,9 @@
 //! Which containers need names: those in the registry that the table does not know yet.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::files::{self, HostRoot};
 use crate::identity::{Names, RegisteredContainer};
@@ -23,7 +24,7 @@ pub fn want(table: &Names, identity: &Identity) {
 /// Compares the table with the registry for ever. With `units`, reads descriptions of systemd units too.
 pub async fn compare(table: &Names, registry: &Mutex<Registry>, units: Option<HostRoot>) {
     loop {
-        let containers = containers(&lock(registry));
+        let containers = containers(&registry.lock());
         table.retain(&containers);
         if let Some(host) = &units {
             describe_units(table, registry, host).await;
@@ -34,7 +35,7 @@ pub async fn compare(table: &Names, registry: &Mutex<Registry>, units: Option<Ho
 
 /// Reads the unit files of units that are new: one or two small files each.
 async fn describe_units(table: &Names, registry: &Mutex<Registry>, host: &HostRoot) {
-    let (unknown, host) = (table.unknown_units(units(&lock(registry))), host.clone());
+    let (unknown, host) = (table.unknown_units(units(&registry.lock())), host.clone());
     let read = move || {
         let described = unknown.into_iter().map(|unit| {
             let description = files::unit_description(&host, &unit);
@@ -68,8 +69,4 @@ fn containers(registry: &Registry) -> HashMap<String, RegisteredContainer> {
 fn container(identity: &Identity) -> Option<(String, Option<String>)> {
     let id = identity.container_id.clone().filter(|_| identity.is_container())?;
     Some((id, identity.pod_uid.clone()))
-}
-
-fn lock(registry: &Mutex<Registry>) -> MutexGuard<'_, Registry> {
-    registry.lock().unwrap_or_else(PoisonError::into_inner)
 }

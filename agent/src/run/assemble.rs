@@ -1,135 +1,83 @@
 //! Binds, attaches, starts and stops.
 
+use std::future::Future;
 use std::io;
-use std::path::PathBuf;
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Runtime;
+use anyhow::{Error, Result, anyhow};
+use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
 
-use super::attach::{attach, follow, log_rungs};
-use super::follow::Follow;
+use super::attach::{attach, log_rungs};
 use super::memory;
 use super::names;
-use super::state::State;
 use crate::config::{Config, ConfigError, options};
 use crate::events::EventLog;
 use crate::export::prometheus::{ExpositionOptions, View};
-use crate::files::{self, CgroupReader, FilesError, HostRoot};
-use crate::kernel::{KernelError, PinError};
+use crate::files::{self, CgroupReader, HostRoot};
 use crate::model::{GRACE, Machine, Status, THREADS_WITHIN};
-use crate::restart::history::{self, History, Past};
-use crate::restart::saved::StateDir;
-use crate::serve::{self, BindError, Latch, Limits, Liveness, Readiness, ScrapeSource, Services, Shutdown};
+use crate::restart::history;
+use crate::restart::saved::{SavedAgent, StateDir};
+use crate::restart::saver::Saver;
+use crate::serve::{self, Limits, Liveness, Readiness, ScrapeSource, Services, Shutdown};
 use crate::sinks;
-use crate::snapshot::{CollectOptions, Collector, Snapshots};
-use crate::sources::walks::{Look, Walks};
-
-/// Why the agent ended.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// A setting that is not allowed.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// An address that is taken.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// A place for pins that cannot be used.
-    #[error(transparent)]
-    Pin(#[from] PinError),
-    /// What an agent before has pinned cannot be opened.
-    #[error("what is pinned cannot be taken over: {0}; wanted: --pin-replace to begin anew")]
-    Adopt(#[from] KernelError),
-    /// Another agent writes there.
-    #[error("--state-dir {}: another cgtap writes there; wanted: a directory of its own for each", dir.display())]
-    StateDirTaken {
-        /// Which directory.
-        dir: PathBuf,
-    },
-    /// There are no cgroups to be found.
-    #[error("no cgroup hierarchy below the host root {host_root}: {source}")]
-    Cgroups {
-        /// Where the host was looked for.
-        host_root: String,
-        /// Why.
-        source: FilesError,
-    },
-    /// The agent's own metrics could not be declared: a fault of the agent.
-    #[error("own metrics: {0}")]
-    OwnMetrics(#[from] prometheus::Error),
-    /// The thread that follows the kernel panicked: a fault of the agent.
-    #[error("the thread of the event path panicked")]
-    EventPathPanicked,
-    /// It ended before it was told to.
-    #[error("the thread of the event path ended by itself")]
-    EventPathEnded,
-    /// The system refused something that there is no way around.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
-
-impl RunError {
-    /// The process's status.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Config(_) | Self::Bind(_) | Self::StateDirTaken { .. } | Self::Pin(_) => 2,
-            _ => 1,
-        }
-    }
-}
+use crate::snapshot::{AgentView, CollectOptions, Collector, Snapshots};
+use crate::sources::kernel_log;
+use crate::story::Past;
+use crate::telemetry::Telemetry;
 
 /// Runs the agent until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// When it cannot start.
-pub async fn run(config: Config) -> Result<(), RunError> {
+pub async fn run(config: Config) -> Result<()> {
     let began = Instant::now();
     let options = options::exposition(&config);
-    let reads = options::collect(&config, options.sets)?;
+    let reads = options::collect(&config)?;
     let shutdown = serve::shutdown_on_signals()?;
     let listeners = serve::bind(&config.listen).await?;
-    let sinks = sinks::make(&config)?;
-    let Begun { machine, events, past: Past { history, saver } } = begin(&config)?;
-    let first_seq = events.last_seq();
-    // The sources are waited for by the thread of the event path.
-    let event_path = EventRuntime::new()?;
-    let inside = event_path.0.as_ref().map(Runtime::enter);
-    let (state, opened) = attach(&config, machine, history, events, began)?;
+    let sinks = sinks::make(&config);
+    let telemetry = Arc::new(Telemetry::new()?);
+    let host = HostRoot::new(&config.host_root);
+    let machine = files::machine(&host, false);
+    let (events, past, saver) = open_state(&config, &host, &machine, &telemetry)?;
+    // A start that fails does not drop it: inside another runtime that is not allowed.
+    let runtime = ManuallyDrop::new(runtime::Builder::new_current_thread().enable_all().build()?);
+    let inside = runtime.enter();
+    let mut event_path = attach(&config, machine, events, past, saver, telemetry)?;
     drop(inside);
-    log_rungs(&state.facts);
+    // An agent that could not attach has not run.
+    event_path.saver.note_start();
+    let agent = event_path.agent.clone();
+    log_rungs(&agent.facts);
     for sink in sinks {
         let mut shutdown = shutdown.clone();
-        let (events, boot_id) = (&state.events, &state.facts.boot_id);
-        sinks::start(
-            sink,
-            events,
-            boot_id,
-            first_seq,
-            &state.telemetry,
-            async move { shutdown.wait().await },
-        );
+        let AgentView { events, facts, telemetry, .. } = &agent;
+        let ended = async move { shutdown.wait().await };
+        sinks::start(sink, events, &facts.boot_id, events.last_seq(), telemetry, ended);
     }
-    let readiness = Readiness::new();
+    let readiness = Readiness::default();
     let first_walk = readiness.latch("first walk of the cgroup tree");
     let liveness = Liveness::default();
-    let snapshots = Snapshots::new(collector(&config, &state, reads), config.min_interval);
-    names::start(&config, options.sets, &state, &shutdown);
-    tokio::spawn(memory::give_back(state.telemetry.clone(), shutdown.clone()));
+    let snapshots = Snapshots::new(collector(&config, host, agent.clone(), reads), config.min_interval);
+    names::start(&config, options.sets, &agent, &shutdown);
+    tokio::spawn(memory::give_back(agent.telemetry.clone(), shutdown.clone()));
     let metrics = |options| ScrapeSource::Node { snapshots: snapshots.clone(), options };
     let services = Services {
-        agent: state.view(),
+        agent,
         metrics: metrics(options),
         kubelet_metrics: metrics(ExpositionOptions { view: View::Kubelet, ..options }),
         readiness: readiness.clone(),
         liveness: liveness.clone(),
     };
-    let follow = follow(&config, &state, opened, saver, snapshots)?;
-    let mut ended = start(event_path, follow, first_walk, shutdown.clone(), liveness)?;
+    let follow = event_path.run(began, first_walk, shutdown.clone());
+    let mut ended = start_event_path(runtime, follow, liveness)?;
     for listener in &listeners {
-        tracing::info!(address = %listener.address(), "listening");
+        tracing::info!(address = %listener.address, "listening");
     }
-    tokio::spawn(tell_systemd(readiness, shutdown.clone()));
+    tokio::spawn(notify_systemd(readiness, shutdown.clone()));
     let limits = Limits { stalled_follower: config.client_timeout, ..Limits::new(config.max_connections) };
     let serving = serve::serve(listeners, services, limits, shutdown.clone());
     tokio::select! {
@@ -144,39 +92,18 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     Ok(())
 }
 
-/// The runtime of the event path, of one thread. A start that fails drops it inside another runtime, and a walk that does not
-/// end must not keep the agent: so it is left without waiting for its work.
-struct EventRuntime(Option<Runtime>);
-
-impl EventRuntime {
-    fn new() -> io::Result<Self> {
-        Ok(Self(Some(tokio::runtime::Builder::new_current_thread().enable_all().build()?)))
-    }
-}
-
-impl Drop for EventRuntime {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-/// Starts the thread of the event path. The answer comes when it has ended as it was told to.
-fn start(
-    runtime: EventRuntime,
-    follow: Follow,
-    first_walk: Latch,
-    shutdown: Shutdown,
+/// Starts the thread of the event path. The answer comes when it has ended by an order.
+fn start_event_path(
+    runtime: ManuallyDrop<Runtime>,
+    follow: impl Future<Output = ()> + Send + 'static,
     liveness: Liveness,
 ) -> io::Result<oneshot::Receiver<()>> {
     let (ended, has_ended) = oneshot::channel();
     let body = move || {
         let _alive = liveness.begin();
-        if let Some(inner) = &runtime.0 {
-            inner.block_on(follow.run(first_walk, shutdown));
-        }
-        drop(runtime);
+        runtime.block_on(follow);
+        // A walk that does not end must not keep the agent.
+        ManuallyDrop::into_inner(runtime).shutdown_background();
         // The agent may be gone by now.
         let _ = ended.send(());
     };
@@ -184,81 +111,65 @@ fn start(
     Ok(has_ended)
 }
 
-/// Resolves when the thread of the event path ends before it is told to: an agent that sees nothing must not look alive, and
-/// whoever supervises it starts it again.
-async fn failure(ended: &mut oneshot::Receiver<()>, shutdown: &Shutdown) -> RunError {
+/// Resolves when the thread of the event path ends without an order: an agent that sees nothing must not look alive, and its
+/// supervisor starts it again.
+async fn failure(ended: &mut oneshot::Receiver<()>, shutdown: &Shutdown) -> Error {
     match ended.await {
-        Err(_dropped) => RunError::EventPathPanicked,
+        Err(_dropped) => anyhow!("the thread of the event path panicked"),
         Ok(()) if shutdown.is_ordered() => std::future::pending().await,
-        Ok(()) => RunError::EventPathEnded,
+        Ok(()) => anyhow!("the thread of the event path ended by itself"),
     }
 }
 
-/// The log, and what was before.
-struct Begun {
-    machine: Machine,
-    events: EventLog,
-    past: Past,
-}
-
 /// Opens the log and reads what was before. Blocks.
-fn begin(config: &Config) -> Result<Begun, RunError> {
-    let host = HostRoot::new(&config.host_root);
-    let machine = files::machine(&host, false);
-    let boot_id = machine.boot_id.clone().unwrap_or_default();
-    let dir = StateDir::lock(&config.state_dir)
-        .map_err(|_taken| RunError::StateDirTaken { dir: config.state_dir.clone() })?;
+fn open_state(
+    config: &Config,
+    host: &HostRoot,
+    machine: &Machine,
+    telemetry: &Arc<Telemetry>,
+) -> Result<(EventLog, Past, Saver)> {
+    let boot_id = machine.boot_id.as_deref().unwrap_or_default();
+    let dir = StateDir::lock(&config.state_dir).map_err(|_taken| {
+        let place = format!("--state-dir {}", config.state_dir.display());
+        ConfigError::at(&place, "another cgtap writes there; wanted: a directory of its own for each")
+    })?;
     let options = options::event_log(config, dir.events());
-    let events = EventLog::on_disk(config.event_memory_records, options, &boot_id)?;
-    let kernel_kills = files::oom_kills(&host).ok().flatten();
-    let past = history::open(dir, &events, &boot_id, kernel_kills);
-    Ok(Begun { machine, events, past })
+    let events = EventLog::on_disk(config.event_memory_records, options, boot_id)?;
+    let (past, saver) = history::open(dir, &events, boot_id, telemetry, || kernel_log::checkpoint_now(host));
+    Ok((events, past, saver))
 }
 
 /// What this host supports: probes, attaches, walks once and looks.
 ///
 /// # Errors
 /// When a setting is not allowed or there are no cgroups.
-pub async fn check(config: Config) -> Result<Status, RunError> {
-    let options = options::exposition(&config);
-    options::collect(&config, options.sets)?;
+pub async fn check(config: Config) -> Result<Status> {
+    options::collect(&config)?;
     let machine = files::machine(&HostRoot::new(&config.host_root), false);
-    let events = EventLog::new(config.event_memory_records);
-    let (state, opened) = attach(&config, machine, History::default(), events, Instant::now())?;
-    let mut walks = Walks::new(state.facts.hierarchies.clone(), config.walk_interval);
-    walks.start_if_due(None, Look::default(), || state.registry().begin_walk());
-    if let Some(finished) = walks.finished().await {
-        state.registry().apply_walk(finished.mark, &finished.walked);
-        state.telemetry.walks.inc();
-    }
-    drop(opened);
-    Ok(state.view().status())
+    let (events, telemetry) = (EventLog::new(config.event_memory_records), Arc::new(Telemetry::new()?));
+    // It saves only what a log on disk has.
+    let dir = StateDir::unlocked(&config.state_dir);
+    let saver = Saver::new(dir, events.clone(), SavedAgent::default(), telemetry.clone());
+    let mut event_path = attach(&config, machine, events, Past::default(), saver, telemetry)?;
+    event_path.look_once().await;
+    Ok(event_path.agent.status())
 }
 
-fn collector(config: &Config, state: &State, mut options: CollectOptions) -> Collector {
-    let host = HostRoot::new(&config.host_root);
+fn collector(config: &Config, host: HostRoot, agent: AgentView, mut options: CollectOptions) -> Collector {
     let reads = options::reads(options.sets);
-    let reader = CgroupReader::new(
-        host.clone(),
-        state.facts.hierarchies.clone(),
-        reads,
-        options::max_open_files(config).scrapes,
-    );
+    let open_files = options::max_open_files(config).scrapes;
+    let reader = CgroupReader::new(host.clone(), agent.facts.hierarchies.clone(), reads, open_files);
     // The files' budget has raised the limit by now.
     options.perf_descriptors = options::perf_descriptors();
     let filesystems = options::filesystems(config, &host, options.sets);
-    let collector = Collector::new(host, state.view(), reader, options);
-    match filesystems {
-        Some(filesystems) => collector.with_filesystems(filesystems),
-        None => collector,
-    }
+    Collector::new(host, agent, reader, filesystems, options)
 }
 
-/// Tells systemd when the agent is ready and when it stops; elsewhere nobody listens.
-async fn tell_systemd(readiness: Readiness, mut shutdown: Shutdown) {
+/// Notifies systemd when the agent is ready and when it stops; elsewhere this does nothing.
+async fn notify_systemd(readiness: Readiness, mut shutdown: Shutdown) {
     let notify = |state| {
         if let Err(error) = sd_notify::notify(&[state]) {
-            tracing::debug!(%error, "systemd was not told");
+            tracing::debug!(%error, "systemd was not notified");
         }
     };
     while !readiness.is_ready() {

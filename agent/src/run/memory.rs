@@ -1,7 +1,7 @@
 //! Gives back what a burst of scrapes took.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::kernel;
 use crate::serve::Shutdown;
@@ -10,7 +10,7 @@ use crate::telemetry::Telemetry;
 /// Seldom, as the next scrape must fault the pages in again.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Until shutdown; rests while nobody scrapes.
+/// Until shutdown; rests while there are no scrapes.
 pub(super) async fn give_back(telemetry: Arc<Telemetry>, mut shutdown: Shutdown) {
     let mut before = 0;
     loop {
@@ -23,14 +23,8 @@ pub(super) async fn give_back(telemetry: Arc<Telemetry>, mut shutdown: Shutdown)
             continue;
         }
         before = taken;
-        let given = tokio::task::spawn_blocking(|| {
-            let began = Instant::now();
-            kernel::give_back();
-            began.elapsed()
-        });
-        match given.await {
-            Ok(took) => tracing::debug!(took_usec = took.as_micros(), "free memory was given back"),
-            Err(error) => tracing::error!(%error, "free memory could not be given back"),
+        if let Err(error) = tokio::task::spawn_blocking(kernel::give_back).await {
+            tracing::error!(%error, "free memory could not be given back");
         }
     }
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::state::State;
 use crate::config::{Config, RuntimeSocket};
 use crate::files::HostRoot;
 use crate::identity::{KeptLabels, Names};
 use crate::model::{MetricSet, MetricSets};
 use crate::names::{self, RuntimeEndpoint};
 use crate::serve::Shutdown;
+use crate::snapshot::AgentView;
 
 /// An empty table with the labels and variables of the settings.
 pub(super) fn table(config: &Config) -> Arc<Names> {
@@ -36,19 +36,19 @@ fn endpoints(config: &Config) -> Vec<RuntimeEndpoint> {
 }
 
 /// Starts the threads that ask, and the task that compares the table with the registry after the first walk.
-pub(super) fn start(config: &Config, sets: MetricSets, state: &Arc<State>, shutdown: &Shutdown) {
+pub(super) fn start(config: &Config, sets: MetricSets, agent: &AgentView, shutdown: &Shutdown) {
     let endpoints = endpoints(config);
     let units = sets.has(MetricSet::UnitInfo).then(|| HostRoot::new(&config.host_root));
     if endpoints.is_empty() && units.is_none() {
         return;
     }
-    names::start(&state.names, endpoints);
-    let (state, mut shutdown) = (state.clone(), shutdown.clone());
+    names::start(&agent.names, endpoints);
+    let (agent, mut shutdown) = (agent.clone(), shutdown.clone());
     let compare = async move {
-        while state.telemetry.ready_after.get().is_none() {
+        while agent.telemetry.ready_after.get().is_none() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        names::compare(&state.names, &state.registry, units).await;
+        names::compare(&agent.names, &agent.registry, units).await;
     };
     tokio::spawn(async move {
         tokio::select! {

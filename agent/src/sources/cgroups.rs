@@ -26,12 +26,13 @@ impl From<Batch<LifecycleEvent>> for CgroupBatch {
     }
 }
 
-/// Logs records that cannot be understood; how many there are.
+/// Logs that records cannot be understood, once per batch, as a log that is slow to read delays the event path; how many there are.
 pub(crate) fn broken(errors: &[KernelError]) -> u64 {
-    for error in errors {
-        tracing::error!(%error, "a kernel record cannot be understood");
+    let records = errors.len() as u64;
+    if let Some(error) = errors.first() {
+        tracing::error!(%error, records, "kernel records cannot be understood; the error is the first one's");
     }
-    errors.len() as u64
+    records
 }
 
 /// What the thread of the watched directories can be asked.

@@ -1,35 +1,22 @@
 //! OOM kills by the cgroups' own counts, where no BPF serves.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::thread::{OnThread, Source};
+use super::thread::{OnThread, ThreadedSource};
 use super::until;
 use crate::files::{KillCounters, Rise, Woken};
 use crate::kernel::Readable;
-use crate::model::{self, CgroupKey, CgroupPath, Decision, OomKill, Victim};
+use crate::model::{CgroupKey, CgroupPath, CountRequest, Decision, OomKill, Source, Victim};
 
-/// v1 wakes before the kill: the counts are read again this long after it.
+/// v1 wakes the thread before the kill: it reads the counts again after each of these times.
 const LOOKS: [Duration; 4] = [
     Duration::from_millis(2),
     Duration::from_millis(10),
     Duration::from_millis(50),
     Duration::from_millis(200),
 ];
-
-/// What the thread that follows the counts can be asked.
-#[derive(Debug)]
-pub(crate) enum CountRequest {
-    /// A cgroup was made.
-    Watch(CgroupPath, CgroupKey),
-    /// A cgroup is gone.
-    Forget(CgroupPath),
-    /// These exist, and no others. `is_new`: those that are not followed yet were made after the agent began.
-    WatchAll { cgroups: Vec<(CgroupPath, CgroupKey)>, is_new: bool },
-    /// Something happened that may not have woken the thread.
-    LookSoon,
-}
 
 /// The thread that follows the counts.
 pub(crate) type CountSource = OnThread<CountRequest, Vec<OomKill>>;
@@ -38,13 +25,13 @@ pub(crate) type CountSource = OnThread<CountRequest, Vec<OomKill>>;
 pub(super) struct Counts {
     counters: KillCounters,
     readable: Readable,
-    source: model::Source,
+    source: Source,
     /// When all counts are to be read again, the last first.
     looks: Vec<Instant>,
-    /// Cgroups that are watched since a moment ago: what happened in them before woke nobody.
+    /// Cgroups whose watch is new: kills from before it did not wake the thread.
     fresh: Vec<CgroupPath>,
-    /// A cgroup could not be watched, and that was logged.
-    is_partial: bool,
+    /// Cgroups that could not be watched. Their kills are given up or found in the kernel log.
+    unwatched: HashSet<CgroupKey>,
 }
 
 impl Counts {
@@ -52,27 +39,43 @@ impl Counts {
     ///
     /// # Errors
     /// When the thread cannot be started, or cannot wait.
-    pub(super) fn start(counters: KillCounters, source: model::Source) -> io::Result<CountSource> {
-        OnThread::start("cgtap-counts", move || {
-            let readable = Readable::of(&counters)?;
-            Ok(Self { counters, readable, source, looks: Vec::new(), fresh: Vec::new(), is_partial: false })
-        })
+    pub(super) fn start(counters: KillCounters, source: Source) -> io::Result<CountSource> {
+        OnThread::start("cgtap-counts", move || Self::new(counters, source))
     }
 
-    fn add(&mut self, path: &CgroupPath, key: CgroupKey, is_new: bool) {
+    fn new(counters: KillCounters, source: Source) -> io::Result<Self> {
+        let readable = Readable::of(&counters)?;
+        let (looks, fresh, unwatched) = (Vec::new(), Vec::new(), HashSet::new());
+        Ok(Self { counters, readable, source, looks, fresh, unwatched })
+    }
+
+    /// `known`: so many of its kills count no more; without it none of those until now.
+    fn add(&mut self, path: &CgroupPath, key: CgroupKey, known: Option<u64>) {
         if self.counters.has(path, key) {
             return;
         }
-        match self.counters.add(path, key, is_new) {
-            Ok(()) if is_new => self.fresh.push(path.clone()),
-            Ok(()) => {}
-            // Each walk tries again, so once is enough.
-            Err(error) if !self.is_partial => {
-                self.is_partial = true;
-                tracing::warn!(%error, "OOM kills of some cgroups are not counted");
+        let known = known.filter(|_| !self.unwatched.contains(&key));
+        match self.counters.add(path, key, known) {
+            Ok(()) => self.fresh.extend(known.map(|_| path.clone())),
+            Err(error) => {
+                // Each walk tries again, so one line is enough.
+                if self.unwatched.is_empty() {
+                    tracing::warn!(%error, "OOM kills of some cgroups are not counted");
+                }
+                self.unwatched.insert(key);
             }
-            Err(_) => {}
         }
+    }
+
+    /// Follows these cgroups and no others. A renamed one goes on with its count.
+    fn follow(&mut self, cgroups: Vec<(CgroupPath, CgroupKey)>, are_new: bool) {
+        let there: HashMap<CgroupPath, CgroupKey> = cgroups.into_iter().collect();
+        let before = self.counters.retain(|path, key| there.get(path) == Some(&key));
+        for (path, key) in &there {
+            self.add(path, *key, before.get(key).copied().or(are_new.then_some(0)));
+        }
+        let keys: HashSet<&CgroupKey> = there.values().collect();
+        self.unwatched.retain(|key| keys.contains(key));
     }
 
     fn look_at(&mut self, after: Duration) {
@@ -96,7 +99,7 @@ impl Counts {
     }
 }
 
-impl Source for Counts {
+impl ThreadedSource for Counts {
     type Report = Vec<OomKill>;
     type Request = CountRequest;
 
@@ -126,28 +129,22 @@ impl Source for Counts {
         Ok(self.kills(&woken))
     }
 
-    fn drain(&mut self) -> io::Result<Vec<OomKill>> {
+    async fn drain(&mut self) -> io::Result<Vec<OomKill>> {
         Ok(self.fresh())
     }
 
     fn serve(&mut self, request: CountRequest) -> Option<Vec<OomKill>> {
         match request {
-            CountRequest::Watch(path, key) => self.add(&path, key, true),
+            CountRequest::Watch(path, key) => self.add(&path, key, Some(0)),
             CountRequest::Forget(path) => self.counters.remove(&path),
-            CountRequest::WatchAll { cgroups, is_new } => {
-                let there: HashMap<CgroupPath, CgroupKey> = cgroups.into_iter().collect();
-                self.counters.retain(|path, key| there.get(path) == Some(&key));
-                for (path, key) in &there {
-                    self.add(path, *key, is_new);
-                }
-            }
+            CountRequest::WatchAll { cgroups, is_new } => self.follow(cgroups, is_new),
             CountRequest::LookSoon => self.look_at(Duration::ZERO),
         }
         None
     }
 }
 
-fn kill(rise: Rise, source: model::Source, time: SystemTime) -> OomKill {
+fn kill(rise: Rise, source: Source, time: SystemTime) -> OomKill {
     OomKill {
         time,
         source,
@@ -155,5 +152,49 @@ fn kill(rise: Rise, source: model::Source, time: SystemTime) -> OomKill {
         path: Some(rise.path),
         victim: Victim::default(),
         decision: Decision::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CgroupVersion, Hierarchy, HierarchyId};
+
+    /// On an ordinary file system.
+    #[tokio::test]
+    async fn a_kill_is_not_reported_again_when_its_cgroup_is_renamed_or_watched_late() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = |name: &str| folder.path().join(name);
+        let write = |name: &str, kills: u64| {
+            std::fs::create_dir_all(dir(name)).unwrap();
+            std::fs::write(dir(name).join("memory.events.local"), format!("oom_kill {kills}\n")).unwrap();
+        };
+        let hierarchy = Hierarchy {
+            id: HierarchyId::V2,
+            version: CgroupVersion::V2,
+            controllers: vec!["memory".to_owned()],
+            mount: folder.path().to_owned(),
+        };
+        let counters = KillCounters::open(&[hierarchy], CgroupVersion::V2).unwrap();
+        let mut counts = Counts::new(counters, Source::MemoryEvents).unwrap();
+        let cgroup = |name: &str, id| {
+            (CgroupPath::from(format!("/{name}").as_str()), CgroupKey { hierarchy: HierarchyId::V2, id })
+        };
+        let follow = |names: [&str; 2]| CountRequest::WatchAll {
+            cgroups: names.into_iter().zip(1..).map(|(name, id)| cgroup(name, id)).collect(),
+            is_new: true,
+        };
+        write("old", 3);
+        // No directory yet: it cannot be watched.
+        std::fs::write(dir("late"), "").unwrap();
+        counts.serve(follow(["old", "late"]));
+        assert_eq!(counts.drain().await.unwrap().len(), 3);
+        std::fs::rename(dir("old"), dir("new")).unwrap();
+        write("new", 4);
+        std::fs::remove_file(dir("late")).unwrap();
+        write("late", 2);
+        counts.serve(follow(["new", "late"]));
+        let paths: Vec<_> = counts.drain().await.unwrap().into_iter().map(|kill| kill.path).collect();
+        assert_eq!(paths, [Some(CgroupPath::from("/new"))]);
     }
 }

@@ -1,31 +1,32 @@
-//! The kernel log as a source of OOM kills, and of what other sources do not know of theirs; and the kernel's count of kills.
+//! The kernel log, which reports OOM kills or adds to those of other sources, and the kernel's count of kills.
 //!
-//! One thread reads both: the kernel counts a kill before it writes its line. So the count is read after the log, and belongs to
-//! a place in the log that is not beyond it.
+//! One thread reads both, the log first. The kernel counts a kill before it writes its line, so the count has each kill of the log.
 
 use std::io;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::thread::{OnThread, Source};
+use super::thread::{OnThread, ThreadedSource};
 use crate::files::{self, HostRoot, KernelLog, LogRead};
 use crate::kernel::{Readable, wall_time};
-use crate::model::{LogBatch, LoggedKill};
+use crate::model::{Checkpoint, LogBatch, LoggedKill};
 use crate::parse::{LogKill, OomLines, log_record};
 
-/// Records that are taken at once, so that a chatty log does not keep the thread from everything else.
+/// Records that are taken at once: a busy log must not keep the thread from its other work.
 const BATCH_RECORDS: usize = 1024;
+/// More than the kernel's memory has of a log.
+const MAX_RECORDS: usize = 1 << 20;
 /// How often the count is read.
 const COUNT_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The thread that reads the log and the count. It can be asked nothing.
+/// The thread that reads the log and the count. It serves no requests.
 pub(crate) type LogSource = OnThread<(), LogBatch>;
 
 /// The log where it can be read, and the count.
 struct LogAndCount {
     log: Option<(Log, Readable)>,
-    /// There was no log to begin with, and that is not reported yet.
+    /// There was no log at the start, and that is not reported yet.
     is_missing: bool,
     host: HostRoot,
     tick: Interval,
@@ -46,7 +47,7 @@ pub(super) fn start(host: HostRoot, log: Option<Log>) -> io::Result<LogSource> {
 }
 
 impl LogAndCount {
-    /// The count is read on.
+    /// The log is left; the count is still read.
     fn log_ended(&mut self, error: &io::Error) -> LogBatch {
         tracing::error!(%error, "the kernel log cannot be read any more");
         self.log = None;
@@ -54,7 +55,7 @@ impl LogAndCount {
     }
 }
 
-impl Source for LogAndCount {
+impl ThreadedSource for LogAndCount {
     type Report = LogBatch;
     type Request = ();
 
@@ -62,11 +63,11 @@ impl Source for LogAndCount {
         let Self { log, tick, .. } = self;
         tokio::select! {
             batch = read_when_ready(log) => Ok(batch.unwrap_or_else(|error| self.log_ended(&error))),
-            _ = tick.tick() => self.drain(),
+            _ = tick.tick() => self.drain().await,
         }
     }
 
-    fn drain(&mut self) -> io::Result<LogBatch> {
+    async fn drain(&mut self) -> io::Result<LogBatch> {
         let read = self.log.as_mut().map_or(Ok((LogBatch::default(), true)), |(log, _)| log.read());
         let (mut batch, is_at_end) = read.unwrap_or_else(|error| (self.log_ended(&error), true));
         batch.log_ended |= std::mem::take(&mut self.is_missing);
@@ -92,25 +93,48 @@ async fn read_when_ready(log: &mut Option<(Log, Readable)>) -> io::Result<LogBat
     Ok(batch)
 }
 
+/// Up to where the kernel has counted and logged now. The log is read first: the kernel counts a kill before it logs it, and no
+/// line of a later kill may be skipped. Blocks: it reads all of the log.
+pub(crate) fn checkpoint_now(host: &HostRoot) -> Option<Checkpoint> {
+    let log_sequence = last_sequence(host);
+    let kernel_kills = files::oom_kills(host).ok().flatten()?;
+    Some(Checkpoint { kernel_kills, log_sequence })
+}
+
+/// The newest record. There is none in a file that is no log, nor in a log that is written faster than it is read.
+fn last_sequence(host: &HostRoot) -> Option<u64> {
+    let mut log = KernelLog::open(host, true).ok()?;
+    let mut last = None;
+    for _ in 0..MAX_RECORDS {
+        match log.read().ok()? {
+            LogRead::Record([]) => return None,
+            LogRead::Record(bytes) => last = log_record(bytes).ok().map(|record| record.sequence).or(last),
+            LogRead::Overrun => {}
+            LogRead::Nothing => return last,
+        }
+    }
+    None
+}
+
 /// The log, read as it is written.
 pub(super) struct Log {
     log: KernelLog,
     lines: OomLines,
-    /// While what was there before this agent is read: up to the first moment with nothing to read.
+    /// Until all records from before this agent have been read.
     before: Option<Before>,
     extent: Extent,
 }
 
-/// How much of the log was read, of what is of interest.
+/// Which of the wanted records were read.
 #[derive(Debug)]
 struct Extent {
-    /// Records behind this one are of interest. Where it is not known, none of those that were there before the agent.
+    /// Records after this one are wanted. Without it none from before this agent are.
     after: Option<u64>,
     /// The last record that was read.
     last: Option<u64>,
     /// Whether records were overwritten right before the next one.
     is_cut: bool,
-    /// Whether each of interest was read.
+    /// Whether each wanted record was read.
     is_whole: bool,
 }
 
@@ -122,8 +146,8 @@ impl Extent {
     /// The next record was read; whether some before it were overwritten meanwhile.
     fn record(&mut self, sequence: u64) -> bool {
         let is_cut = std::mem::take(&mut self.is_cut);
-        // What was overwritten is older than this record, and does not matter where that is known. In a full log the oldest
-        // record may go while it is being read.
+        // Only records older than this one were overwritten. That does not matter if those are not wanted. In a full log the
+        // oldest record may go while it is read.
         if is_cut || self.last.is_none() {
             self.is_whole &= self.after.is_some_and(|after| sequence <= after.saturating_add(1));
         }
@@ -132,9 +156,9 @@ impl Extent {
     }
 }
 
-/// What was in the log before this agent.
+/// Where the part of the log ends that was there before this agent.
 struct Before {
-    /// The log from where it ended when it was opened.
+    /// A reader that began at the end of the log when it was opened.
     end: KernelLog,
     /// The first record since then, once there is one.
     first_since: Option<u64>,
@@ -147,14 +171,14 @@ impl Before {
         {
             self.first_since = log_record(bytes).ok().map(|record| record.sequence);
         }
-        // A record that has come since would be there.
+        // A record that came since would have been read.
         self.first_since.is_none_or(|first| sequence < first)
     }
 }
 
 impl Log {
-    /// From its oldest record on, so that it is known where the agent begins. Of what was there before, only kills after the
-    /// record `after` are reported: those that no agent has reported. Without `after` none of it is.
+    /// Begins with the oldest record. Of the kills from before this agent only those after the record `after` are reported: no
+    /// agent has reported them. Without `after` none of them are.
     ///
     /// # Errors
     /// When the log cannot be read or waited for.
@@ -162,19 +186,19 @@ impl Log {
         let open = |from_start| KernelLog::open(host, from_start).map_err(io::Error::other);
         let before = Before { end: open(false)?, first_since: None };
         let log = open(true)?;
-        // Something else may be in its place, as in a container that hides it.
+        // In a container another file may be in its place.
         drop(Readable::of(&log)?);
         let lines = OomLines::default();
         Ok(Self { log, lines, before: Some(before), extent: Extent::new(after) })
     }
 
-    /// What there is now, up to [`BATCH_RECORDS`]; whether that was all.
+    /// Up to [`BATCH_RECORDS`] records; true if those were all.
     fn read(&mut self) -> io::Result<(LogBatch, bool)> {
         let mut batch = LogBatch::default();
         for _ in 0..BATCH_RECORDS {
             match self.log.read().map_err(io::Error::other)? {
                 LogRead::Record(bytes) => {
-                    // A record that has not the form is none of the kernel's.
+                    // A record without the form is not the kernel's.
                     let Ok(record) = log_record(bytes) else { continue };
                     let kill = self.lines.push(&record);
                     let sequence = record.sequence;
@@ -183,7 +207,7 @@ impl Log {
                         continue;
                     }
                     let is_old = self.before.as_mut().is_some_and(|before| before.has(sequence));
-                    // Of what was there before, it does not matter here what was overwritten.
+                    // Overwritten records from before this agent are judged by `extent`.
                     batch.overruns += u64::from(is_cut && !is_old);
                     let is_known = is_old && self.extent.after.is_none_or(|after| sequence <= after);
                     let kill = kill.filter(|_| !is_known);
@@ -202,8 +226,7 @@ impl Log {
     }
 }
 
-/// The log's stamp is of a clock of its own, which is good enough for what was before the agent; the rest is read as it is
-/// written.
+/// The log's stamp is of a clock of its own, good enough for kills from before the agent. Later ones have the time of reading.
 fn logged(kill: LogKill, is_old: bool) -> LoggedKill {
     let LogKill { time_usec, victim, path, decision } = kill;
     let time = if is_old { wall_time(Duration::from_micros(time_usec)) } else { SystemTime::now() };
@@ -238,7 +261,7 @@ mod tests {
             (Some(10), &[Some(3), None, Some(11), Some(12)], true),
             (Some(10), &[Some(3), None, Some(12)], false),
             (Some(10), &[Some(11), None, Some(40)], false),
-            // It is not known what is of interest.
+            // No record is wanted.
             (None, &[Some(0), Some(1)], false),
             (Some(10), &[], true),
         ] {
@@ -247,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overrun_is_told_once() {
+    fn an_overrun_is_counted_once() {
         let mut extent = Extent::new(Some(0));
         assert!(!extent.record(1));
         extent.is_cut = true;

@@ -1,7 +1,6 @@
 //! The rungs of both ladders: which of them this host offers, which serves, and why the others do not.
 
 use std::io;
-use std::sync::Arc;
 
 use super::cgroups::CgroupSource;
 use super::counts::{CountSource, Counts};
@@ -10,43 +9,56 @@ use super::ring_with_paths::RingWithPaths;
 use super::tree::Tree;
 use crate::files::{HostRoot, KillCounters};
 use crate::kernel::{LifecycleRing, Paths};
-use crate::model::{CgroupVersion, Hierarchy, Hook, HookStatus, Ladder, Offer, OfferState, Source};
+use crate::model::{
+    CgroupVersion, Hierarchy, Hook, HookStatus, HostFacts, Ladder, Offer, OfferState, Source,
+};
 
-/// The source of cgroup events, and why the directories are not watched.
-pub(crate) struct CgroupRung {
-    pub(crate) source: Option<CgroupSource>,
-    /// Not every directory is watched: walks must find the others.
-    pub(crate) watches_tree: bool,
-    pub(crate) tree_refused: Option<String>,
-}
-
-/// Picks the source of cgroup events. Must come before the first walk, inside the runtime of the event path.
+/// Picks the source of cgroup events, and puts all of its ladder into the facts; `None` where the tree is walked. Must come before the
+/// first walk, inside the runtime of the event path.
 ///
-/// `programs_read_paths` says whether BPF programs may read paths, `may_watch` whether the settings allow to watch directories.
+/// `ring` is there when both hooks are attached. `programs_read_paths` says whether BPF programs may read paths, `may_watch` whether
+/// the settings allow to watch directories.
 ///
 /// # Errors
 /// When a thread cannot be started.
 pub(crate) fn cgroups(
+    facts: &mut HostFacts,
     ring: Option<LifecycleRing>,
     programs_read_paths: bool,
     may_watch: bool,
-    hierarchies: &Arc<[Hierarchy]>,
-) -> io::Result<CgroupRung> {
-    let not_wanted = (!may_watch).then(|| "not wanted by the settings".to_owned());
-    if let Some(ring) = ring {
-        let source = match paths(programs_read_paths, hierarchies) {
-            Some(paths) => CgroupSource::Thread(RingWithPaths::start(ring, paths)?),
-            None => CgroupSource::Ring(Box::new(ring)),
-        };
-        return Ok(CgroupRung { source: Some(source), watches_tree: false, tree_refused: not_wanted });
-    }
-    let tree = match not_wanted {
-        Some(why) => Err(why),
-        None => Tree::start(hierarchies.clone()).map_err(|error| error.to_string()),
+) -> io::Result<Option<CgroupSource>> {
+    let hierarchies = &facts.hierarchies;
+    let mut refused = (!may_watch).then(|| "not wanted by the settings".to_owned());
+    let (serves, source) = match ring {
+        Some(ring) => {
+            let source = match paths(programs_read_paths, hierarchies) {
+                Some(paths) => CgroupSource::Thread(RingWithPaths::start(ring, paths)?),
+                None => CgroupSource::Ring(Box::new(ring)),
+            };
+            (weaker_form(&facts.hooks), Some(source))
+        }
+        None if refused.is_some() => (Source::Walk, None),
+        None => match Tree::start(hierarchies.clone()) {
+            Ok(tree) => (Source::Inotify, Some(CgroupSource::Thread(tree))),
+            Err(error) => {
+                refused = Some(error.to_string());
+                (Source::Walk, None)
+            }
+        },
     };
-    let tree_refused = tree.as_ref().err().cloned();
-    let source = tree.ok().map(CgroupSource::Thread);
-    Ok(CgroupRung { watches_tree: source.is_some(), source, tree_refused })
+    facts.offers.extend(cgroup_offers(&facts.hooks, serves, refused.clone()));
+    (facts.lifecycle_source, facts.tree_refused) = (serves, refused);
+    Ok(source)
+}
+
+/// The form of the two hooks that make and remove cgroups.
+fn weaker_form(hooks: &[HookStatus]) -> Source {
+    let is_typed = |hook| HookStatus::rung(hooks, hook) == Some(Source::TpBtf);
+    if is_typed(Hook::CgroupMkdir) && is_typed(Hook::CgroupRmdir) {
+        Source::TpBtf
+    } else {
+        Source::Tracepoint
+    }
 }
 
 /// What finds paths where the programs may not read them.
@@ -61,43 +73,46 @@ fn paths(programs_read_paths: bool, hierarchies: &[Hierarchy]) -> Option<Paths> 
     opened.ok()
 }
 
-/// The rungs of kills below BPF, and the kernel log beside all of them.
-pub(crate) struct KillRung {
-    /// The rung that serves; none where BPF does.
-    pub(crate) serves: Option<Source>,
+/// The sources of kills without BPF.
+pub(crate) struct KillSources {
+    /// The cgroups' own counts, where they serve.
     pub(crate) counts: Option<CountSource>,
+    /// The kernel log and the kernel's count.
     pub(crate) log: LogSource,
     /// Whether the kernel log is read.
     pub(crate) reads_log: bool,
-    /// Why better rungs of those do not serve.
-    pub(crate) refused: Vec<String>,
-    /// The rungs that need no BPF, and why one cannot be had.
-    pub(crate) found: Vec<(Source, Result<(), String>)>,
 }
 
-/// Opens each rung below BPF once, and keeps the first that serves of `wanted`, unless BPF does. Of the log, what was there before
-/// is of interest after the record `log_after`.
+/// Opens each rung without BPF once, keeps the first that serves of `wanted`, unless BPF does, and puts all of the ladder into the
+/// facts. Of the log, what was there before is of interest after the record `log_after`.
 ///
 /// # Errors
 /// When a thread cannot be started.
 pub(crate) fn kills(
+    facts: &mut HostFacts,
     host: &HostRoot,
-    hierarchies: &[Hierarchy],
     wanted: &[Source],
-    has_bpf: bool,
     log_after: Option<u64>,
-) -> io::Result<KillRung> {
+) -> io::Result<KillSources> {
+    let (hooks, hierarchies) = (&facts.hooks, &facts.hierarchies);
+    let marks = HookStatus::rung(hooks, Hook::MarkVictim);
+    let by_bpf = marks.map(|marks| HookStatus::rung(hooks, Hook::OomKillProcess).unwrap_or(marks));
+    let wanted = if by_bpf.is_some() { &[] } else { wanted };
     let counters = |version| KillCounters::open(hierarchies, version);
     let (v2, v1) = (counters(CgroupVersion::V2), counters(CgroupVersion::V1));
     let log = Log::open(host, log_after).map_err(|error| error.to_string());
-    let why = |refused: Option<&String>| refused.cloned().map_or(Ok(()), Err);
-    let found = vec![
-        (Source::MemoryEvents, why(v2.as_ref().err())),
-        (Source::OomControl, why(v1.as_ref().err())),
-        (Source::Kmsg, why(log.as_ref().err())),
+    let without_bpf = [
+        (Source::MemoryEvents, v2.as_ref().err().cloned()),
+        (Source::OomControl, v1.as_ref().err().cloned()),
+        (Source::Kmsg, log.as_ref().err().cloned()),
     ];
-    let is_there = |rung: &Source| found.iter().any(|(source, tried)| source == rung && tried.is_ok());
-    let serves = wanted.iter().copied().filter(|_| !has_bpf).find(is_there);
+    let why = |rung: Source| without_bpf.iter().find(|(source, _)| *source == rung)?.1.as_ref();
+    let serves = by_bpf.or_else(|| wanted.iter().copied().find(|rung| why(*rung).is_none()));
+    let better = wanted.iter().copied().take_while(|rung| serves != Some(*rung));
+    facts.oom_refused =
+        better.filter_map(|rung| Some(format!("{}: {}", rung.as_str(), why(rung)?))).collect();
+    facts.offers.extend(kill_offers(hooks, serves, &without_bpf));
+    facts.oom_source = serves;
     let counters = match serves {
         Some(Source::MemoryEvents) => v2.ok(),
         Some(Source::OomControl) => v1.ok(),
@@ -105,81 +120,52 @@ pub(crate) fn kills(
     };
     let counts =
         serves.zip(counters).map(|(source, counters)| Counts::start(counters, source)).transpose()?;
-    let better = wanted.iter().filter(|_| !has_bpf).take_while(|rung| serves != Some(**rung));
-    let refused = better.filter_map(|rung| {
-        let (_, tried) = found.iter().find(|(source, _)| source == rung)?;
-        Some(format!("{}: {}", rung.as_str(), tried.as_ref().err()?))
-    });
-    let refused = refused.collect();
     if let Err(error) = &log {
         tracing::info!(error, "the kernel log cannot be read: it adds nothing to OOM kills");
     }
     // Where nothing reports kills, the log is not read either: the settings want it so.
-    let log = log.ok().filter(|_| has_bpf || serves.is_some());
+    let log = log.ok().filter(|_| serves.is_some());
     let reads_log = log.is_some();
     let log = kernel_log::start(host.clone(), log)?;
-    Ok(KillRung { serves, counts, log, reads_log, refused, found })
+    Ok(KillSources { counts, log, reads_log })
 }
 
-/// The rung that serves cgroup events; the weaker form when the two hooks differ.
-pub(crate) fn cgroup_source(hooks: &[HookStatus], watches_tree: bool) -> Source {
-    match (HookStatus::rung(hooks, Hook::CgroupMkdir), HookStatus::rung(hooks, Hook::CgroupRmdir)) {
-        (Some(Source::TpBtf), Some(Source::TpBtf)) => Source::TpBtf,
-        (Some(_), Some(_)) => Source::Tracepoint,
-        _ if watches_tree => Source::Inotify,
-        _ => Source::Walk,
-    }
+/// A rung, and why it cannot serve.
+type Tried = (Source, Option<String>);
+
+fn cgroup_offers(hooks: &[HookStatus], serves: Source, tree_refused: Option<String>) -> Vec<Offer> {
+    let by_bpf = [Source::TpBtf, Source::Tracepoint].map(|form| tried(hooks, Hook::CgroupMkdir, form));
+    let without_bpf = [(Source::Inotify, tree_refused), (Source::Walk, None)];
+    offers(Ladder::Lifecycle, Some(serves), by_bpf.into_iter().chain(without_bpf))
 }
 
-/// The rung that serves kills; `fallback` needs no BPF.
-pub(crate) fn kill_source(hooks: &[HookStatus], fallback: Option<Source>) -> Option<Source> {
-    match HookStatus::rung(hooks, Hook::MarkVictim) {
-        Some(marks) => Some(HookStatus::rung(hooks, Hook::OomKillProcess).unwrap_or(marks)),
-        None => fallback,
-    }
+fn kill_offers(hooks: &[HookStatus], serves: Option<Source>, without_bpf: &[Tried]) -> Vec<Offer> {
+    let decisions = [Source::Fentry, Source::Kprobe].map(|form| tried(hooks, Hook::OomKillProcess, form));
+    let marks = [Source::TpBtf, Source::Tracepoint].map(|form| tried(hooks, Hook::MarkVictim, form));
+    let by_bpf = decisions.into_iter().chain(marks);
+    offers(Ladder::Oom, serves, by_bpf.chain(without_bpf.iter().cloned()))
 }
 
-/// Everything that serves or could, best first.
-pub(crate) fn offers(
-    hooks: &[HookStatus],
-    (lifecycle, tree_refused): (Source, Option<&str>),
-    oom: Option<Source>,
-    without_bpf: &[(Source, Result<(), String>)],
-) -> Vec<Offer> {
-    let mut offers = Vec::new();
-    let mut add = |ladder, source, serves: bool, refused: Option<String>| {
+fn offers(ladder: Ladder, serves: Option<Source>, tried: impl Iterator<Item = Tried>) -> Vec<Offer> {
+    let offer = |(source, refused): Tried| {
         let state = match refused {
-            _ if serves => OfferState::Serves,
+            _ if serves == Some(source) => OfferState::Serves,
             Some(why) => OfferState::Refused(why),
             None => OfferState::Offered,
         };
-        offers.push(Offer { ladder, source, state });
+        Offer { ladder, source, state }
     };
-    for source in [Source::TpBtf, Source::Tracepoint] {
-        add(Ladder::Lifecycle, source, lifecycle == source, refused(hooks, Hook::CgroupMkdir, source));
-    }
-    let watched = tree_refused.map(str::to_owned);
-    add(Ladder::Lifecycle, Source::Inotify, lifecycle == Source::Inotify, watched);
-    add(Ladder::Lifecycle, Source::Walk, lifecycle == Source::Walk, None);
-    for source in [Source::Fentry, Source::Kprobe] {
-        add(Ladder::Oom, source, oom == Some(source), refused(hooks, Hook::OomKillProcess, source));
-    }
-    for source in [Source::TpBtf, Source::Tracepoint] {
-        add(Ladder::Oom, source, oom == Some(source), refused(hooks, Hook::MarkVictim, source));
-    }
-    for (source, found) in without_bpf {
-        add(Ladder::Oom, *source, oom == Some(*source), found.clone().err());
-    }
-    offers
+    tried.map(offer).collect()
 }
 
-/// What a hook says of a form that is not attached, without the form's name.
-fn refused(hooks: &[HookStatus], hook: Hook, source: Source) -> Option<String> {
-    let start = format!("{}: ", source.as_str());
-    let status = hooks.iter().find(|status| status.hook == hook)?;
-    let why = status.refused.iter().find_map(|line| line.strip_prefix(&start)).map(str::to_owned);
+/// A form of a hook, and why it is not attached, without the form's name.
+fn tried(hooks: &[HookStatus], hook: Hook, form: Source) -> Tried {
+    let start = format!("{}: ", form.as_str());
+    let status = hooks.iter().find(|status| status.hook == hook);
+    let lines = status.map(|status| status.refused.as_slice()).unwrap_or_default();
+    let why = lines.iter().find_map(|line| line.strip_prefix(&start)).map(str::to_owned);
     // An attempt for the whole object names no form.
-    why.or_else(|| status.refused.iter().find(|line| line.starts_with("bpf: ")).cloned())
+    (form, why.or_else(|| lines.iter().find(|line| line.starts_with("bpf: ")).cloned()))
 }
 
 #[cfg(test)]
@@ -208,8 +194,9 @@ mod tests {
             hook(Hook::MarkVictim, Some(Source::TpBtf), &[]),
             hook(Hook::OomKillProcess, Some(Source::Kprobe), &["fentry: not permitted"]),
         ];
-        let without = [(Source::MemoryEvents, Err("on v1".to_owned())), (Source::Kmsg, Ok(()))];
-        let found = offers(&hooks, (Source::TpBtf, None), Some(Source::Kprobe), &without);
+        let without = [(Source::MemoryEvents, Some("on v1".to_owned())), (Source::Kmsg, None)];
+        let mut found = cgroup_offers(&hooks, Source::TpBtf, None);
+        found.extend(kill_offers(&hooks, Some(Source::Kprobe), &without));
         let wanted = [
             "tp_btf: serves",
             "tracepoint: no tracefs",
@@ -228,13 +215,13 @@ mod tests {
     #[test]
     fn without_bpf_each_form_has_the_reason() {
         let hooks = [hook(Hook::CgroupMkdir, None, &["bpf: not permitted"])];
-        let found = offers(&hooks, (Source::Walk, Some("no watches left")), None, &[]);
+        let found = cgroup_offers(&hooks, Source::Walk, Some("no watches left".to_owned()));
         let wanted = [
             "tp_btf: bpf: not permitted",
             "tracepoint: bpf: not permitted",
             "inotify: no watches left",
             "walk: serves",
         ];
-        assert_eq!(shown(&found)[..4], wanted);
+        assert_eq!(shown(&found), wanted);
     }
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::cgroups::{CgroupBatch, TreeRequest};
-use super::thread::{OnThread, Source};
+use super::thread::{OnThread, ThreadedSource};
 use crate::kernel::{Batch, LifecycleRing, Paths};
 use crate::model::{CgroupKey, CgroupPath, LifecycleEvent, LifecycleKind};
 
@@ -37,37 +37,58 @@ impl RingWithPaths {
     }
 }
 
-impl Source for RingWithPaths {
+impl RingWithPaths {
+    fn hold(&mut self, more: Batch<LifecycleEvent>) {
+        match &mut self.held {
+            Some((batch, _)) => append(batch, more),
+            None => self.held = Some((more, Instant::now() + PATIENCE)),
+        }
+    }
+
+    /// What is held, when no path is lacking or it has waited.
+    fn take_held(&mut self) -> Option<CgroupBatch> {
+        let (batch, until) = self.held.as_mut()?;
+        let lacking = fill(&mut batch.events, |key| self.paths.of(key));
+        let is_due = lacking == 0 || Instant::now() >= *until;
+        self.held.take_if(|_| is_due).map(|(batch, _)| batch.into())
+    }
+}
+
+impl ThreadedSource for RingWithPaths {
     type Report = CgroupBatch;
     type Request = TreeRequest;
 
     /// What is waited for stays here when this is cancelled.
     async fn next(&mut self) -> io::Result<CgroupBatch> {
+        if self.held.is_none() {
+            let first = self.ring.next().await?;
+            self.hold(first);
+        }
         loop {
-            let (mut batch, until) = match self.held.take() {
-                Some(held) => held,
-                None => (self.ring.next().await?, Instant::now() + PATIENCE),
-            };
-            if batch.events.len() < MAX_HELD {
+            if self.held.as_ref().is_some_and(|(batch, _)| batch.events.len() < MAX_HELD) {
                 // A directory that is gone by now is not waited for.
-                append(&mut batch, self.ring.more());
+                let more = self.ring.more();
+                self.hold(more);
             }
-            if fill(&mut batch.events, |key| self.paths.of(key)) == 0 || Instant::now() >= until {
-                return Ok(batch.into());
+            if let Some(batch) = self.take_held() {
+                return Ok(batch);
             }
-            self.held = Some((batch, until));
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    fn drain(&mut self) -> io::Result<CgroupBatch> {
-        let mut batch = self.ring.drain();
-        if let Some((mut held, _)) = self.held.take() {
-            append(&mut held, batch);
-            batch = held;
+    async fn drain(&mut self) -> io::Result<CgroupBatch> {
+        let last = self.ring.drain();
+        self.hold(last);
+        if let Some((_, until)) = &mut self.held {
+            *until = Instant::now() + PATIENCE;
         }
-        fill(&mut batch.events, |key| self.paths.of(key));
-        Ok(batch.into())
+        loop {
+            if let Some(batch) = self.take_held() {
+                return Ok(batch);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     fn serve(&mut self, TreeRequest::WatchMissing: TreeRequest) -> Option<CgroupBatch> {

@@ -1,24 +1,22 @@
 //! A source that opens files has a thread of its own, so that the thread of the event path opens none.
 //!
-//! The source's reports come through a bounded queue. A barrier in that queue says that everything from before a moment is
-//! in front of it: where the story needs an order between two sources it asks for one.
+//! The source's reports come through a bounded queue. Everything from before a barrier is in front of it in the
+//! queue. Where the story needs an order between two sources, the event path asks for one.
 
 use std::io;
 use std::sync::mpsc::sync_channel;
-use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use crate::model::BARRIER_WITHIN;
 
 /// Reports that wait for the event path; the source reads no further meanwhile.
 const MAX_REPORTS: usize = 64;
 /// Requests that wait for the source.
 const MAX_REQUESTS: usize = 4096;
-/// How long a barrier is waited for. The source reads from the kernel's memory: only a machine on which its thread does not get
-/// to run needs this.
-const BARRIER_WITHIN: Duration = Duration::from_secs(1);
 
 /// What runs on the thread.
-pub(super) trait Source {
+pub(super) trait ThreadedSource {
     /// What it reports.
     type Report: Send + 'static;
     /// What it is asked to do.
@@ -27,8 +25,8 @@ pub(super) trait Source {
     /// Waits for the next report. Cancel-safe.
     async fn next(&mut self) -> io::Result<Self::Report>;
 
-    /// What must be reported before a barrier, without waiting: of events, everything that happened before this call.
-    fn drain(&mut self) -> io::Result<Self::Report>;
+    /// What must be reported before a barrier, within moments: of events, everything that happened before this call.
+    async fn drain(&mut self) -> io::Result<Self::Report>;
 
     /// Does what it is asked; what there is to report of it.
     fn serve(&mut self, request: Self::Request) -> Option<Self::Report>;
@@ -65,7 +63,7 @@ impl<Request: Send + 'static, Report: Send + 'static> OnThread<Request, Report> 
         make: impl FnOnce() -> io::Result<S> + Send + 'static,
     ) -> io::Result<Self>
     where
-        S: Source<Report = Report, Request = Request>,
+        S: ThreadedSource<Report = Report, Request = Request>,
     {
         let (requests, asked) = channel(MAX_REQUESTS);
         let (out, reports) = channel(MAX_REPORTS);
@@ -139,12 +137,19 @@ impl<Request: Send + 'static, Report: Send + 'static> OnThread<Request, Report> 
 
     async fn until_barrier(&mut self, is_last: bool, found: &mut Vec<Report>) -> io::Result<()> {
         let ended = || io::Error::other("its thread has ended");
-        self.requests
-            .send(Ask::Barrier { number: self.barriers, is_last })
-            .await
-            .map_err(|_closed| ended())?;
+        let mut has_asked = false;
         loop {
-            match self.reports.recv().await.ok_or_else(ended)?? {
+            let item = tokio::select! {
+                place = self.requests.reserve(), if !has_asked => {
+                    let barrier = Ask::Barrier { number: self.barriers, is_last };
+                    place.map_err(|_closed| ended())?.send(barrier);
+                    has_asked = true;
+                    continue;
+                }
+                // Taken also while there is no room to ask: a source that has no room to report serves no request.
+                item = self.reports.recv() => item.ok_or_else(ended)??,
+            };
+            match item {
                 Item::Report(report) => found.push(report),
                 Item::Barrier(number) if number == self.barriers => return Ok(()),
                 Item::Barrier(_) => {}
@@ -158,7 +163,7 @@ impl<Request: Send + 'static, Report: Send + 'static> OnThread<Request, Report> 
     }
 }
 
-async fn follow<S: Source>(
+async fn follow<S: ThreadedSource>(
     mut source: S,
     mut asked: Receiver<Ask<S::Request>>,
     out: Sender<io::Result<Item<S::Report>>>,
@@ -172,7 +177,7 @@ async fn follow<S: Source>(
                 Some(Ask::Serve(request)) => (Ok(source.serve(request)), None),
                 Some(Ask::Barrier { number, is_last: last }) => {
                     is_last = last;
-                    (source.drain().map(Some), Some(number))
+                    (source.drain().await.map(Some), Some(number))
                 }
             },
         };
@@ -192,6 +197,8 @@ async fn follow<S: Source>(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// Reports what it is asked to, and what it has had until a barrier.
@@ -200,7 +207,7 @@ mod tests {
         seen: Vec<u32>,
     }
 
-    impl Source for Echo {
+    impl ThreadedSource for Echo {
         type Report = Vec<u32>;
         type Request = u32;
 
@@ -208,7 +215,7 @@ mod tests {
             std::future::pending().await
         }
 
-        fn drain(&mut self) -> io::Result<Vec<u32>> {
+        async fn drain(&mut self) -> io::Result<Vec<u32>> {
             Ok(std::mem::take(&mut self.seen))
         }
 
@@ -230,6 +237,21 @@ mod tests {
         assert_eq!(source.drain().await.unwrap().concat(), [2, 4, 1, 3]);
         source.ask(6);
         assert_eq!(source.next().await.unwrap(), [6]);
+    }
+
+    /// Both queues are full: the source waits for room to report, and there is no room to ask.
+    #[tokio::test]
+    async fn a_barrier_makes_room_for_itself() {
+        let mut source = OnThread::start("echo", || Ok(Echo::default())).unwrap();
+        // One report more is in the source's hands.
+        let all = MAX_REQUESTS + MAX_REPORTS + 1;
+        for _ in 0..all {
+            while !source.ask(2) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        assert!(!source.ask(2));
+        assert_eq!(source.drain().await.unwrap().concat().len(), all);
     }
 
     #[tokio::test]

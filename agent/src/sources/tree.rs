@@ -2,13 +2,12 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use super::cgroups::{CgroupBatch, TreeRequest};
-use super::thread::{OnThread, Source};
-use crate::files::{FilesError, TreeEvent, TreeEvents, TreeWatch};
+use super::thread::{OnThread, ThreadedSource};
+use crate::files::{FilesError, TreeEvents, TreeWatch};
 use crate::kernel::Readable;
-use crate::model::{self, CgroupEvents, Hierarchy, LifecycleEvent};
+use crate::model::Hierarchy;
 
 /// The watched directories.
 pub(super) struct Tree {
@@ -36,13 +35,7 @@ impl Tree {
 
     fn batch(&mut self, found: TreeEvents) -> CgroupBatch {
         self.note(&found.errors);
-        let time = SystemTime::now();
-        let events = CgroupEvents {
-            events: found.events.into_iter().map(|event| lifecycle(event, time)).collect(),
-            overflows: found.overflows,
-            unseen: found.unseen,
-        };
-        CgroupBatch { events, is_partial: self.is_partial, ..CgroupBatch::default() }
+        CgroupBatch { events: found.seen, is_partial: self.is_partial, ..CgroupBatch::default() }
     }
 
     fn note(&mut self, errors: &[FilesError]) {
@@ -56,7 +49,7 @@ impl Tree {
     }
 }
 
-impl Source for Tree {
+impl ThreadedSource for Tree {
     type Report = CgroupBatch;
     type Request = TreeRequest;
 
@@ -71,7 +64,7 @@ impl Source for Tree {
         Ok(self.batch(found))
     }
 
-    fn drain(&mut self) -> io::Result<CgroupBatch> {
+    async fn drain(&mut self) -> io::Result<CgroupBatch> {
         let found = self.watch.read().map_err(io::Error::other)?;
         Ok(self.batch(found))
     }
@@ -79,19 +72,5 @@ impl Source for Tree {
     fn serve(&mut self, TreeRequest::WatchMissing: TreeRequest) -> Option<CgroupBatch> {
         let found = self.watch.add_all();
         Some(self.batch(found))
-    }
-}
-
-fn lifecycle(event: TreeEvent, time: SystemTime) -> LifecycleEvent {
-    let level = u32::try_from(event.path.components().count()).unwrap_or(u32::MAX);
-    LifecycleEvent {
-        time,
-        source: model::Source::Inotify,
-        key: event.key,
-        parent: None,
-        level,
-        path: event.path,
-        path_cut: false,
-        kind: event.kind,
     }
 }

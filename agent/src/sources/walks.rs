@@ -11,16 +11,15 @@ use crate::identity::identify;
 use crate::model::{CgroupKey, CgroupPath, Hierarchy, Source};
 use crate::registry::{FinishedWalk, WalkMark, Walked};
 
-/// Not sooner than this after the last one, however much is lost, so that a flood cannot make the agent walk without
-/// a pause.
+/// The shortest pause between two walks: a flood of losses must not make the agent walk all the time.
 const MIN_PAUSE: Duration = Duration::from_millis(200);
-/// Nor sooner than this many times as long as the last one took: a walk costs at most a fifth of a core.
+/// The pause is at least this many times as long as the last walk: walks cost at most a fifth of a core.
 const PAUSE_PER_WALK: u32 = 4;
 
-/// What the kernel has begun to tell when a walk ends is in the ring after this.
+/// Records that the kernel writes when a walk ends are in the ring after this time.
 const IN_FLIGHT: Duration = Duration::from_millis(50);
 
-/// What a walk looks at beside the tree.
+/// What a walk reads beside the tree.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Look {
     /// Which containers run.
@@ -29,18 +28,11 @@ pub(crate) struct Look {
     pub(crate) kills: bool,
 }
 
-/// What a walk brings back.
-struct Found {
-    walked: Walked,
-    duration: Duration,
-    kills: HashMap<CgroupPath, u64>,
-}
-
 /// Decides when to walk. The caller starts and applies.
 pub(crate) struct Walks {
     hierarchies: Arc<[Hierarchy]>,
     interval: Duration,
-    running: Option<(WalkMark, JoinHandle<Found>)>,
+    running: Option<JoinHandle<FinishedWalk>>,
     due: Instant,
     not_before: Instant,
 }
@@ -52,7 +44,7 @@ impl Walks {
         Self { hierarchies, interval, running: None, due: now, not_before: now }
     }
 
-    /// Something was lost: walk as soon as it is allowed.
+    /// Records were lost: walk as soon as the pause allows.
     pub(crate) fn want(&mut self) {
         self.due = Instant::now();
     }
@@ -65,10 +57,10 @@ impl Walks {
 
     /// Starts a walk if one is due and none runs. `begin` notes its beginning in the registry.
     ///
-    /// `tell` is the source under which news is told, `look` what else to look at.
+    /// `source` is that of the changes which the walk finds, `look` what else it reads.
     pub(crate) fn start_if_due(
         &mut self,
-        tell: Option<Source>,
+        source: Option<Source>,
         look: Look,
         begin: impl FnOnce() -> WalkMark,
     ) {
@@ -78,7 +70,7 @@ impl Walks {
         let mark = begin();
         let hierarchies = self.hierarchies.clone();
         self.due = Instant::now() + self.interval;
-        self.running = Some((mark, tokio::task::spawn_blocking(move || walk_all(&hierarchies, tell, look))));
+        self.running = Some(tokio::task::spawn_blocking(move || walk_all(mark, &hierarchies, source, look)));
     }
 
     /// When to start the next one; `None` while one runs.
@@ -88,47 +80,42 @@ impl Walks {
 
     /// Waits for the running walk; for ever when none runs. Cancel-safe.
     pub(crate) async fn finished(&mut self) -> Option<FinishedWalk> {
-        let Some((mark, task)) = &mut self.running else { return std::future::pending().await };
-        let (mark, done) = (*mark, task.await);
+        let Some(task) = &mut self.running else { return std::future::pending().await };
+        let done = task.await;
         self.running = None;
-        match done {
-            Ok(Found { walked, duration, kills }) => {
-                self.not_before = Instant::now() + MIN_PAUSE.max(duration * PAUSE_PER_WALK);
-                Some(FinishedWalk { mark, walked, duration, kills })
-            }
-            Err(error) => {
-                tracing::error!(%error, "a walk of the cgroup tree failed; it is tried again");
-                self.not_before = Instant::now() + MIN_PAUSE;
-                self.want();
-                None
-            }
+        let took = done.as_ref().map_or(Duration::ZERO, |walk| walk.duration);
+        self.not_before = Instant::now() + MIN_PAUSE.max(took * PAUSE_PER_WALK);
+        if let Err(error) = &done {
+            tracing::error!(%error, "a walk of the cgroup tree failed; it is tried again");
+            self.want();
         }
+        done.ok()
     }
 }
 
-fn walk_all(hierarchies: &[Hierarchy], tell: Option<Source>, look: Look) -> Found {
+fn walk_all(mark: WalkMark, hierarchies: &[Hierarchy], source: Option<Source>, look: Look) -> FinishedWalk {
     let began = Instant::now();
-    let mut walked =
-        Walked { time: SystemTime::now(), hierarchies: Vec::new(), found: Vec::new(), tell, populated: None };
+    let (mut complete, mut found) = (Vec::new(), Vec::new());
     for hierarchy in hierarchies {
         let walk = files::walk(hierarchy);
         // A directory that could not be listed hides what is below it; that must not look like a removal.
         if walk.errors.is_empty() {
-            walked.hierarchies.push(hierarchy.id);
+            complete.push(hierarchy.id);
         }
         for error in &walk.errors {
             tracing::warn!(%error, "a cgroup directory cannot be listed");
         }
-        walked.found.extend(walk.cgroups);
+        found.extend(walk.cgroups);
     }
-    if tell.is_some() {
-        // A directory can be gone before its record is in the ring, for as long as who removes it does not get to run.
+    if source.is_some() {
+        // A directory can be gone before its record is in the ring: the process that removes it may have to wait for a processor.
         std::thread::sleep(IN_FLIGHT);
     }
-    walked.populated = look.populated.then(|| populated(hierarchies, &walked.found));
-    walked.time = SystemTime::now();
-    let kills = if look.kills { kill_counts(hierarchies, &walked.found) } else { HashMap::new() };
-    Found { walked, duration: began.elapsed(), kills }
+    let populated = look.populated.then(|| populated(hierarchies, &found));
+    let time = SystemTime::now();
+    let kills = if look.kills { kill_counts(hierarchies, &found) } else { HashMap::new() };
+    let walked = Walked { time, hierarchies: complete, found, source, populated };
+    FinishedWalk { mark, walked, duration: began.elapsed(), kills }
 }
 
 /// The containers that have processes, in them or below.

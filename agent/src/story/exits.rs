@@ -1,13 +1,12 @@
-//! Exits of containers wait for the last values; what else happens to the same cgroup is reported after its exit.
+//! Holds the exits of containers until their last values are read, and later changes of the same cgroup until its exit is reported.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::model::{CgroupKey, CgroupPath, CgroupRef, Deed, ExitNumber};
+use crate::model::{CgroupKey, CgroupPath, CgroupRef, Deed, ExitNumber, LastRequest};
 use crate::registry::{Change, ChangeKind};
 
-/// How long an exit waits. A read takes well under a millisecond. This is for a machine on which the reader does not get to
-/// run: 62 ms were seen, on virtual processors.
+/// How long an exit waits at most. A read takes well under a millisecond; on busy virtual processors the reader began 62 ms late.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Exits that wait, and what waits with them.
@@ -15,14 +14,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) struct HeldExits {
     /// Changes of a cgroup in their order, the first of them an exit; each exit with its number.
     held: HashMap<CgroupPath, VecDeque<(Option<ExitNumber>, Change)>>,
-    /// Until when each exit waits; those that have their values by now are not held any more.
+    /// When each exit is due. Entries of exits that have been reported are skipped.
     deadlines: VecDeque<(Instant, CgroupPath, ExitNumber)>,
     last: u64,
 }
 
 impl HeldExits {
-    /// Takes a change, and gives it back if it is to be reported now. `members` are the directories of its cgroup, as far as
-    /// they exist.
+    /// Holds the change, or returns it to be reported now. `members` are the existing directories of its cgroup.
     pub(super) fn route(
         &mut self,
         change: Change,
@@ -33,19 +31,19 @@ impl HeldExits {
         let path = change.cgroup.path.clone();
         let exit = match change.kind {
             ChangeKind::ContainerStarted => {
-                deeds.extend(members.map(|members| Deed::OpenLast(path.clone(), members)));
+                deeds.extend(members.map(|members| Deed::Last(LastRequest::Open(path.clone(), members))));
                 None
             }
             ChangeKind::ContainerExited => {
                 self.last += 1;
                 let exit = ExitNumber(self.last);
                 self.deadlines.push_back((now + PATIENCE, path.clone(), exit));
-                // One that is gone was perhaps read when its last task began to exit.
-                deeds.push(Deed::ReadLast(path.clone(), members.unwrap_or_default(), exit));
+                // Its values may have been read when its last task began to exit.
+                deeds.push(Deed::Last(LastRequest::Read(path.clone(), members.unwrap_or_default(), exit)));
                 Some(exit)
             }
             ChangeKind::CgroupRemoved if change.identity.is_container() => {
-                deeds.push(Deed::ForgetLast(path.clone()));
+                deeds.push(Deed::Last(LastRequest::Forget(path.clone())));
                 None
             }
             _ => None,
@@ -61,8 +59,7 @@ impl HeldExits {
         None
     }
 
-    /// That exit of a cgroup and what has happened since, up to its next exit, which has values of its own to come. Empty when
-    /// it is not held any more.
+    /// That exit of a cgroup and the changes since, up to its next exit. Empty when the exit is not held any more.
     pub(super) fn release(&mut self, path: &CgroupPath, exit: ExitNumber) -> Vec<Change> {
         let Some(held) = self.held.get_mut(path) else { return Vec::new() };
         if held.front().is_none_or(|(first, _)| *first != Some(exit)) {
@@ -173,9 +170,9 @@ mod tests {
         exits.route(change("/a", ContainerExited), None, Instant::now(), &mut deeds);
         let path = || CgroupPath::from("/a");
         let wanted = [
-            Deed::OpenLast(path(), Vec::new()),
-            Deed::ReadLast(path(), Vec::new(), ExitNumber(1)),
-            Deed::ReadLast(path(), Vec::new(), ExitNumber(2)),
+            Deed::Last(LastRequest::Open(path(), Vec::new())),
+            Deed::Last(LastRequest::Read(path(), Vec::new(), ExitNumber(1))),
+            Deed::Last(LastRequest::Read(path(), Vec::new(), ExitNumber(2))),
         ];
         assert_eq!(deeds, wanted);
     }

@@ -1,8 +1,6 @@
 //! What comes into the story.
 
-use crate::model::{
-    CgroupEvents, CgroupPath, CgroupStats, ExitNumber, Hook, LogBatch, LookedUp, OomKill, Source,
-};
+use crate::model::{CgroupEvents, Hook, LastValues, LogBatch, LookedUp, OomKill, Source};
 use crate::registry::FinishedWalk;
 
 /// Something that a source reports.
@@ -18,16 +16,10 @@ pub(crate) enum Fact {
     Kills(Vec<OomKill>),
     /// `/proc` was looked at for a kill.
     LookedUp(Box<LookedUp>),
-    /// The kernel log was read. When it has caught up or ended, the kills from before come first.
+    /// The kernel log was read. When it has kills, has caught up or ended, the kills and cgroup events from before come first.
     Log(LogBatch),
     /// The last values of a container were read, or could not be.
-    LastValues {
-        path: CgroupPath,
-        /// Which of its exits.
-        exit: ExitNumber,
-        /// `None` when its directory was gone.
-        stats: Option<Box<CgroupStats>>,
-    },
+    LastValues(LastValues),
     /// What the programs have dropped in all; `None` for hooks whose ring is not read.
     Dropped([Option<u64>; Hook::ALL.len()]),
     /// Records that could not be read or understood.

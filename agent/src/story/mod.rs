@@ -1,42 +1,28 @@
-//! What happened on this node, told in order: facts come in, deeds go out.
+//! What happened on this node, in order: facts come in, deeds go out.
 //!
-//! Pure: no I/O, no thread, no lock, and the time is an argument. The order of the facts is the caller's duty: each [`Fact`]
-//! says what must come before it.
+//! Pure: no I/O, no thread, no lock, and the time is an argument. The caller keeps the order of the facts: each [`Fact`] has
+//! what must come before it.
 
 mod exits;
 mod fact;
 mod losses;
+mod past;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 pub(crate) use fact::Fact;
+pub(crate) use past::Past;
 
-use crate::kills::{self, Kills, Turn};
+use crate::kills::{Kills, KillsAtStart, Turn};
 use crate::model::{
-    CgroupEvents, CgroupPath, CgroupRef, CgroupStats, Deed, EventDraft, EventKind, EventNames, ExitNumber,
-    ExitSample, HierarchyId, Hook, LifecycleEvent, LifecycleKind, Source, StartReason,
+    CgroupEvents, CgroupPath, CgroupRef, CgroupStats, CountRequest, Deed, EventDraft, EventKind, EventNames,
+    ExitNumber, ExitSample, HierarchyId, Hook, HookStatus, HostFacts, LastValues, LifecycleEvent,
+    LifecycleKind, Source, StartReason, memory_hierarchy,
 };
 use crate::registry::{Change, ChangeKind, FinishedWalk, KnownCgroup, Registry};
 use exits::HeldExits;
 use losses::Losses;
-
-/// What the story begins with.
-pub(crate) struct Start {
-    pub(crate) kills: kills::Start,
-    /// Why this agent begins, where that is known.
-    pub(crate) reason: Option<StartReason>,
-    /// Whether the registry has all that the previous agent knew, so that the first walk reports what has changed since.
-    pub(crate) knows_all: bool,
-    /// Cgroups that the previous agent knew in another boot.
-    pub(crate) gone: Vec<KnownCgroup>,
-    /// Drops that the previous agent has reported; its programs are still attached.
-    pub(crate) reported_drops: [u64; Hook::ALL.len()],
-    /// The rungs that serve the ring of cgroup events and the ring of kills.
-    pub(crate) rungs: [Option<Source>; 2],
-    /// Whether the cgroups' own counts are the source of kills.
-    pub(crate) counts_are_source: bool,
-}
 
 /// See the module.
 pub(crate) struct Story {
@@ -45,6 +31,7 @@ pub(crate) struct Story {
     losses: Losses,
     reason: Option<StartReason>,
     knows_all: bool,
+    is_incomplete: bool,
     gone: Vec<KnownCgroup>,
     /// The hierarchy whose cgroups' own counts are the source of kills.
     counted: Option<HierarchyId>,
@@ -52,16 +39,33 @@ pub(crate) struct Story {
 }
 
 impl Story {
-    pub(crate) fn new(start: Start) -> Self {
+    /// `counted` is the kernel's count after the sources were opened, and when it was read; `is_adopted`: the programs are those of
+    /// the previous agent.
+    pub(crate) fn new(
+        past: Past,
+        facts: &HostFacts,
+        counted: Option<(u64, SystemTime)>,
+        is_adopted: bool,
+        reads_log: bool,
+    ) -> Self {
+        let memory = memory_hierarchy(&facts.hierarchies);
+        let log_is_source = facts.oom_source == Some(Source::Kmsg);
+        let ledger = past.ledger.unwrap_or_default();
+        let kills =
+            Kills::new(KillsAtStart { ledger, counted, is_adopted, reads_log, log_is_source, memory });
+        let rungs = [Hook::CgroupMkdir, Hook::MarkVictim].map(|hook| HookStatus::rung(&facts.hooks, hook));
+        let reported_drops = if is_adopted { past.reported_drops } else { Default::default() };
+        let has_counts = matches!(facts.oom_source, Some(Source::MemoryEvents | Source::OomControl));
         Self {
-            counted: start.counts_are_source.then_some(start.kills.memory),
-            log_is_source: start.kills.log_is_source,
-            kills: Kills::new(start.kills),
+            counted: has_counts.then_some(memory),
+            log_is_source,
+            kills,
             exits: HeldExits::default(),
-            losses: Losses::new(start.rungs, start.reported_drops),
-            reason: start.reason,
-            knows_all: start.knows_all,
-            gone: start.gone,
+            losses: Losses::new(rungs, reported_drops),
+            reason: past.reason,
+            knows_all: past.knows_all,
+            is_incomplete: past.is_incomplete,
+            gone: past.gone,
         }
     }
 
@@ -71,15 +75,14 @@ impl Story {
             Fact::FirstWalk(events, walk) => self.first_walk(&events, walk, turn),
             Fact::Walk(walk) => {
                 let changes = turn.registry.apply_walk(walk.mark, &walk.walked);
-                turn.deeds.push(Deed::NoteWalk(walk.duration));
                 self.watch_all_counts(true, turn);
-                self.tell(changes, turn);
+                self.report(changes, turn);
             }
             Fact::Cgroups(events) => {
                 let changes = self.apply(&events, turn);
-                self.tell(changes, turn);
+                self.report(changes, turn);
             }
-            Fact::LastValues { path, exit, stats } => self.last_values(&path, exit, stats, turn),
+            Fact::LastValues(values) => self.last_values(values, turn),
             Fact::Dropped(dropped) => {
                 for (records, source) in self.losses.fresh(&dropped) {
                     lost(records, source, turn);
@@ -102,7 +105,7 @@ impl Story {
             }
             Fact::End => {
                 self.kills.release(turn);
-                turn.deeds.extend(self.exits.release_all().into_iter().map(|change| told(change, None)));
+                turn.deeds.extend(self.exits.release_all().into_iter().map(|change| event(change, None)));
             }
         }
     }
@@ -134,8 +137,7 @@ impl Story {
     /// The first walk is silent, as what it finds was there before. After an agent that knew what was there, it reports what
     /// has changed since.
     fn first_walk(&mut self, events: &[CgroupEvents], walk: FinishedWalk, turn: &mut Turn<'_>) {
-        let FinishedWalk { mark, walked, duration, kills } = walk;
-        turn.deeds.push(Deed::NoteWalk(duration));
+        let FinishedWalk { mark, walked, kills, .. } = walk;
         let mut changes: Vec<Change> = events.iter().flat_map(|events| self.apply(events, turn)).collect();
         changes.extend(turn.registry.apply_walk(mark, &walked));
         if !self.knows_all {
@@ -144,15 +146,18 @@ impl Story {
         let (reason, cgroups) = (self.reason, turn.registry.len());
         let kind = EventKind::AgentStarted { version: env!("CARGO_PKG_VERSION"), reason, cgroups };
         own_event(kind, Source::Agent, turn);
+        if self.is_incomplete {
+            own_event(EventKind::KernelLost { records: None }, Source::Recovered, turn);
+        }
         self.watch_all_counts(false, turn);
         let mut all = KnownCgroup::all_gone(std::mem::take(&mut self.gone), walked.time);
         all.extend(changes);
-        self.tell(all, turn);
+        self.report(all, turn);
         self.kills.first_walk(kills);
     }
 
     fn apply(&self, events: &CgroupEvents, turn: &mut Turn<'_>) -> Vec<Change> {
-        // An overflow does not say how many events it dropped: at least one.
+        // How many events an overflow dropped is not known: at least one.
         lost(events.overflows + events.unseen, Source::Inotify, turn);
         let mut changes = Vec::new();
         for event in &events.events {
@@ -168,12 +173,16 @@ impl Story {
     }
 
     fn watch_all_counts(&self, is_new: bool, turn: &mut Turn<'_>) {
-        if self.counted.is_some() {
-            turn.deeds.push(Deed::WatchAllCounts { is_new });
-        }
+        let Some(memory) = self.counted else { return };
+        let of_memory = turn.registry.cgroups().filter_map(|(path, cgroup)| {
+            let key = cgroup.members.iter().find(|key| key.hierarchy == memory)?;
+            Some((path.clone(), *key))
+        });
+        let cgroups = of_memory.collect();
+        turn.deeds.push(Deed::Count(CountRequest::WatchAll { cgroups, is_new }));
     }
 
-    fn tell(&mut self, changes: Vec<Change>, turn: &mut Turn<'_>) {
+    fn report(&mut self, changes: Vec<Change>, turn: &mut Turn<'_>) {
         for change in changes {
             let is_news =
                 matches!(change.kind, ChangeKind::ContainerStarted | ChangeKind::CgroupCreated { .. });
@@ -182,25 +191,20 @@ impl Story {
             }
             let members = turn.registry.members(&change.cgroup.path);
             if let Some(change) = self.exits.route(change, members, turn.now, &mut turn.deeds) {
-                turn.deeds.push(told(change, None));
+                turn.deeds.push(event(change, None));
             }
         }
     }
 
     /// A container's last values are here, or will not be.
-    fn last_values(
-        &mut self,
-        path: &CgroupPath,
-        exit: ExitNumber,
-        stats: Option<Box<CgroupStats>>,
-        turn: &mut Turn<'_>,
-    ) {
+    fn last_values(&mut self, values: LastValues, turn: &mut Turn<'_>) {
+        let LastValues { path, exit, stats } = values;
         let sample = stats.map(|stats| {
             let stats: Arc<CgroupStats> = stats.into();
-            let oom_kills = turn.registry.keep_last(path, stats.clone());
+            let oom_kills = turn.registry.keep_last(&path, stats.clone());
             Box::new(ExitSample::of(&stats, oom_kills))
         });
-        self.release(path, exit, sample, turn);
+        self.release(&path, exit, sample, turn);
     }
 
     /// The first of what was held is the exit.
@@ -212,7 +216,7 @@ impl Story {
         turn: &mut Turn<'_>,
     ) {
         let released = self.exits.release(path, exit).into_iter();
-        turn.deeds.extend(released.map(|change| told(change, sample.take())));
+        turn.deeds.extend(released.map(|change| event(change, sample.take())));
     }
 }
 
@@ -220,8 +224,8 @@ impl Story {
 fn count(event: &LifecycleEvent, registry: &Registry) -> Option<Deed> {
     let path = registry.path_of_key(event.key)?;
     match event.kind {
-        LifecycleKind::Created => Some(Deed::WatchCount(path, event.key)),
-        LifecycleKind::Removed => Some(Deed::ForgetCount(path)),
+        LifecycleKind::Created => Some(Deed::Count(CountRequest::Watch(path, event.key))),
+        LifecycleKind::Removed => Some(Deed::Count(CountRequest::Forget(path))),
         // A renamed one is counted under its old name until a walk; its kills are its key's.
         LifecycleKind::Renamed | LifecycleKind::Populated(_) => None,
     }
@@ -230,7 +234,7 @@ fn count(event: &LifecycleEvent, registry: &Registry) -> Option<Deed> {
 /// Records were lost between the kernel and the agent, if any: that is an event, and a walk finds what they were about.
 fn lost(records: u64, source: Source, turn: &mut Turn<'_>) {
     if records > 0 {
-        own_event(EventKind::KernelLost { records }, source, turn);
+        own_event(EventKind::KernelLost { records: Some(records) }, source, turn);
         turn.deeds.push(Deed::WalkSoon);
     }
 }
@@ -241,7 +245,7 @@ fn own_event(kind: EventKind, source: Source, turn: &mut Turn<'_>) {
     turn.deeds.push(Deed::Tell(Box::new(draft)));
 }
 
-fn told(change: Change, sample: Option<Box<ExitSample>>) -> Deed {
+fn event(change: Change, sample: Option<Box<ExitSample>>) -> Deed {
     let kind = match change.kind {
         ChangeKind::ContainerExited => EventKind::ContainerExited { last_sample: sample },
         kind => kind.into(),

@@ -1,12 +1,11 @@
-//! The order of deeds, and that each place that can lose something says so.
+//! The order of deeds, and that each loss is an event.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::*;
-use crate::kills::Ledger;
-use crate::model::{CgroupKey, LogBatch, OomKill, Victim};
-use crate::registry::{WalkMark, Walked};
+use crate::model::{CgroupKey, CgroupVersion, Hierarchy, LastRequest, LogBatch, OomKill, Victim};
+use crate::registry::Walked;
 
 const MEMORY: HierarchyId = HierarchyId(4);
 /// 64 digits: the path of a container.
@@ -20,23 +19,23 @@ struct Node {
 
 impl Node {
     fn new(counts_are_source: bool) -> Self {
-        let kills = kills::Start {
-            ledger: Ledger::new(0),
-            counted: Some((0, UNIX_EPOCH)),
-            is_adopted: false,
-            reads_log: false,
-            log_is_source: false,
-            memory: MEMORY,
+        Self::after(Past { reason: Some(StartReason::FirstStart), ..Past::default() }, counts_are_source)
+    }
+
+    fn after(past: Past, counts_are_source: bool) -> Self {
+        let memory = Hierarchy {
+            id: MEMORY,
+            version: CgroupVersion::V1,
+            controllers: vec!["memory".to_owned()],
+            mount: "/nowhere".into(),
         };
-        let story = Story::new(Start {
-            kills,
-            reason: Some(StartReason::FirstStart),
-            knows_all: false,
-            gone: Vec::new(),
-            reported_drops: Default::default(),
-            rungs: [Some(Source::TpBtf); 2],
-            counts_are_source,
-        });
+        let oom_source = if counts_are_source { Source::OomControl } else { Source::TpBtf };
+        let facts = HostFacts {
+            hierarchies: Arc::new([memory]),
+            oom_source: Some(oom_source),
+            ..HostFacts::fixture()
+        };
+        let story = Story::new(past, &facts, Some((0, UNIX_EPOCH)), false, false);
         Self { story, registry: Registry::new(10), now: Instant::now() }
     }
 
@@ -62,8 +61,14 @@ impl Node {
         self.take(Fact::Cgroups(CgroupEvents { events: vec![event], ..CgroupEvents::default() }))
     }
 
-    fn walk_mark(&mut self) -> WalkMark {
-        self.registry.begin_walk()
+    /// It finds one cgroup.
+    fn first_walk(&mut self) -> Vec<&'static str> {
+        let mark = self.registry.begin_walk();
+        let found = vec![(CgroupKey { hierarchy: MEMORY, id: 9 }, CgroupPath::from("/a"))];
+        let walked =
+            Walked { time: UNIX_EPOCH, hierarchies: vec![MEMORY], found, source: None, populated: None };
+        let walk = FinishedWalk { mark, walked, duration: Duration::ZERO, kills: HashMap::new() };
+        self.take(Fact::FirstWalk(Vec::new(), walk))
     }
 }
 
@@ -73,16 +78,15 @@ fn word(deed: &Deed) -> &'static str {
         Deed::WalkSoon => "walk",
         Deed::LookUp(_) => "look up",
         Deed::WantNames(_) => "names",
-        Deed::OpenLast(..) => "open",
-        Deed::ReadLast(..) => "read",
-        Deed::ForgetLast(_) => "forget",
-        Deed::WatchCount(..) => "watch count",
-        Deed::ForgetCount(_) => "forget count",
-        Deed::WatchAllCounts { .. } => "watch counts",
-        Deed::CountSoon => "count soon",
+        Deed::Last(LastRequest::Open(..)) => "open",
+        Deed::Last(LastRequest::Read(..)) => "read",
+        Deed::Last(LastRequest::Forget(_)) => "forget",
+        Deed::Count(CountRequest::Watch(..)) => "watch count",
+        Deed::Count(CountRequest::Forget(_)) => "forget count",
+        Deed::Count(CountRequest::WatchAll { .. }) => "watch counts",
+        Deed::Count(CountRequest::LookSoon) => "count soon",
         Deed::Checkpoint(_) => "checkpoint",
         Deed::GiveUp(_) => "give up",
-        Deed::NoteWalk(_) => "note walk",
     }
 }
 
@@ -94,12 +98,9 @@ fn a_container_comes_and_goes() {
     assert_eq!(node.event(Populated(true)), ["names", "open", "container_started"]);
     assert_eq!(node.event(Populated(false)), ["read"], "the exit waits for its values");
     assert_eq!(node.event(Removed), ["forget"], "and its removal for the exit");
-    let values = Fact::LastValues {
-        path: CgroupPath::from(CONTAINER),
-        exit: ExitNumber(1),
-        stats: Some(Box::default()),
-    };
-    assert_eq!(node.take(values), ["container_exited", "cgroup_removed"]);
+    let values =
+        LastValues { path: CgroupPath::from(CONTAINER), exit: ExitNumber(1), stats: Some(Box::default()) };
+    assert_eq!(node.take(Fact::LastValues(values)), ["container_exited", "cgroup_removed"]);
 }
 
 #[test]
@@ -126,14 +127,17 @@ fn what_waits_is_reported_at_the_end() {
 }
 
 #[test]
-fn the_agents_start_is_told_before_what_the_first_walk_finds() {
+fn the_agents_start_comes_before_what_the_first_walk_finds() {
     let mut node = Node::new(true);
-    let mark = node.walk_mark();
-    let found = vec![(CgroupKey { hierarchy: MEMORY, id: 9 }, CgroupPath::from("/a"))];
-    let walked = Walked { time: UNIX_EPOCH, hierarchies: vec![MEMORY], found, tell: None, populated: None };
-    let walk = FinishedWalk { mark, walked, duration: Duration::ZERO, kills: HashMap::new() };
-    assert_eq!(node.take(Fact::FirstWalk(Vec::new(), walk)), ["note walk", "agent_started", "watch counts"]);
+    assert_eq!(node.first_walk(), ["agent_started", "watch counts"]);
     assert_eq!(node.registry.len(), 1);
+}
+
+#[test]
+fn events_that_may_be_missing_are_in_the_stream_once() {
+    let mut node = Node::after(Past { is_incomplete: true, ..Past::default() }, false);
+    assert_eq!(node.first_walk(), ["agent_started", "lost"]);
+    assert!(node.take(Fact::Time).is_empty());
 }
 
 #[test]

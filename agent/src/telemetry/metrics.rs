@@ -1,12 +1,14 @@
 //! The table of own metrics: name, help, type, labels, and where each value comes from.
 
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::{Handle, Origin, OwnKind, OwnMetric, SharedSinkStatus};
+use crate::model::Ladder;
 
 /// A row is `handle: type [labels] = name, help, where its value comes from`. A handle is called as its metric, without
 /// `cgtap_` and `_total`.
@@ -18,6 +20,8 @@ macro_rules! own_metrics {
             pub(super) sinks: Mutex<Vec<SharedSinkStatus>>,
             /// From the start to the end of the first walk.
             pub ready_after: OnceLock<Duration>,
+            /// Ladders whose source has ended.
+            pub ended: Mutex<Vec<Ladder>>,
             $(pub $handle: $type,)+
         }
 
@@ -34,8 +38,9 @@ macro_rules! own_metrics {
                     registry,
                     sinks: Mutex::default(),
                     ready_after: OnceLock::new(),
+                    ended: Mutex::default(),
                 };
-                for outcome in ["read", "missed"] {
+                for outcome in ["read", "missed", "dropped"] {
                     telemetry.final_samples.with_label_values(&[outcome]);
                 }
                 Ok(telemetry)
@@ -94,13 +99,14 @@ own_metrics! {
     kernel_records: IntCounterVec["hook", "outcome"] = "cgtap_kernel_records_total",
         "Records of each BPF program by what became of them.", PROGRAMS;
     lost_records: IntCounter = "cgtap_lost_records_total", "Kernel records lost before they could be read.", RUN;
-    oom_kills_reported: IntCounter = "cgtap_oom_kills_reported_total", "OOM kills told as events.", RUN;
+    oom_kills_reported: IntCounter = "cgtap_oom_kills_reported_total", "OOM kills reported as events.", RUN;
     oom_kills_unreported: IntCounter = "cgtap_oom_kills_unreported_total",
-        "OOM kills that the kernel counted and no rung told of.", RUN;
+        "OOM kills that the kernel counted and no rung reported.", RUN;
     oom_kills: IntCounterVec["namespace", "pod", "container", "constraint", "limit_owner"] = "cgtap_oom_kills_total",
         "OOM kills on this node, for as long as the state directory lives, by whose they were.", Origin::Folder("kills");
     final_samples: IntCounterVec["outcome"] = "cgtap_final_samples_total",
-        "Containers whose last values were read after their end, and whose directory was gone by then.", RUN;
+        "Last values of containers: read, missed as the directory was gone, dropped as too many waited.",
+        Origin::Folder("last_values");
     walks: IntCounter = "cgtap_walks_total", "Walks of the cgroup tree.", RUN;
     walk_duration_seconds: Gauge = "cgtap_walk_duration_seconds", "Wall time of the last walk.", RUN;
     cgroups: IntGauge = "cgtap_cgroups", "Cgroups that exist, by path.", REGISTRY;
@@ -125,10 +131,14 @@ own_metrics! {
     event_log_damaged_events: IntCounter = "cgtap_event_log_damaged_events_total",
         "Records at the end of the log that were damaged when the agent began.", EVENT_LOG;
 
+    state_save_errors: IntCounter = "cgtap_state_save_errors_total",
+        "Failures to save what the next agent must know.", Origin::Folder("restart");
     sink_events: IntCounterVec["sink", "outcome"] = "cgtap_sink_events_total",
-        "Events of a sink: sent, dropped by the log before they were sent, refused by its target for good.", SINKS;
+        "Events of a sink: sent, dropped before they were sent, refused by its target for good.", SINKS;
     sink_retries: IntCounterVec["sink"] = "cgtap_sink_retries_total",
         "Deliveries of a sink that failed and were tried again.", SINKS;
+    sink_cursor_errors: IntCounterVec["sink"] = "cgtap_sink_cursor_errors_total",
+        "Failures to save how far a sink has come; after a crash it sends events again.", SINKS;
     sink_position: IntGaugeVec["sink"] = "cgtap_sink_position",
         "The number of the event up to which a sink has dealt with all.", SINKS;
 

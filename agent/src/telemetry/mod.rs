@@ -7,8 +7,9 @@ mod metrics;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
@@ -75,14 +76,14 @@ impl Telemetry {
     /// Adds a sink to those that are shown.
     pub fn add_sink(&self, name: &str) -> SharedSinkStatus {
         let status = Arc::new(Mutex::new(SinkStatus { name: name.to_owned(), ..SinkStatus::default() }));
-        lock(&self.sinks).push(Arc::clone(&status));
+        self.sinks.lock().push(Arc::clone(&status));
         status
     }
 
     /// What each sink reports now.
     #[must_use]
     pub fn sinks(&self) -> Vec<SinkStatus> {
-        lock(&self.sinks).iter().map(|status| lock(status).clone()).collect()
+        self.sinks.lock().iter().map(|status| status.lock().clone()).collect()
     }
 }
 
@@ -91,10 +92,6 @@ impl Default for Telemetry {
     fn default() -> Self {
         Self::new().unwrap()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Raises a counter to a value that is kept elsewhere and never falls.

@@ -1,11 +1,12 @@
 //! gRPC calls to a runtime over its socket, each with a deadline and a limit on its answer.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use hyper::http::uri::PathAndQuery;
 use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -29,19 +30,19 @@ struct ClientTasks(Arc<Mutex<JoinSet<()>>>);
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for ClientTasks {
     fn execute(&self, task: F) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
+        self.0.lock().spawn(task);
     }
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.tasks.0.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        self.tasks.0.lock().abort_all();
     }
 }
 
 impl Client {
     pub(super) async fn connect(socket: &Path) -> Result<Self, AskError> {
-        // Not left to the library: its errors do not say that the file is missing.
+        // Not left to the library: its errors do not show that the file is missing.
         let stream = timeout(DEADLINE, UnixStream::connect(socket)).await??;
         let (mut first, path) = (Some(stream), PathBuf::from(socket));
         let connector = tower::service_fn(move |_uri| {

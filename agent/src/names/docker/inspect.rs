@@ -85,12 +85,7 @@ pub(super) fn answer(
 
 fn health(state: Option<&InspectState>) -> Health {
     let status = state.and_then(|state| state.health.as_ref()?.status.as_deref());
-    match status {
-        Some("healthy") => Health::Healthy,
-        Some("starting") => Health::Starting,
-        Some("unhealthy") => Health::Unhealthy,
-        _ => Health::None,
-    }
+    status.and_then(Health::from_name).unwrap_or(Health::None)
 }
 
 /// `None` for the year 1, which is Go's value for a time that is not set.
