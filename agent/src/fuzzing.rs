@@ -49,9 +49,9 @@ pub fn ring_record(input: &[u8]) {
 pub fn cgroup_files(input: &[u8]) {
     use parse::{
         blkio_bytes, blkio_requests, cpu_max, cpu_stat, cpuacct_stat, first_process, io_stat, limit,
-        limit_v1, memory_events, memory_stat_v1, memory_stat_v2, per_cpu_nsec, pressure, quota_v1, value,
+        limit_v1, memory_stat_v1, memory_stat_v2, per_cpu_nsec, pressure, value,
     };
-    let _ = black_box((value(input), limit(input), limit_v1(input), quota_v1(input)));
+    let _ = black_box((value(input), limit(input), limit_v1(input)));
     let mut cpu = crate::model::CpuStats::default();
     let _ = black_box((
         cpu_stat(input, &mut cpu),
@@ -62,17 +62,18 @@ pub fn cgroup_files(input: &[u8]) {
     for with_detail in [false, true] {
         let _ = black_box((memory_stat_v1(input, with_detail), memory_stat_v2(input, with_detail)));
     }
-    let _ = black_box((memory_events(input), parse::value_of(input, "oom_kill")));
+    let _ =
+        black_box((parse::keyed::<crate::model::MemoryEvents>(input), parse::value_of(input, "oom_kill")));
     let _ = black_box((io_stat(input), blkio_bytes(input), blkio_requests(input), pressure(input)));
-    let _ = black_box((first_process(input), parse::processes(input), parse::cgroup_stat(input)));
+    let _ = black_box((first_process(input), parse::processes(input)));
     let _ = black_box((parse::numa_stat_v1(input), parse::numa_stat_v2(input, 4096)));
-    let _ = black_box((parse::swap_events(input), parse::max_events(input)));
+    let _ = black_box(parse::max_events(input));
 }
 
 /// The files of the machine and of a process.
 pub fn machine_files(input: &[u8]) {
-    use parse::{assignment, cpuinfo, meminfo, net_dev, proc_stat, tgid};
-    let _ = black_box((net_dev(input), proc_stat(input), meminfo(input), cpuinfo(input)));
+    use parse::{assignment, meminfo, net_dev, proc_stat, tgid};
+    let _ = black_box((net_dev(input), proc_stat(input), meminfo(input)));
     let _ = black_box((parse::perf_terms(input), parse::cpu_list(input), parse::resctrl_count(input)));
     let _ = black_box(parse::perf_format(input).map(|bits| bits.put(u64::MAX, &mut [0; 3])));
     let _ = black_box((tgid(input), assignment(input, "A")));

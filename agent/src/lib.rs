@@ -1,4 +1,4 @@
-//! The library behind the `cgtap` binary. `ARCHITECTURE.md` has the map.
+//! The library of the `cgtap` binary. `ARCHITECTURE.md` has the map.
 #![deny(unsafe_code)]
 #![expect(
     unreachable_pub,

@@ -4,7 +4,6 @@ use super::human::{printable, short_id};
 use crate::events::wire::{WireEvent, WireLimitOwner};
 
 /// A few lines for people; `None` for other events.
-#[must_use]
 pub fn explain(json: &str) -> Option<String> {
     let event = WireEvent::read(json.as_bytes()).filter(WireEvent::is_oom_kill)?;
     let sentences =
@@ -198,16 +197,16 @@ mod tests {
             (r#""victim":{"oom_score_adj":-500}"#, "subtracts 50.0 %"),
             (r#""trigger":{"pid":9,"comm":"asker"},"victim":{"tgid":7}"#, "asker (pid 9) had asked"),
         ] {
-            let told = explain(&format!("{{\"type\":\"oom_kill\",{fields}}}")).unwrap();
-            assert!(told.contains(wanted), "{fields}: {told}");
+            let explained = explain(&format!("{{\"type\":\"oom_kill\",{fields}}}")).unwrap();
+            assert!(explained.contains(wanted), "{fields}: {explained}");
         }
     }
 
     #[test]
     fn a_name_cannot_drive_the_terminal() {
-        let told = explain(
+        let explained = explain(
             r#"{"type":"oom_kill","cgroup":{"path":"/\u001b[2J"},"victim":{"tgid":1,"comm":"\u0007"}}"#,
         );
-        assert!(told.unwrap().lines().all(|line| !line.contains(char::is_control)));
+        assert!(explained.unwrap().lines().all(|line| !line.contains(char::is_control)));
     }
 }

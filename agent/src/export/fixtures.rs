@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::model::{
-    Cache, CacheDomain, CgroupPath, CgroupStats, ContainerNames, ContainerTitle, Core, CpuCount, CpuStats,
-    Descendants, Dimms, DiskStats, FilesystemStats, HardwareStats, Health, HugetlbStats, Identity,
-    InterfaceStats, IoDeviceStats, Limit, LoadAverages, Machine, NamesSource, NumaNode, PerfCounts,
-    PidsStats, PodNames, Pressure, PressureLine, PressureStats, ProcessStats, QosClass, Role, Runtime,
-    Scaled, SchedStats, SocketStats, TaskStates, TcpStates, Topology, TransferStats, UdpStats, UncoreCount,
+    Cache, CacheDomain, CgroupPath, CgroupStats, ContainerNames, ContainerTitle, Core, CpuStats, Descendants,
+    Dimms, DiskStats, FilesystemStats, HardwareStats, Health, HugetlbStats, Identity, InterfaceStats,
+    IoDeviceStats, Limit, LoadAverages, Machine, NamesSource, NumaNode, PerfCounts, PidsStats, PodNames,
+    Pressure, PressureLine, PressureStats, ProcessStats, QosClass, Role, Runtime, Scaled, SchedStats,
+    SocketStats, TaskStates, TaskStats, TcpStates, Topology, TransferStats, UdpStats, UncoreCount,
     WrittenStats,
 };
 use crate::snapshot::{CgroupSample, NodeSnapshot, Reading};
@@ -228,16 +228,18 @@ fn common() -> CgroupStats {
         filesystems: Some(filesystems()),
         host_network: true,
         sockets: Some(sockets()),
-        processes: Some(ProcessStats {
-            count: Some(3),
-            file_descriptors: Some(30),
-            sockets: Some(4),
-            open_files_limit: Some(Limit::Max),
-        }),
-        sched: Some(sched),
-        tasks: Some(TaskStates { running: 1, sleeping: 10, uninterruptible: 2, stopped: 0 }),
-        load: Some(LoadAverages { running_milli: 1_250, uninterruptible_milli: 2_000 }),
-        referenced_bytes: Some(1_179_648),
+        tasks: TaskStats {
+            processes: Some(ProcessStats {
+                count: Some(3),
+                file_descriptors: Some(30),
+                sockets: Some(4),
+                open_files_limit: Some(Limit::Max),
+            }),
+            sched: Some(sched),
+            states: Some(TaskStates { running: 1, sleeping: 10, uninterruptible: 2, stopped: 0 }),
+            load: Some(LoadAverages { running_milli: 1_250, uninterruptible_milli: 2_000 }),
+            referenced_bytes: Some(1_179_648),
+        },
         hardware: Some(Box::new(hardware())),
         created: Some(moment(0) - Duration::from_secs(3_600)),
         ..CgroupStats::default()
@@ -246,8 +248,7 @@ fn common() -> CgroupStats {
 
 fn hardware() -> HardwareStats {
     let scaled = |count, running_ratio| Scaled { count, running_ratio };
-    let cpus =
-        vec![CpuCount { cpu: 0, count: scaled(1_234_567, 1.0) }, CpuCount { cpu: 2, count: scaled(3, 0.5) }];
+    let cpus = vec![(0, scaled(1_234_567, 1.0)), (2, scaled(3, 0.5))];
     let domain = CacheDomain {
         id: 0,
         occupancy_bytes: Some(4_718_592),

@@ -13,7 +13,6 @@ pub enum Style {
 }
 
 /// The line without its end. Text that is no event is shown as it came.
-#[must_use]
 pub fn line(json: &str, style: Style) -> String {
     let Some(event) = WireEvent::read(json.as_bytes()) else { return printable(json) };
     let kind = printable(&event.type_name);

@@ -7,7 +7,6 @@ use crate::snapshot::CgroupSample;
 
 impl SampleLabel {
     /// The label's value for a cgroup; `None` where it is not known. Never empty.
-    #[must_use]
     pub fn value(self, sample: &CgroupSample) -> Option<Cow<'_, str>> {
         let identity = &*sample.identity;
         let (title, pod) = (sample.names.as_ref().map(|names| &*names.title), sample.pod.as_deref());
@@ -17,8 +16,8 @@ impl SampleLabel {
             Self::PodUid => identity.pod_uid.as_deref().map(Cow::Borrowed),
             Self::QosClass => identity.qos.map(|qos| qos.as_str().into()),
             Self::Runtime => {
-                let told = || sample.names.as_ref().and_then(|names| names.runtime);
-                identity.runtime.or_else(told).map(|runtime| runtime.as_str().into())
+                let named = || sample.names.as_ref().and_then(|names| names.runtime);
+                identity.runtime.or_else(named).map(|runtime| runtime.as_str().into())
             }
             Self::Unit => identity.unit.as_deref().map(Cow::Borrowed),
             Self::Name => title.and_then(|title| title.name.as_deref()).map(Cow::Borrowed),

@@ -4,8 +4,7 @@ mod json;
 
 use crate::model::rfc3339;
 use crate::model::{
-    DiskHealth, Hierarchy, HookStatus, NamesSourceStatus, NamesStatus, Offer, OfferState, SinkState,
-    SinkStatus, Status,
+    DiskHealth, Hierarchy, HookStatus, NamesSourceStatus, Offer, OfferState, SinkState, SinkStatus, Status,
 };
 use json::{Json, object};
 
@@ -52,7 +51,12 @@ fn view(status: &Status) -> Json {
             disk: status.event_disk.as_ref().map_or(Json::ABSENT, disk),
             sinks: if status.sinks.is_empty() { Json::ABSENT } else { Json::list(&status.sinks, sink) },
         },
-        names: names(&status.names),
+        names: object! {
+            resolved: status.names.resolved,
+            unresolved: status.names.unresolved,
+            dropped_labels: status.names.dropped_labels,
+            sources: Json::list(&status.names.sources, names_source),
+        },
     }
 }
 
@@ -87,15 +91,6 @@ fn sink(status: &SinkStatus) -> Json {
         dropped: status.dropped,
         refused: status.refused,
         seq: status.seq,
-    }
-}
-
-fn names(names: &NamesStatus) -> Json {
-    object! {
-        resolved: names.resolved,
-        unresolved: names.unresolved,
-        dropped_labels: names.dropped_labels,
-        sources: Json::list(&names.sources, names_source),
     }
 }
 
@@ -142,7 +137,6 @@ fn hook(status: &HookStatus) -> Json {
 }
 
 /// What this host supports, for people.
-#[must_use]
 pub fn check_table(status: &Status) -> String {
     let mut rows: Vec<(String, String)> = vec![
         ("cgtap".into(), status.facts.version.into()),

@@ -1,42 +1,39 @@
 //! What went wrong with which file.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::parse::ParseError;
 
 /// A file that could not be read or understood.
 #[derive(Debug, thiserror::Error)]
-pub enum FilesError {
+#[error("{}: {fault}", path.display())]
+pub struct FilesError {
+    pub path: PathBuf,
+    pub fault: FileFault,
+}
+
+/// What is wrong with a file.
+#[derive(Debug, thiserror::Error)]
+pub enum FileFault {
     /// The kernel refused to open, list or read it.
-    #[error("{}: {source}", path.display())]
-    Io {
-        path: PathBuf,
-        /// The kernel's answer.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(io::Error),
     /// Its text does not have the form that the file requires.
-    #[error("{}: {source}", path.display())]
-    Parse {
-        path: PathBuf,
-        /// The line, and what was wanted.
-        source: ParseError,
-    },
-    /// No cgroup hierarchy is mounted where this process can open it.
-    #[error("{}: no mount of type cgroup or cgroup2 that can be opened", path.display())]
-    NoHierarchy {
-        /// The list of mounts.
-        path: PathBuf,
-    },
+    #[error(transparent)]
+    Parse(ParseError),
+    /// It is the list of mounts, and no cgroup hierarchy is mounted where this process can open it.
+    #[error("no mount of type cgroup or cgroup2 that can be opened")]
+    NoHierarchy,
 }
 
 impl FilesError {
-    pub(super) fn io(path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
-        Self::Io { path: path.into(), source: source.into() }
+    pub(super) fn io(path: impl Into<PathBuf>, error: impl Into<io::Error>) -> Self {
+        Self { path: path.into(), fault: FileFault::Io(error.into()) }
     }
 
-    pub(super) fn parse(path: impl Into<PathBuf>, source: ParseError) -> Self {
-        Self::Parse { path: path.into(), source }
+    pub(super) fn parse(path: impl Into<PathBuf>, error: ParseError) -> Self {
+        Self { path: path.into(), fault: FileFault::Parse(error) }
     }
 
     /// Whether the file, or the process or cgroup it belongs to, is not there.
@@ -50,16 +47,8 @@ impl FilesError {
     }
 
     fn errno(&self) -> Option<rustix::io::Errno> {
-        match self {
-            Self::Io { source, .. } => rustix::io::Errno::from_io_error(source),
-            Self::Parse { .. } | Self::NoHierarchy { .. } => None,
-        }
-    }
-
-    pub fn path(&self) -> &Path {
-        match self {
-            Self::Io { path, .. } | Self::Parse { path, .. } | Self::NoHierarchy { path } => path,
-        }
+        let FileFault::Io(error) = &self.fault else { return None };
+        rustix::io::Errno::from_io_error(error)
     }
 }
 

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::error::FileFault;
 use super::{FilesError, HostRoot};
 use crate::model::{CgroupKey, CgroupMode, CgroupPath, CgroupVersion, Hierarchy, HierarchyId};
 use crate::parse::{Mount, ProcCgroup, mounts, proc_cgroup};
@@ -20,7 +21,7 @@ pub fn hierarchies(host: &HostRoot) -> Result<Vec<Hierarchy>, FilesError> {
     match (hierarchies_of(host, "self"), of_init) {
         (Ok(found), _) if !found.is_empty() => Ok(found),
         (_, Err(error)) => Err(error),
-        _ => Err(FilesError::NoHierarchy { path: host.proc().join("1/mountinfo") }),
+        _ => Err(FilesError { path: host.proc().join("1/mountinfo"), fault: FileFault::NoHierarchy }),
     }
 }
 
@@ -172,13 +173,13 @@ mod tests {
         fixture.file("proc/1/mountinfo", "31 23 0:28 / / rw - ext4 /dev/sda rw\n");
         fixture.file("proc/1/cgroup", "0::/\n");
         let error = hierarchies(&fixture.host()).unwrap_err();
-        assert!(matches!(error, FilesError::NoHierarchy { .. }), "{error}");
+        assert!(matches!(error.fault, FileFault::NoHierarchy), "{error}");
     }
 
     #[test]
     fn a_broken_list_of_mounts_is_an_error() {
         let fixture = Fixture::v2();
         fixture.file("proc/1/mountinfo", "what\n");
-        assert!(matches!(hierarchies(&fixture.host()), Err(FilesError::Parse { .. })));
+        assert!(matches!(hierarchies(&fixture.host()).unwrap_err().fault, FileFault::Parse(_)));
     }
 }

@@ -109,6 +109,6 @@ mod tests {
         let fixture = Fixture::new();
         let error = fixture.host().read("/etc/none").unwrap_err();
         assert!(error.is_gone());
-        assert!(error.path().ends_with("etc/none"));
+        assert!(error.path.ends_with("etc/none"));
     }
 }

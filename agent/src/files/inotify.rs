@@ -1,4 +1,4 @@
-//! Reads what inotify has to say, for all that watch files or directories.
+//! Reads inotify, for all that watch files or directories.
 
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;

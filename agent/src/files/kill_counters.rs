@@ -25,7 +25,6 @@ pub struct Rise {
     pub path: CgroupPath,
     /// Its directory in the memory hierarchy.
     pub key: CgroupKey,
-    /// By how much.
     pub kills: u64,
 }
 
@@ -50,7 +49,6 @@ pub struct KillCounters {
 /// The cgroups whose counts are to be read again.
 #[derive(Debug, Default)]
 pub struct Woken {
-    /// These.
     pub paths: Vec<CgroupPath>,
     /// All: it is not known which, or something was dropped on the way.
     pub all: bool,
@@ -60,12 +58,9 @@ pub struct Woken {
 /// them. The hierarchy is that of the memory controller.
 pub fn kill_count(hierarchy: &Hierarchy, path: &CgroupPath) -> Result<Option<u64>, FilesError> {
     let file = count_file(hierarchy, path);
-    let text = match std::fs::read(&file) {
-        Ok(text) => text,
-        Err(error) => {
-            let error = FilesError::io(file, error);
-            return if error.is_gone() { Ok(None) } else { Err(error) };
-        }
+    let text = match std::fs::read(&file).map_err(|error| FilesError::io(&file, error)) {
+        Err(error) if error.is_gone() => return Ok(None),
+        text => text?,
     };
     parse::value_of(&text, "oom_kill").map_err(|error| FilesError::parse(file, error))
 }
@@ -105,12 +100,11 @@ impl KillCounters {
         Ok(Self { hierarchy, waker, counted: BTreeMap::new() })
     }
 
-    /// Begins to watch a cgroup. `is_new` says that it was made after the agent began, so that every kill in it counts;
-    /// else what was killed before does not.
+    /// Begins to watch a cgroup. Its first `known` kills do not count; without that, those until now.
     ///
     /// # Errors
     /// When its count cannot be read or watched; a cgroup that is gone is none.
-    pub fn add(&mut self, path: &CgroupPath, key: CgroupKey, is_new: bool) -> Result<(), FilesError> {
+    pub fn add(&mut self, path: &CgroupPath, key: CgroupKey, known: Option<u64>) -> Result<(), FilesError> {
         if path.is_root() || key.hierarchy != self.hierarchy.id {
             return Ok(());
         }
@@ -121,7 +115,10 @@ impl KillCounters {
             Err(errno) => return Err(FilesError::io(file, errno)),
         };
         // The watch comes first: what happens between the two wakes.
-        let kills = if is_new { 0 } else { kill_count(&self.hierarchy, path)?.unwrap_or(0) };
+        let kills = match known {
+            Some(known) => known,
+            None => kill_count(&self.hierarchy, path)?.unwrap_or(0),
+        };
         self.counted.insert(path.clone(), Counted { key, kills, watch });
         Ok(())
     }
@@ -131,11 +128,12 @@ impl KillCounters {
         self.counted.get(path).is_some_and(|counted| counted.key == key)
     }
 
-    /// Forgets cgroups that are gone, for callers that do not see every removal.
-    pub fn retain(&mut self, is_there: impl Fn(&CgroupPath, CgroupKey) -> bool) {
+    /// Forgets cgroups that are gone, for callers that do not see every removal. Returns their counts: one may be renamed.
+    pub fn retain(&mut self, is_there: impl Fn(&CgroupPath, CgroupKey) -> bool) -> HashMap<CgroupKey, u64> {
         let gone = self.counted.iter().filter(|(path, counted)| !is_there(path, counted.key));
-        let gone: Vec<CgroupPath> = gone.map(|(path, _)| path.clone()).collect();
-        gone.iter().for_each(|path| self.remove(path));
+        let gone: Vec<_> = gone.map(|(path, counted)| (path.clone(), counted.key, counted.kills)).collect();
+        gone.iter().for_each(|(path, ..)| self.remove(path));
+        gone.into_iter().map(|(_, key, kills)| (key, kills)).collect()
     }
 
     /// Forgets a cgroup that is gone; the kernel has dropped its watch.
@@ -231,7 +229,7 @@ mod tests {
     use super::*;
     use crate::model::HierarchyId;
 
-    /// On an ordinary file system, which tells of changed files in the same way.
+    /// On an ordinary file system: inotify reports changed files there in the same way.
     #[test]
     fn counts_rise_and_what_is_gone_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
@@ -249,9 +247,9 @@ mod tests {
         let mut counters = KillCounters::open(&[hierarchy], CgroupVersion::V2).unwrap();
         write("old", 3);
         write("new", 1);
-        counters.add(&old, key(1), false).unwrap();
-        counters.add(&new, key(2), true).unwrap();
-        counters.add(&CgroupPath::from("/gone"), key(3), true).unwrap();
+        counters.add(&old, key(1), None).unwrap();
+        counters.add(&new, key(2), Some(0)).unwrap();
+        counters.add(&CgroupPath::from("/gone"), key(3), Some(0)).unwrap();
         let rise = |path: &CgroupPath, id, kills| Rise { path: path.clone(), key: key(id), kills };
         let all = Woken { paths: Vec::new(), all: true };
         assert_eq!(counters.rises(&all), [rise(&new, 2, 1)], "what was killed before does not count");

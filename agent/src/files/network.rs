@@ -2,35 +2,19 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-
-use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 
 use super::{FilesError, HostRoot};
 use crate::model::InterfaceStats;
 use crate::parse::net_dev;
 
-/// The network namespace of a process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Namespace {
-    /// One of its own. The loopback and the host's ends of container interfaces are left out.
-    Own(Vec<InterfaceStats>),
-    /// The host's, which is that of process 1: its traffic is not a container's.
-    Host,
-    Gone,
-}
-
-/// The namespace of process `pid`.
-pub fn read_network(host: &HostRoot, pid: u32) -> Result<Namespace, FilesError> {
+/// The interfaces of the namespace of process `pid`; `None` for the host's, which is that of process 1: its traffic is not a
+/// container's. The loopback and the host's ends of container interfaces are left out.
+pub fn read_network(host: &HostRoot, pid: u32) -> Result<Option<Vec<InterfaceStats>>, FilesError> {
     let hosts = NetDev::open(host, 1)?.namespace()?;
-    let read = || {
-        let file = NetDev::open(host, pid)?;
-        if file.namespace()? == hosts { Ok(Namespace::Host) } else { file.interfaces().map(Namespace::Own) }
-    };
-    match read() {
-        Err(error) if FilesError::is_gone(&error) => Ok(Namespace::Gone),
-        result => result,
-    }
+    let file = NetDev::open(host, pid)?;
+    if file.namespace()? == hosts { Ok(None) } else { file.interfaces().map(Some) }
 }
 
 /// The interfaces of the host's own namespace, that of process 1.
@@ -48,10 +32,8 @@ struct NetDev {
 impl NetDev {
     fn open(host: &HostRoot, pid: u32) -> Result<Self, FilesError> {
         let path = host.proc().join(pid.to_string()).join("net/dev");
-        match openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(file) => Ok(Self { path, file: file.into() }),
-            Err(errno) => Err(FilesError::io(path, errno)),
-        }
+        let file = File::open(&path).map_err(|error| FilesError::io(&path, error))?;
+        Ok(Self { path, file })
     }
 
     /// The identity of the namespace: each has a `net/dev` of its own in procfs, with its own inode number.
@@ -59,8 +41,8 @@ impl NetDev {
     /// `/proc/<pid>/ns/net` would say the same, but to read that link of another user's process takes
     /// `CAP_SYS_PTRACE`, with which the agent could read every process's memory. This takes nothing.
     fn namespace(&self) -> Result<(u64, u64), FilesError> {
-        let stat = fstat(&self.file).map_err(|errno| FilesError::io(&self.path, errno))?;
-        Ok((stat.st_dev, stat.st_ino))
+        let metadata = self.file.metadata().map_err(|error| FilesError::io(&self.path, error))?;
+        Ok((metadata.dev(), metadata.ino()))
     }
 
     fn interfaces(mut self) -> Result<Vec<InterfaceStats>, FilesError> {
@@ -102,7 +84,7 @@ mod tests {
         let fixture = Fixture::new();
         add_process(&fixture, 1, &["eth0"]);
         add_process(&fixture, 7, &["lo", "local0", "eth0", "veth1", "docker0", "nerdctl0"]);
-        let Namespace::Own(found) = read_network(&fixture.host(), 7).unwrap() else { panic!() };
+        let found = read_network(&fixture.host(), 7).unwrap().unwrap();
         assert_eq!(found.iter().map(|i| i.name.as_str()).collect::<Vec<_>>(), ["local0", "eth0"]);
         assert_eq!(found[1].receive.bytes, 7);
     }
@@ -112,7 +94,7 @@ mod tests {
         let fixture = Fixture::new();
         add_process(&fixture, 1, &["lo", "eth0"]);
         add_process_in_the_namespace_of(&fixture, 7, 1);
-        assert_eq!(read_network(&fixture.host(), 7).unwrap(), Namespace::Host);
+        assert_eq!(read_network(&fixture.host(), 7).unwrap(), None);
         assert_eq!(read_host_network(&fixture.host()).unwrap().len(), 1);
     }
 
@@ -120,7 +102,7 @@ mod tests {
     fn a_process_that_is_gone_has_none() {
         let fixture = Fixture::new();
         add_process(&fixture, 1, &["eth0"]);
-        assert_eq!(read_network(&fixture.host(), 7).unwrap(), Namespace::Gone);
+        assert!(read_network(&fixture.host(), 7).unwrap_err().is_gone());
     }
 
     #[test]
@@ -131,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn this_kernel_tells_namespaces_apart_by_the_file() {
+    fn on_this_kernel_namespaces_differ_by_their_file() {
         let host = HostRoot::default();
         let of = |pid| NetDev::open(&host, pid).and_then(|file| file.namespace());
         let Ok(first) = of(1) else {
@@ -149,6 +131,6 @@ mod tests {
         add_process(&fixture, 7, &[]);
         fixture.file("proc/7/net/dev", "what\n");
         let error = read_network(&fixture.host(), 7).unwrap_err();
-        assert!(error.path().ends_with("proc/7/net/dev"), "{error}");
+        assert!(error.path.ends_with("proc/7/net/dev"), "{error}");
     }
 }

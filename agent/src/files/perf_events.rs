@@ -2,9 +2,11 @@
 //!
 //! Kernel text: `Documentation/ABI/testing/sysfs-bus-event_source-devices-events`
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use super::HostRoot;
+use super::machine::topology_id;
 use crate::model::{CustomEvent, PerfCode, PerfEvent, PerfPlan, PerfSection, PerfWishes, UncoreGroup};
 use crate::parse::{cpu_list, perf_event_name, perf_event_names, perf_format, perf_terms, value};
 
@@ -16,28 +18,7 @@ const MAX_UNITS: usize = 1024;
 /// Names of events that an error lists.
 const LISTED: usize = 64;
 
-/// Why an event cannot be counted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PerfEventError {
-    /// No such name.
-    #[error("{section} event {event:?} is unknown; wanted: {wanted}")]
-    Unknown {
-        /// `core` or `uncore`.
-        section: &'static str,
-        event: String,
-        /// What is allowed.
-        wanted: String,
-    },
-    /// The kernel lists it, but not so that it can be asked for.
-    #[error("event {event:?} cannot be asked for by its name: {why}; wanted: its numbers in custom_events")]
-    Form {
-        event: String,
-        /// What is wrong.
-        why: String,
-    },
-}
-
-/// The processors that are online, in order; none where the kernel does not say.
+/// The processors that are online, in order; none where the kernel does not list them.
 pub fn online_cpus(host: &HostRoot) -> Vec<u32> {
     host.parse("/sys/devices/system/cpu/online", cpu_list).unwrap_or_default()
 }
@@ -46,11 +27,11 @@ pub fn online_cpus(host: &HostRoot) -> Vec<u32> {
 ///
 /// # Errors
 /// For the first name that neither the operator, nor the kernel, nor this host's processor knows.
-pub fn perf_plan(host: &HostRoot, wishes: &PerfWishes) -> Result<PerfPlan, PerfEventError> {
+pub fn perf_plan(host: &HostRoot, wishes: &PerfWishes) -> Result<PerfPlan, String> {
     let cores = core_units(host);
     let mut plan = PerfPlan::default();
     for group in &wishes.core.groups {
-        let event = |name: &String| {
+        let event = |name: &String| -> Result<PerfEvent, String> {
             let code = core_code(host, &cores, name, wishes.core.custom(name))?;
             Ok(PerfEvent { name: name.as_str().into(), code })
         };
@@ -68,7 +49,7 @@ fn core_code(
     cores: &[String],
     name: &str,
     custom: Option<&CustomEvent>,
-) -> Result<PerfCode, PerfEventError> {
+) -> Result<PerfCode, String> {
     if let Some(code) = custom.map(|event| event.code).or_else(|| perf_event_name(name)) {
         return Ok(code);
     }
@@ -78,14 +59,14 @@ fn core_code(
     }
 }
 
-fn unknown_core(host: &HostRoot, cores: &[String], name: &str) -> PerfEventError {
+fn unknown_core(host: &HostRoot, cores: &[String], name: &str) -> String {
     let own: Vec<String> = cores.iter().flat_map(|unit| event_names(host, unit)).collect();
     let own = if own.is_empty() { String::new() } else { format!(", {}", own.join(", ")) };
     let wanted = format!(
         "{}{own} (caches also with stores, prefetches, load-misses and so on), or a name of custom_events",
         perf_event_names()
     );
-    PerfEventError::Unknown { section: "core", event: name.to_owned(), wanted }
+    format!("core event {name:?} is unknown; wanted: {wanted}")
 }
 
 /// A unit outside of the cores.
@@ -102,7 +83,7 @@ fn add_uncore(
     group: &[String],
     section: &PerfSection,
     plan: &mut PerfPlan,
-) -> Result<(), PerfEventError> {
+) -> Result<(), String> {
     let mut matched = vec![false; group.len()];
     for unit in units {
         let mut events = Vec::new();
@@ -132,7 +113,7 @@ fn add_uncore(
         wanted.dedup();
         wanted.push("a name of custom_events".to_owned());
         let wanted = wanted.join(", ");
-        return Err(PerfEventError::Unknown { section: "uncore", event: name.clone(), wanted });
+        return Err(format!("uncore event {name:?} is unknown; wanted: {wanted}"));
     }
     Ok(())
 }
@@ -143,7 +124,7 @@ fn uncore_code<'a>(
     unit: &Uncore,
     name: &'a str,
     section: &PerfSection,
-) -> Result<Option<(&'a str, PerfCode)>, PerfEventError> {
+) -> Result<Option<(&'a str, PerfCode)>, String> {
     let (prefix, event) = split(name);
     if !is_of(&unit.name, prefix) {
         return Ok(None);
@@ -198,17 +179,17 @@ fn uncore_units(host: &HostRoot) -> Vec<Uncore> {
 
 /// The package of a processor; 0 where the kernel knows none.
 fn socket(host: &HostRoot, cpu: u32) -> u32 {
-    let file = format!("/sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id");
-    host.parse(file, value).ok().and_then(|id| id.try_into().ok()).unwrap_or(0)
+    topology_id(host, cpu, "physical_package_id").unwrap_or(0)
 }
 
-fn unit_type(host: &HostRoot, unit: &str, event: &str) -> Result<u32, PerfEventError> {
+fn unit_type(host: &HostRoot, unit: &str, event: &str) -> Result<u32, String> {
     let number = host.parse(format!("{DEVICES}/{unit}/type"), value).map_err(|error| form(event, &error))?;
     number.try_into().map_err(|error: std::num::TryFromIntError| form(event, &error))
 }
 
-fn form(event: &str, why: &impl ToString) -> PerfEventError {
-    PerfEventError::Form { event: event.to_owned(), why: why.to_string() }
+/// The kernel lists the event, but not so that it can be asked for.
+fn form(event: &str, why: &impl Display) -> String {
+    format!("event {event:?} cannot be asked for by its name: {why}; wanted: its numbers in custom_events")
 }
 
 /// A name with a dot or a slash is no event: `NAME.scale` and `NAME.unit` stand beside it.
@@ -218,7 +199,7 @@ fn has_event(host: &HostRoot, unit: &str, event: &str) -> bool {
 }
 
 /// The numbers of an event that the unit lists.
-fn config(host: &HostRoot, unit: &str, event: &str) -> Result<[u64; 3], PerfEventError> {
+fn config(host: &HostRoot, unit: &str, event: &str) -> Result<[u64; 3], String> {
     let terms = host.parse(format!("{DEVICES}/{unit}/events/{event}"), perf_terms);
     let mut config = [0; 3];
     for (term, value) in terms.map_err(|error| form(event, &error))? {

@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn v2_tells_and_v1_is_looked_at() {
+    fn v2_has_a_file_and_v1_is_looked_at() {
         let folder = tempfile::tempdir().unwrap();
         let file = |path: &str, text: &str| {
             let path = folder.path().join(path);

@@ -64,7 +64,7 @@ mod tests {
     use crate::files::hierarchies;
 
     #[test]
-    fn only_known_hierarchies_are_told() {
+    fn only_known_hierarchies_are_returned() {
         let fixture = Fixture::v1();
         fixture.file("proc/7/cgroup", "4:memory:/a:b\n3:freezer:/c\n0::/d\n");
         let found = process_cgroup(&fixture.host(), 7, &hierarchies(&fixture.host()).unwrap()).unwrap();

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 
 use super::{FilesError, HostRoot};
 use crate::model::CacheDomain;
-use crate::parse::{ParseError, resctrl_count};
+use crate::parse::resctrl_count;
 
 const ROOT: &str = "/sys/fs/resctrl";
 
@@ -43,11 +43,12 @@ impl CacheGroups {
             return None;
         }
         let mut found = HashMap::new();
-        let controls: Vec<String> = names(host, ROOT).filter(|name| !is_kernels(name)).collect();
+        let controls: Vec<String> =
+            host.names(ROOT).take(MAX_GROUPS).filter(|name| !is_kernels(name)).collect();
         let parents =
             std::iter::once(ROOT.to_owned()).chain(controls.iter().map(|name| format!("{ROOT}/{name}")));
         for parent in parents {
-            for name in names(host, &format!("{parent}/mon_groups")) {
+            for name in host.names(&format!("{parent}/mon_groups")) {
                 if found.len() >= MAX_GROUPS {
                     break;
                 }
@@ -80,20 +81,15 @@ fn is_kernels(name: &str) -> bool {
 
 fn read(host: &HostRoot, group: &str) -> CacheReading {
     let mut reading = CacheReading::default();
-    for name in names(host, &format!("{group}/mon_data")).take(MAX_DOMAINS) {
+    for name in host.names(&format!("{group}/mon_data")).take(MAX_DOMAINS) {
         let Some(id) = name.strip_prefix("mon_L3_").and_then(|id| id.parse().ok()) else { continue };
         let mut count = |file| {
-            let path = format!("{group}/mon_data/{name}/{file}");
-            match host.parse(path, |text| -> Result<_, ParseError> { resctrl_count(text) }) {
-                Ok(count) => count,
-                Err(error) => {
-                    // A processor that does not watch this has no such file.
-                    if !error.is_gone() {
-                        reading.errors.push(error);
-                    }
-                    None
-                }
-            }
+            let count = host.parse(format!("{group}/mon_data/{name}/{file}"), resctrl_count);
+            count.unwrap_or_else(|error| {
+                // A processor that does not watch this has no such file.
+                reading.errors.extend(Some(error).filter(|error| !error.is_gone()));
+                None
+            })
         };
         let domain = CacheDomain {
             id,
@@ -106,13 +102,6 @@ fn read(host: &HostRoot, group: &str) -> CacheReading {
     reading.domains.sort_unstable_by_key(|domain| domain.id);
     reading.domains.dedup_by_key(|domain| domain.id);
     reading
-}
-
-/// The directories in a directory.
-fn names(host: &HostRoot, dir: &str) -> impl Iterator<Item = String> + use<> {
-    let entries = std::fs::read_dir(host.join(dir)).into_iter().flatten().flatten();
-    let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    dirs.filter_map(|entry| entry.file_name().into_string().ok()).take(MAX_GROUPS)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use rustix::net::{
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::HostRoot;
-use crate::model::SocketStats;
+use crate::model::{MetricSet, MetricSets, SocketStats};
 use crate::parse::{DiagEnd, ParseError, SOCKET_MEMORY, diag_tcp, diag_udp, proc_tcp, proc_udp, snmp};
 
 /// A datagram of an answer is at most 32 KiB unless the reader offers more.
@@ -31,21 +31,11 @@ const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
 const IPPROTO_UDP: u8 = 17;
 
-/// What is asked of each namespace.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SocketsWanted {
-    /// TCP connections by state.
-    pub tcp: bool,
-    pub udp: bool,
-    /// The counters of `net/snmp` and `net/netstat`.
-    pub advanced_tcp: bool,
-}
-
 /// The sockets of the namespaces of these processes, in their order. What cannot be read is `None` in it.
-pub fn read_sockets(host: &HostRoot, pids: &[u32], wanted: SocketsWanted) -> Vec<SocketStats> {
+pub fn read_sockets(host: &HostRoot, pids: &[u32], sets: MetricSets) -> Vec<SocketStats> {
     let read = || {
         let mut buffer = vec![0; BUFFER_BYTES];
-        let read = |&pid| Namespace { host, pid, is_entered: false, buffer: &mut buffer }.read(wanted);
+        let read = |&pid| Namespace { host, pid, is_entered: false, buffer: &mut buffer }.read(sets);
         pids.iter().map(read).collect::<Vec<_>>()
     };
     // A thread of its own, as it does not come back from the last namespace.
@@ -71,18 +61,18 @@ impl Namespace<'_> {
         move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
     }
 
-    fn read(&mut self, wanted: SocketsWanted) -> SocketStats {
+    fn read(&mut self, sets: MetricSets) -> SocketStats {
         let mut found = SocketStats::default();
-        self.is_entered = (wanted.tcp || wanted.udp) && self.enter().is_ok();
-        if wanted.tcp {
+        self.is_entered = sets.has_any(&[MetricSet::Tcp, MetricSet::Udp]) && self.enter().is_ok();
+        if sets.has(MetricSet::Tcp) {
             found.tcp = self.sockets((AF_INET, IPPROTO_TCP), diag_tcp, "tcp", proc_tcp);
             found.tcp6 = self.sockets((AF_INET6, IPPROTO_TCP), diag_tcp, "tcp6", proc_tcp);
         }
-        if wanted.udp {
+        if sets.has(MetricSet::Udp) {
             found.udp = self.sockets((AF_INET, IPPROTO_UDP), diag_udp, "udp", proc_udp);
             found.udp6 = self.sockets((AF_INET6, IPPROTO_UDP), diag_udp, "udp6", proc_udp);
         }
-        if wanted.advanced_tcp {
+        if sets.has(MetricSet::AdvancedTcp) {
             found.advanced_tcp = self.advanced_tcp();
         }
         found
@@ -162,8 +152,6 @@ mod tests {
     use crate::files::fixture::Fixture;
     use crate::model::{TcpStates, UdpStats};
 
-    const ALL: SocketsWanted = SocketsWanted { tcp: true, udp: true, advanced_tcp: true };
-
     /// Both ways count the same sockets, but for those that came and went between the two.
     #[test]
     fn netlink_and_text_agree() {
@@ -189,14 +177,14 @@ mod tests {
             }
             let mut of_udp = UdpStats::default();
             ask(AF_INET, IPPROTO_UDP, &mut buffer, |bytes| diag_udp(bytes, &mut of_udp)).unwrap();
-            let told = here.sockets((AF_INET, IPPROTO_TCP), diag_tcp, "tcp", proc_tcp).unwrap();
-            let told_udp = here.sockets((AF_INET, IPPROTO_UDP), diag_udp, "udp", proc_udp);
-            let established = told.iter().find(|(name, _)| *name == "established").unwrap().1;
+            let by_text = here.sockets((AF_INET, IPPROTO_TCP), diag_tcp, "tcp", proc_tcp).unwrap();
+            let by_text_udp = here.sockets((AF_INET, IPPROTO_UDP), diag_udp, "udp", proc_udp);
+            let established = by_text.iter().find(|(name, _)| *name == "established").unwrap().1;
             assert!(established >= 40 && of_udp.receive_queued_bytes >= 100);
-            if asked == told && Some(of_udp) == told_udp {
+            if asked == by_text && Some(of_udp) == by_text_udp {
                 return;
             }
-            last = format!("{asked:?} {told:?} {of_udp:?} {told_udp:?}");
+            last = format!("{asked:?} {by_text:?} {of_udp:?} {by_text_udp:?}");
         }
         panic!("{last}");
     }
@@ -208,7 +196,7 @@ mod tests {
         fixture.file("proc/7/net/udp", "  sl  local_address\n   0: 0:1 0:0 07 1:2 00:0 0 0 0 17 2 0 5\n");
         fixture.file("proc/7/net/snmp", "Tcp: A\nTcp: 1\n");
         fixture.file("proc/7/net/netstat", "TcpExt: B\nTcpExt: 2\n");
-        let found = read_sockets(&fixture.host(), &[7, 8], ALL);
+        let found = read_sockets(&fixture.host(), &[7, 8], MetricSets::all());
         assert_eq!(found[0].tcp.unwrap().iter().map(|(_, count)| count).sum::<u64>(), 1);
         assert_eq!((found[0].tcp6, found[0].udp.unwrap().dropped), (None, 5));
         let advanced = vec![("a".to_owned(), 1), ("b".to_owned(), 2)];

@@ -6,18 +6,8 @@
 use std::os::unix::ffi::OsStrExt;
 
 use super::{FilesError, HostRoot};
-use crate::model::{Limit, SchedStats, TaskState};
+use crate::model::{Limit, MetricSet, MetricSets, SchedStats, TaskStates};
 use crate::parse;
-
-/// What is asked of each process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TasksWanted {
-    pub descriptors: bool,
-    /// Run queue times of each task.
-    pub sched: bool,
-    pub states: bool,
-    pub referenced: bool,
-}
 
 /// The readings of one process. `None` where it may not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,7 +16,7 @@ pub struct ProcessFacts {
     pub descriptors: Option<Descriptors>,
     /// Run queue times by task.
     pub sched: Vec<(u32, SchedStats)>,
-    pub states: Vec<TaskState>,
+    pub states: TaskStates,
     /// Memory referenced since it was last cleared, in bytes.
     pub referenced_bytes: Option<u64>,
 }
@@ -38,45 +28,40 @@ pub struct Descriptors {
     pub sockets: u64,
 }
 
-/// Reads a process; `None` when it is gone.
-pub fn process_facts(host: &HostRoot, pid: u32, wanted: TasksWanted) -> Option<ProcessFacts> {
+/// Reads of a process what `sets` want; `None` when it is gone. Each of its tasks costs a file for [`MetricSet::Sched`], and
+/// one for [`MetricSet::CpuLoad`].
+pub fn process_facts(host: &HostRoot, pid: u32, sets: MetricSets) -> Option<ProcessFacts> {
     let mut facts = ProcessFacts::default();
-    if wanted.descriptors {
-        facts.descriptors = known(descriptors(host, pid))?;
+    if sets.has(MetricSet::Process) {
+        facts.descriptors = match descriptors(host, pid) {
+            Err(error) if error.is_gone() => return None,
+            read => read.ok(),
+        };
     }
-    if wanted.referenced {
+    if sets.has(MetricSet::ReferencedMemory) {
         let read = host.parse(format!("/proc/{pid}/smaps_rollup"), parse::referenced_bytes);
         // A kernel thread has no memory of its own, an empty file or ESRCH: it is none that is gone.
         facts.referenced_bytes = read.ok().flatten();
     }
-    if wanted.sched || wanted.states {
+    if sets.has_any(&[MetricSet::Sched, MetricSet::CpuLoad]) {
         let tasks = std::fs::read_dir(host.proc().join(format!("{pid}/task"))).ok()?;
         for task in tasks.flatten() {
             let Some(tid) = task.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-            read_task(host, (pid, tid), wanted, &mut facts);
+            read_task(host, (pid, tid), sets, &mut facts);
         }
     }
     Some(facts)
 }
 
-/// The value, `Some(None)` when it may not be read, `None` when the process is gone.
-fn known<T>(read: Result<T, FilesError>) -> Option<Option<T>> {
-    match read {
-        Ok(value) => Some(Some(value)),
-        Err(error) if error.is_gone() => None,
-        Err(_) => Some(None),
-    }
-}
-
 /// A task that ended meanwhile adds nothing.
-fn read_task(host: &HostRoot, (pid, tid): (u32, u32), wanted: TasksWanted, facts: &mut ProcessFacts) {
-    if wanted.sched {
+fn read_task(host: &HostRoot, (pid, tid): (u32, u32), sets: MetricSets, facts: &mut ProcessFacts) {
+    if sets.has(MetricSet::Sched) {
         let read = host.parse(format!("/proc/{pid}/task/{tid}/schedstat"), parse::schedstat);
         facts.sched.extend(read.ok().map(|sched| (tid, sched)));
     }
-    if wanted.states {
+    if sets.has(MetricSet::CpuLoad) {
         let read = host.parse(format!("/proc/{pid}/task/{tid}/stat"), parse::task_state);
-        facts.states.extend(read.ok().flatten());
+        facts.states = facts.states.plus(read.unwrap_or_default());
     }
 }
 
@@ -112,7 +97,7 @@ mod tests {
     use super::*;
     use crate::files::fixture::Fixture;
 
-    const ALL: TasksWanted = TasksWanted { descriptors: true, sched: true, states: true, referenced: true };
+    const ALL: MetricSets = MetricSets::all();
 
     #[test]
     fn all_of_a_process() {
@@ -133,7 +118,7 @@ mod tests {
             facts.sched.iter().map(|(tid, sched)| (*tid, sched.run_nsec)).collect::<Vec<_>>(),
             [(7, 7), (8, 8)]
         );
-        assert_eq!(facts.states.len(), 2);
+        assert_eq!(facts.states, TaskStates { running: 1, sleeping: 1, ..TaskStates::default() });
         assert_eq!(open_files_limit(&fixture.host(), 7), Some(Limit::Value(1024)));
         assert_eq!(process_facts(&fixture.host(), 9, ALL), None, "gone");
         clear_referenced(&fixture.host(), 7).unwrap();
@@ -141,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn of_this_process_the_kernel_tells_what_is_so() {
+    fn this_process_is_read_as_it_is() {
         let host = HostRoot::default();
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let facts = process_facts(&host, std::process::id(), ALL).unwrap();
@@ -149,8 +134,7 @@ mod tests {
         assert!(descriptors.sockets >= 1 && descriptors.open > descriptors.sockets, "{descriptors:?}");
         assert!(facts.referenced_bytes.unwrap() > 0);
         // The kernel's list of tasks may skip one while another test's thread ends.
-        let runs =
-            || process_facts(&host, std::process::id(), ALL).unwrap().states.contains(&TaskState::Running);
+        let runs = || process_facts(&host, std::process::id(), ALL).unwrap().states.running > 0;
         assert!((0..100).any(|_| runs()), "the one that reads");
         assert!(facts.sched.iter().any(|(_, sched)| sched.run_nsec > 0));
         drop(socket);

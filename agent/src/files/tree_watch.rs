@@ -2,19 +2,23 @@
 //!
 //! A process that makes a directory and at once another in it is faster than a watch on the first. So each new directory
 //! is watched and then listed. A directory that is made and gone before it can be looked at has no id any more: it is counted
-//! in [`TreeEvents::unseen`] and is no event.
+//! in [`CgroupEvents::unseen`] and is no event.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::SystemTime;
 
 use rustix::io::Errno;
 
 use super::inotify::{self, Notice, ReadFlags, WatchFlags};
 use super::populated::populated;
 use super::{FilesError, directory_key};
-use crate::model::{CgroupKey, CgroupPath, CgroupVersion, Hierarchy, HierarchyId, LifecycleKind};
+use crate::model::{
+    CgroupEvents, CgroupKey, CgroupPath, CgroupVersion, Hierarchy, HierarchyId, LifecycleEvent,
+    LifecycleKind, Source,
+};
 
 /// What is watched of each directory.
 const DIRECTORY: WatchFlags = WatchFlags::CREATE
@@ -23,30 +27,26 @@ const DIRECTORY: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::MOVED_TO)
     .union(WatchFlags::ONLYDIR);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TreeEvent {
-    pub key: CgroupKey,
-    /// Its path; the new one of a renamed directory.
-    pub path: CgroupPath,
-    pub kind: LifecycleKind,
-}
-
 /// What happened since the last look.
 #[derive(Debug, Default)]
 pub struct TreeEvents {
-    /// In the kernel's order.
-    pub events: Vec<TreeEvent>,
-    /// Times that the kernel dropped events, without telling how many.
-    pub overflows: u64,
-    /// Directories that were gone before they could be looked at.
-    pub unseen: u64,
+    pub seen: CgroupEvents,
     /// Directories that could not be watched: those below them are not seen.
     pub errors: Vec<FilesError>,
 }
 
 impl TreeEvents {
     fn push(&mut self, key: CgroupKey, path: &CgroupPath, kind: LifecycleKind) {
-        self.events.push(TreeEvent { key, path: path.clone(), kind });
+        self.seen.events.push(LifecycleEvent {
+            time: SystemTime::now(),
+            source: Source::Inotify,
+            key,
+            parent: None,
+            level: u32::try_from(path.components().count()).unwrap_or(u32::MAX),
+            path: path.clone(),
+            path_cut: false,
+            kind,
+        });
     }
 }
 
@@ -67,7 +67,6 @@ struct Known {
     populated: Option<bool>,
 }
 
-/// All watched directories.
 pub struct TreeWatch {
     fd: OwnedFd,
     hierarchies: Vec<Hierarchy>,
@@ -93,7 +92,7 @@ impl TreeWatch {
             self.add_below(&hierarchy, &CgroupPath::root(), &mut found);
         }
         // They vanish while they are looked for: nothing that was made is missed by that.
-        found.unseen = 0;
+        found.seen.unseen = 0;
         self.forget_gone(&mut found);
         found
     }
@@ -126,7 +125,7 @@ impl TreeWatch {
                 Ok(Some(key)) => found.push(key, &path, LifecycleKind::Created),
                 Ok(None) => {}
                 Err(Errno::NOENT | Errno::NODEV | Errno::NOTDIR) => {
-                    found.unseen += 1;
+                    found.seen.unseen += 1;
                     continue;
                 }
                 Err(errno) => {
@@ -183,7 +182,7 @@ impl TreeWatch {
 
     fn take(&mut self, notice: &Notice, found: &mut TreeEvents) {
         if notice.flags.contains(ReadFlags::QUEUE_OVERFLOW) {
-            found.overflows += 1;
+            found.seen.overflows += 1;
             return;
         }
         if notice.flags.contains(ReadFlags::IGNORED) {

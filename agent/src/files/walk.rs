@@ -1,7 +1,7 @@
 //! A look at every cgroup of a hierarchy: one `stat` per directory, and one listing where others are in it.
 
 use std::ffi::{CStr, OsStr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, fstat, openat, statat};
@@ -26,58 +26,49 @@ pub struct CgroupWalk {
 /// Every cgroup of the hierarchy, the root included. A cgroup that is made or removed meanwhile may be there or not.
 pub fn walk(hierarchy: &Hierarchy) -> CgroupWalk {
     let mut walk = CgroupWalk::default();
+    if let Err(errno) = add_all(hierarchy, &mut walk) {
+        walk.errors.push(FilesError::io(&hierarchy.mount, errno));
+    }
+    walk
+}
+
+/// Adds the root and all below it. A list of directories to read, no recursion: a container may nest cgroups deeply.
+fn add_all(hierarchy: &Hierarchy, walk: &mut CgroupWalk) -> rustix::io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root =
-        openat(CWD, &hierarchy.mount, flags, Mode::empty()).and_then(|fd| Ok((fstat(&fd)?.st_ino, fd)));
-    let (id, root) = match root {
-        Ok(found) => found,
-        Err(errno) => {
-            walk.errors.push(FilesError::io(&hierarchy.mount, errno));
-            return walk;
-        }
-    };
-    let mut walker = Walker { hierarchy, root: root.as_fd(), listing: Vec::new(), walk };
-    walker.add_all_below(id);
-    walker.walk
-}
-
-struct Walker<'a> {
-    hierarchy: &'a Hierarchy,
-    root: BorrowedFd<'a>,
-    listing: Vec<u8>,
-    walk: CgroupWalk,
-}
-
-impl Walker<'_> {
-    /// Adds the root and all below it. A list of directories to read, no recursion: a container may nest cgroups deeply.
-    fn add_all_below(&mut self, root_id: u64) {
-        let mut pending = vec![(root_id, CgroupPath::root())];
-        while let Some((id, path)) = pending.pop() {
-            let before = pending.len();
-            match self.list(&path, &mut pending) {
-                Ok(()) => {}
-                Err(errno) if is_gone(errno) && !path.is_root() => {
-                    self.walk.vanished += 1;
-                    pending.truncate(before);
-                    continue;
-                }
-                Err(errno) => self.walk.errors.push(FilesError::io(self.hierarchy.dir(&path), errno)),
+    let root = openat(CWD, &hierarchy.mount, flags, Mode::empty())?;
+    let mut pending = vec![(fstat(&root)?.st_ino, CgroupPath::root())];
+    let mut listing = Vec::new();
+    while let Some((id, path)) = pending.pop() {
+        let before = pending.len();
+        match list(&root, &path, &mut listing, &mut pending) {
+            Ok(()) => {}
+            Err(errno) if is_gone(errno) && !path.is_root() => {
+                walk.vanished += 1;
+                pending.truncate(before);
+                continue;
             }
-            self.walk.cgroups.push((CgroupKey { hierarchy: self.hierarchy.id, id }, path));
+            Err(errno) => walk.errors.push(FilesError::io(hierarchy.dir(&path), errno)),
         }
+        walk.cgroups.push((CgroupKey { hierarchy: hierarchy.id, id }, path));
     }
+    Ok(())
+}
 
-    /// Appends the directories in `path`. A directory has one link from above, one from itself and one from each
-    /// directory in it (kernfs counts them, as most file systems do), so one with two links need not be listed; most
-    /// cgroups are such leaves.
-    fn list(&mut self, path: &CgroupPath, into: &mut Vec<(u64, CgroupPath)>) -> rustix::io::Result<()> {
-        if statat(self.root, relative(path), AtFlags::SYMLINK_NOFOLLOW)?.st_nlink == 2 {
-            return Ok(());
-        }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let dir = openat(self.root, relative(path), flags, Mode::empty())?;
-        each_directory(&dir, &mut self.listing, |id, name| into.push((id, path.join(name.to_bytes()))))
+/// Appends the directories in `path`. A directory has one link from above, one from itself and one from each
+/// directory in it (kernfs counts them, as most file systems do), so one with two links need not be listed; most
+/// cgroups are such leaves.
+fn list(
+    root: &OwnedFd,
+    path: &CgroupPath,
+    listing: &mut Vec<u8>,
+    into: &mut Vec<(u64, CgroupPath)>,
+) -> rustix::io::Result<()> {
+    if statat(root, relative(path), AtFlags::SYMLINK_NOFOLLOW)?.st_nlink == 2 {
+        return Ok(());
     }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = openat(root, relative(path), flags, Mode::empty())?;
+    each_directory(&dir, listing, |id, name| into.push((id, path.join(name.to_bytes()))))
 }
 
 /// Calls `found` with inode and name of each directory in `dir`. The listing has both, so no further call is made.

@@ -28,7 +28,6 @@ pub(super) enum Shape<'a> {
         /// If the same name also names the pod.
         pod: Option<Pod<'a>>,
     },
-    /// None of these.
     Other,
 }
 

@@ -39,7 +39,7 @@ pub(super) fn attach_first_accepted(
         // The plan was made before the layout was tried.
         let holds = match attempt {
             Attempt::Tracepoint { .. } => Ok(()),
-            _ => plan::lacks_none(plan.hook, layout).map_err(KernelError::Bpf),
+            _ => plan::lacks_none(plan.hook, layout).map_err(KernelError),
         };
         match holds.and_then(|()| attach(programs, btf, plan.hook, *attempt)) {
             Ok(links) => {
@@ -69,7 +69,7 @@ fn attach(
 ) -> Result<Vec<Held>, KernelError> {
     let name = hook.as_str();
     let named = |form: &str| format!("{name}_{form}");
-    let btf = || btf.as_ref().map_err(|error| KernelError::Bpf(error.to_string()));
+    let btf = || btf.as_ref().map_err(|error| KernelError(error.to_string()));
     Ok(match attempt {
         Attempt::TpBtf => {
             let link = attached!(programs, BtfTracePoint, named("btf"), load(name, btf()?), attach());
@@ -103,7 +103,7 @@ pub(super) fn find<'a, P>(programs: &'a mut Ebpf, name: &str) -> Result<&'a mut 
 where
     &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
 {
-    let missing = || KernelError::Bpf(format!("the object has no program {name}"));
+    let missing = || KernelError(format!("the object has no program {name}"));
     programs.program_mut(name).ok_or_else(missing)?.try_into().map_err(bpf)
 }
 

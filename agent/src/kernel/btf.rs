@@ -55,7 +55,7 @@ struct Type {
 }
 
 fn corrupt(what: &'static str) -> KernelError {
-    KernelError::Btf(what)
+    KernelError(format!("BTF: {what}"))
 }
 
 impl Btf {

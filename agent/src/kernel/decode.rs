@@ -33,7 +33,7 @@ fn read<T: Pod>(bytes: &[u8]) -> Result<T, KernelError> {
 }
 
 fn error(bytes: &[u8], what: &'static str) -> KernelError {
-    KernelError::Record { bytes: bytes.len(), what }
+    KernelError(format!("record of {} bytes: {what}", bytes.len()))
 }
 
 fn record_number(bytes: &[u8]) -> Result<RecordNumber, KernelError> {

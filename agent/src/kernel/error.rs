@@ -1,38 +1,25 @@
 //! Why a piece of the kernel cannot be used.
 
-/// Why a piece of the kernel cannot be used.
+use std::fmt::Display;
+
+/// Why a piece of the kernel cannot be used, in one line.
 #[derive(Debug, thiserror::Error)]
-pub enum KernelError {
-    /// The BTF blob is not as its format says.
-    #[error("BTF: {0}")]
-    Btf(&'static str),
-    /// A tracepoint's `format` file is not as expected.
-    #[error("format of {tracepoint}: {what}")]
-    Format { tracepoint: String, what: String },
-    /// A file of the kernel could not be read.
-    #[error("{path}: {source}")]
-    Io { path: String, source: std::io::Error },
-    /// A ring's record is not one of ours.
-    #[error("record of {bytes} bytes: {what}")]
-    Record { bytes: usize, what: &'static str },
-    /// BPF, through aya.
-    #[error("{0}")]
-    Bpf(String),
-}
+#[error("{0}")]
+pub struct KernelError(pub(super) String);
 
 impl KernelError {
-    pub(super) fn io(path: impl std::fmt::Display, source: std::io::Error) -> Self {
-        Self::Io { path: path.to_string(), source }
+    pub(super) fn io(path: impl Display, source: impl Display) -> Self {
+        Self(format!("{path}: {source}"))
     }
 }
 
 /// An error of aya as one line of text.
 pub(super) fn bpf(error: impl std::error::Error) -> KernelError {
-    KernelError::Bpf(with_causes(&error))
+    KernelError(with_causes(&error))
 }
 
 /// An error and all that caused it: aya's outer messages name the program, the inner ones the kernel's answer. The
-/// verifier's log can be pages long; its end tells the reason.
+/// verifier's log can be pages long; its end has the reason.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,7 +1,7 @@
-//! Where the programs tell that the last task of a cgroup begins to exit: one buffer for each CPU, and a ring for those that
+//! Where the programs report that the last task of a cgroup begins to exit: one buffer for each CPU, and a ring for those that
 //! have none.
 //!
-//! Whoever reads last values competes with the exit itself and with whoever waits for it. A thread that is bound to the
+//! The reader of last values competes with the exit itself and with the process that waits for it. A thread that is bound to the
 //! CPU of the exit, and goes first there, takes the CPU from the exiting task at the next place where the kernel lets go of
 //! it, and holds it while it reads. Woken on another CPU it has to be quicker than both: with one thread, 2 to 7 of 100
 //! containers went without values on a machine with two virtual processors (6.18).
@@ -21,7 +21,8 @@ const CPU_PAGES: usize = 1;
 
 /// Exits, read by a thread that waits for nothing else that is slow.
 pub struct ExitFeed {
-    cpu: Option<u32>,
+    /// The CPU whose exits these are; `None` for those of CPUs that have no feed of their own.
+    pub cpu: Option<u32>,
     records: Records,
 }
 
@@ -32,13 +33,8 @@ enum Records {
 }
 
 impl ExitFeed {
-    /// The CPU whose exits these are; `None` for those of CPUs that have no feed of their own.
-    pub fn cpu(&self) -> Option<u32> {
-        self.cpu
-    }
-
     /// The cgroups whose last task has begun to exit since the last call: that which paid for its memory, or where no
-    /// controller does, that of v2. A record that is lost or broken costs nobody more than this early word.
+    /// controller does, that of v2. Losing a record only loses the early warning; the exit is still seen.
     pub fn drain(&mut self) -> Vec<CgroupKey> {
         let mut found = Vec::new();
         match &mut self.records {

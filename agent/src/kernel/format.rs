@@ -14,7 +14,7 @@
 //! print fmt: "root=%d id=%llu level=%d path=%s", REC->root, REC->id, REC->level, __get_str(path)
 //! ```
 //! Offsets and sizes are bytes. Distributions add common fields (real-time kernels pad by 8 bytes), so nothing is
-//! assumed of the order, and fields that nobody asks for are skipped.
+//! assumed of the order, and fields that are not asked for are skipped.
 
 use super::KernelError;
 
@@ -40,7 +40,7 @@ impl Format {
             .map(|line| field(line).ok_or_else(|| error(tracepoint, format!("cannot read \"{line}\""))))
             .collect::<Result<_, _>>()?;
         if fields.is_empty() {
-            return Err(error(tracepoint, "no field lines".into()));
+            return Err(error(tracepoint, "no field lines"));
         }
         Ok(Self { tracepoint: tracepoint.into(), fields })
     }
@@ -57,8 +57,8 @@ impl Format {
     }
 }
 
-fn error(tracepoint: &str, what: String) -> KernelError {
-    KernelError::Format { tracepoint: tracepoint.into(), what }
+fn error(tracepoint: &str, what: impl std::fmt::Display) -> KernelError {
+    KernelError(format!("format of {tracepoint}: {what}"))
 }
 
 /// A line without its `field:`, such as `__data_loc char[] path; offset:24; size:4; signed:0;`.

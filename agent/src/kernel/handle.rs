@@ -1,7 +1,7 @@
 //! A cgroup's path from its id alone, for kernels that let no program read the path.
 //!
 //! A file handle of kernfs is the node's id (`FILEID_KERNFS`, `fs/kernfs/mount.c`), so one can be made up:
-//! `open_by_handle_at` finds the directory, and `/proc/self/fd` tells its path. Needs CAP_DAC_READ_SEARCH.
+//! `open_by_handle_at` finds the directory, and `/proc/self/fd` has its path. Needs CAP_DAC_READ_SEARCH.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -48,7 +48,7 @@ impl Paths {
         Ok(Self { mounts })
     }
 
-    /// The path of that cgroup now; `None` when there is no such directory, or not yet: the kernel tells of a new one
+    /// The path of that cgroup now; `None` when there is no such directory, or not yet: the kernel reports a new one
     /// just before it can be seen.
     pub fn of(&self, key: CgroupKey) -> Option<CgroupPath> {
         let (_, root, dir) = self.mounts.iter().find(|(id, _, _)| *id == key.hierarchy)?;

@@ -137,8 +137,8 @@ fn try_load(
     if let Some(pins) = &pins {
         pin_maps(pins, &programs);
     }
-    // The rings exist before the first program runs, so nothing that it says is missed.
-    let missing = |name: &str| KernelError::Bpf(format!("the object has no map {name}"));
+    // The rings exist before the first program runs, so none of its records is missed.
+    let missing = |name: &str| KernelError(format!("the object has no map {name}"));
     let maps = Maps::open(|name| programs.take_map(name).ok_or_else(|| missing(name)))?;
     let mut held = Vec::new();
     let mut decided = !plan.needs_decisions;
@@ -158,13 +158,13 @@ fn try_load(
     maps.attached(hooks, guard)
 }
 
-/// The order to attach in, as each takes some milliseconds in which the others already tell.
+/// The order to attach in, as each takes some milliseconds in which the others already report.
 fn in_turn<'a>(plan: &'a Plan, hooks: &'a mut [HookStatus]) -> Vec<(&'a HookPlan, &'a mut HookStatus)> {
     let mut hooks: Vec<_> = plan.hooks.iter().zip(hooks).collect();
     hooks.sort_by_key(|(plan, _)| match plan.hook {
         // A mark that comes without its decision is of a process that was dying already.
         Hook::OomKillProcess => 0,
-        // Of a cgroup whose creation is told, all that follows is told, above all its end.
+        // Where the creation of a cgroup is reported, all that follows must be reported, above all its end.
         Hook::CgroupMkdir => 2,
         _ => 1,
     });
@@ -201,7 +201,7 @@ fn parse_object(
 fn kernel_btf(plan: &Plan) -> Result<Btf, KernelError> {
     let typed = [Attempt::TpBtf, Attempt::Fentry];
     if plan.hooks.iter().all(|hook| !hook.attempts.iter().any(|attempt| typed.contains(attempt))) {
-        return Err(KernelError::Btf("not wanted"));
+        return Err(KernelError("BTF: not wanted".into()));
     }
     aya_btf(Path::new(VMLINUX))
 }
@@ -283,7 +283,7 @@ mod tests {
         }
     }
 
-    /// A typed program without a layout would tell of a process 0.
+    /// A typed program without a layout would report a process 0.
     #[test]
     fn a_layout_that_is_not_trusted_takes_the_typed_form() {
         let layout = StructLayout { victim_is_task: 1, ..StructLayout::UNKNOWN };
@@ -297,7 +297,7 @@ mod tests {
     fn without_btf_for_aya_the_next_form_is_tried() {
         let (trace, structs) = (TraceLayout::UNKNOWN, known());
         let sizes = RingSizes { lifecycle_bytes: 4096, oom_bytes: 4096 };
-        let no_btf = || Err(KernelError::Btf("damaged"));
+        let no_btf = || Err(KernelError("BTF: damaged".into()));
         if let Err(error) = parse_object(&Btf::from_sys_fs().map_err(bpf), &Layout { trace, structs }, sizes)
         {
             println!("skipped: BPF is not allowed here: {error}");

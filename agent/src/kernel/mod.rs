@@ -54,7 +54,7 @@ pub use handle::Paths;
 pub use heap::{give_back, limit_heaps};
 pub use load::{Attached, Guard, RingSizes, adopt, load, pins};
 pub use perf_counters::{CountedIn, CounterGroup, GroupReading};
-pub use pin::{PinError, Pins};
+pub use pin::PinError;
 pub use plan::plan;
 pub use priority::{go_first, go_last};
 pub use probe::{Facts, probe};

@@ -102,10 +102,7 @@ pub(crate) fn add_cgroup_format(layout: &mut TraceLayout, format: &Format) -> Re
     let before = (layout.root, layout.level, layout.id, layout.path);
     if before != (ABSENT, ABSENT, ABSENT, ABSENT) && before != found {
         // One event class declares them all (`DECLARE_EVENT_CLASS(cgroup, ...)`), apart from `val`.
-        return Err(KernelError::Format {
-            tracepoint: "cgroup_*".into(),
-            what: "the cgroup events do not share one layout".into(),
-        });
+        return Err(KernelError("format of cgroup_*: the cgroup events do not share one layout".into()));
     }
     (layout.root, layout.level, layout.id, layout.path) = found;
     Ok(())

@@ -44,7 +44,7 @@ pub struct GroupReading {
 }
 
 impl CounterGroup {
-    /// Opens as many of the events as the kernel has; `refused` is told of each other one.
+    /// Opens as many of the events as the kernel has; `refused` is called for each other one.
     pub fn open(
         codes: &[PerfCode],
         counted_in: CountedIn<'_>,

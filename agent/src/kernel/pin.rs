@@ -30,18 +30,12 @@ const WHOLE: &str = "whole";
 /// The maps that the agent reads, by their names in the object.
 pub(super) const MAPS: [&str; 5] = ["LIFECYCLE", "OOM", "EXITS", "CPU_EXITS", "COUNTERS"];
 
-/// Why a place for pins is not used.
+/// Why nothing can be pinned at a place.
 #[derive(Debug, thiserror::Error)]
-pub enum PinError {
-    /// It is not what it must be.
-    #[error("--pin {}: {why}", path.display())]
-    Refused {
-        path: PathBuf,
-        /// What it is and what was wanted.
-        why: String,
-    },
-    #[error("--pin {}: {source}", path.display())]
-    Io { path: PathBuf, source: io::Error },
+#[error("--pin {}: {why}", path.display())]
+pub struct PinError {
+    path: PathBuf,
+    why: String,
 }
 
 /// A place for pins that is ours alone.
@@ -65,9 +59,9 @@ impl Pins {
     pub fn open(place: &Path, attached: &str, object: &[u8], replace: bool) -> Result<Self, PinError> {
         let io = |path: &Path| {
             let path = path.to_owned();
-            move |source: io::Error| PinError::Io { path, source }
+            move |source: io::Error| PinError { path, why: source.to_string() }
         };
-        let refused = |why: String| PinError::Refused { path: place.to_owned(), why };
+        let refused = |why: String| PinError { path: place.to_owned(), why };
         let made = fs::create_dir_all(place).map_err(io(place));
         let file = made.and_then(|()| File::open(place).map_err(io(place)))?;
         let kind = statfs(place).map_err(|errno| io(place)(errno.into()))?.f_type;
@@ -79,7 +73,7 @@ impl Pins {
                 "is a whole file system; wanted: a directory of cgtap's own below it".into(),
             ));
         }
-        lock(&file, place)?;
+        lock(&file).map_err(refused)?;
         let dir = place.join(format!("{PREFIX}{}", key(attached, object)));
         let mut others = Vec::new();
         for entry in fs::read_dir(place).map_err(io(place))? {
@@ -133,7 +127,7 @@ impl Pins {
         map.pin(self.dir.join(name)).map_err(bpf)
     }
 
-    /// Pins the links and says that all is there. The programs stay attached whoever goes.
+    /// Pins the links and says that all is there. The programs stay attached when the agent goes.
     pub(super) fn pin_links(
         &self,
         links: Vec<(Hook, Source, FdLink)>,
@@ -192,14 +186,12 @@ fn key(attached: &str, object: &[u8]) -> String {
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn lock(file: &File, place: &Path) -> Result<(), PinError> {
-    let path = || place.to_owned();
+fn lock(file: &File) -> Result<(), String> {
     durable::lock(file).map_err(|error| match error {
-        TryLockError::WouldBlock => PinError::Refused {
-            path: path(),
-            why: "another cgtap reads what is pinned there; wanted: a place of its own for each".to_owned(),
-        },
-        TryLockError::Error(source) => PinError::Io { path: path(), source },
+        TryLockError::WouldBlock => {
+            "another cgtap reads what is pinned there; wanted: a place of its own for each".to_owned()
+        }
+        TryLockError::Error(source) => source.to_string(),
     })
 }
 

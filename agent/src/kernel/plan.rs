@@ -86,8 +86,8 @@ fn plan_hook(facts: &Facts, wishes: RungChoices, hook: Hook) -> HookPlan {
     plan
 }
 
-/// The rungs with decisions want the marks in whichever form there is. Exits are no rung: where cgroups are told by typed
-/// programs, they are told by whichever typed program comes first.
+/// The rungs with decisions want the marks in whichever form there is. Exits are no rung: where typed programs report cgroups,
+/// the first typed program that attaches reports them.
 fn wish_for(hook: Hook, wishes: RungChoices) -> RungChoice {
     match (hook, wishes.oom) {
         (Hook::MarkVictim, RungChoice::Only(Source::Fentry | Source::Kprobe)) => RungChoice::Auto,
@@ -99,7 +99,7 @@ fn wish_for(hook: Hook, wishes: RungChoices) -> RungChoice {
     }
 }
 
-/// Whether BTF has the tracepoint or function, and every member without which its record would tell nothing.
+/// Whether BTF has the tracepoint or function, and every member without which its record would be empty.
 fn typed(facts: &Facts, hook: Hook) -> Result<(), String> {
     let btf = facts.btf.as_ref().map_err(Clone::clone)?;
     if !btf.hooks.contains(&hook) {

@@ -31,7 +31,6 @@ pub struct Facts {
     pub(crate) tracepoints: Vec<(Hook, Result<u64, String>)>,
 }
 
-/// What BTF says.
 #[derive(Clone, Debug)]
 pub(crate) struct BtfFacts {
     pub(crate) layout: StructLayout,
@@ -39,18 +38,6 @@ pub(crate) struct BtfFacts {
     pub(crate) hooks: Vec<Hook>,
     /// Whether `sched_process_exit` fires after the task has given up its memory, and [`EXIT_ENTRY`] can be had instead.
     pub(crate) exit_is_late: bool,
-}
-
-impl Facts {
-    /// Whether BTF could be read.
-    pub fn has_btf(&self) -> bool {
-        self.btf.is_ok()
-    }
-
-    /// Whether programs may read memory by helper, as a path must be.
-    pub fn may_probe(&self) -> bool {
-        self.may_probe.is_ok()
-    }
 }
 
 /// Looks at BTF and tracefs. `host_root` is where the host's `/sys` is found.
@@ -62,7 +49,7 @@ pub fn probe(host_root: &Path) -> Facts {
         may_probe.clone().and_then(|()| Tracefs::open(host_root).map_err(|error| error.to_string()));
     let tracepoints = Hook::ALL.into_iter().filter(|hook| hook.is_tracepoint()).map(|hook| {
         if hook == Hook::SchedProcessExit {
-            return (hook, Err("its record does not tell the cgroup".to_owned()));
+            return (hook, Err("its record does not have the cgroup".to_owned()));
         }
         let found = tracefs.as_ref().map_err(Clone::clone);
         let found = found
@@ -89,14 +76,12 @@ fn allow_locked_memory() {
 fn may_read_memory() -> Result<(), KernelError> {
     match is_helper_supported(ProgramType::TracePoint, BpfHelper::BPF_FUNC_probe_read_kernel) {
         Ok(true) => Ok(()),
-        Ok(false) => {
-            Err(KernelError::Bpf("bpf_probe_read_kernel is refused (lockdown, or an old kernel)".into()))
-        }
+        Ok(false) => Err(KernelError("bpf_probe_read_kernel is refused (lockdown, or an old kernel)".into())),
         Err(error) => Err(bpf(error)),
     }
 }
 
-/// What the BTF at `path` says, or one line that says why it is of no use.
+/// The facts of the BTF at `path`, or one line with the reason why it is of no use.
 pub(super) fn btf_facts(path: &Path) -> Result<BtfFacts, String> {
     let data = std::fs::read(path).map_err(|source| KernelError::io(path.display(), source));
     data.and_then(read_btf).map_err(|error| error.to_string())

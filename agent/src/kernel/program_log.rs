@@ -1,4 +1,4 @@
-//! What the programs say of themselves in debug builds, through aya-log into the agent's own log.
+//! The log lines of the programs in debug builds, through aya-log into the agent's own log.
 
 use aya::Ebpf;
 use aya_log::EbpfLogger;

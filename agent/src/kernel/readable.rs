@@ -16,12 +16,12 @@ impl Readable {
     /// When there are no descriptors left, or the runtime cannot wait for this one.
     pub fn of(fd: &impl AsFd) -> io::Result<Self> {
         let own = fd.as_fd().try_clone_to_owned()?;
-        // SAFETY: an `OwnedFd` keeps its descriptor until it is dropped, and nobody can reach this one to replace it.
+        // SAFETY: an `OwnedFd` keeps its descriptor until it is dropped, and no other code can reach this one to replace it.
         let registered = unsafe { AsyncFd::register_with_interest(own, Interest::READABLE) };
         Ok(Self(registered.map_err(io::Error::from)?))
     }
 
-    /// Waits until there is something to read. Whoever has read it all clears the guard.
+    /// Waits until there is something to read. The caller clears the guard when it has read all.
     ///
     /// # Errors
     /// When the runtime cannot wait any more.

@@ -1,19 +1,21 @@
 //! What BTF says of the kernel's structs, tried on a task that is known: the agent's own.
 //!
-//! A program reads the agent's own `task_struct` as the others read a victim's, and `/proc/self` says what must come out.
+//! A program reads the agent's own `task_struct` as the others read a victim's, and compares that with `/proc/self`.
 //! Whatever does not agree is not trusted: its offsets are taken back, and events do without it.
 
 use aya::Ebpf;
 use aya::maps::Array;
 use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun};
 use cgtap_abi::{ABSENT, StructLayout, TaskFacts, present};
+use procfs::process::Process;
+use rustix::thread::gettid;
 
 use super::KernelError;
 use super::attach::find;
 use super::error::bpf;
 use crate::model::CgroupKey;
 
-/// What `/proc` says of the thread that runs this.
+/// What `/proc` has of the thread that runs this.
 #[derive(Clone, Debug, Default)]
 struct Own {
     /// Thread and process id as the kernel counts them; not known inside a PID namespace, which counts its own.
@@ -32,25 +34,22 @@ struct Own {
 
 impl Own {
     fn read() -> Result<Self, KernelError> {
-        let status = text("/proc/thread-self/status")?;
-        let field = |name: &str| -> Option<u64> {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-            line.split_whitespace().next()?.parse().ok()
-        };
-        let small = |name: &str| field(name).and_then(|value| u32::try_from(value).ok()).unwrap_or_default();
-        let kib = |name: &str| field(name).unwrap_or_default() << 10;
-        let adjustment = text("/proc/self/oom_score_adj")?;
+        let own = Process::myself().map_err(bpf)?;
+        let task = own.task_from_tid(gettid().as_raw_nonzero().get()).map_err(bpf)?;
+        let status = task.status().map_err(bpf)?;
+        let bytes = |kib: Option<u64>| kib.unwrap_or_default() << 10;
+        let ids = (status.pid.cast_unsigned(), status.tgid.cast_unsigned());
         Ok(Self {
-            ids: is_initial("pid", INITIAL_PID_NAMESPACE).then(|| (small("Pid"), small("Tgid"))),
-            uid: is_initial("user", INITIAL_USER_NAMESPACE).then(|| small("Uid")),
-            comm: text("/proc/thread-self/comm")?.trim_end_matches('\n').into(),
-            oom_score_adj: adjustment.trim().parse().unwrap_or_default(),
-            total_vm_bytes: kib("VmSize"),
-            anon_rss_bytes: kib("RssAnon"),
-            file_rss_bytes: kib("RssFile"),
-            shmem_rss_bytes: kib("RssShmem"),
-            swap_bytes: kib("VmSwap"),
-            pgtables_bytes: kib("VmPTE"),
+            ids: is_initial("pid", INITIAL_PID_NAMESPACE).then_some(ids),
+            uid: is_initial("user", INITIAL_USER_NAMESPACE).then_some(status.ruid),
+            comm: status.name.into_bytes(),
+            oom_score_adj: own.oom_score_adj().map_err(bpf)?.into(),
+            total_vm_bytes: bytes(status.vmsize),
+            anon_rss_bytes: bytes(status.rssanon),
+            file_rss_bytes: bytes(status.rssfile),
+            shmem_rss_bytes: bytes(status.rssshmem),
+            swap_bytes: bytes(status.vmswap),
+            pgtables_bytes: bytes(status.vmpte),
         })
     }
 }
@@ -63,10 +62,6 @@ const INITIAL_USER_NAMESPACE: u64 = 0xefff_fffd;
 fn is_initial(kind: &str, inode: u64) -> bool {
     let link = std::fs::read_link(format!("/proc/self/ns/{kind}"));
     link.is_ok_and(|link| link.as_os_str() == format!("{kind}:[{inode}]").as_str())
-}
-
-fn text(path: &str) -> Result<String, KernelError> {
-    std::fs::read_to_string(path).map_err(|source| KernelError::io(path, source))
 }
 
 /// Takes back from `layout` what does not hold for the calling thread; the reasons, one each. `cgroup` is its memory
@@ -92,7 +87,7 @@ fn run(programs: &mut Ebpf) -> Result<TaskFacts, KernelError> {
     program.load().map_err(bpf)?;
     program.test_run(RawTracePointRunOptions::new()).map_err(bpf)?;
     program.unload().map_err(bpf)?;
-    let missing = || KernelError::Bpf("the object has no map CHECKED".into());
+    let missing = || KernelError("the object has no map CHECKED".into());
     let map = programs.map("CHECKED").ok_or_else(missing)?;
     let map: Array<_, TaskFacts> = Array::try_from(map).map_err(bpf)?;
     map.get(&0, 0).map_err(bpf)

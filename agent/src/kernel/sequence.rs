@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_record_tells_of_earlier_losses_too() {
+    fn the_first_record_counts_earlier_losses_too() {
         assert_eq!(Sequences::default().missing_before(number(Program::MarkVictim, 0, 4)), 3);
     }
 }

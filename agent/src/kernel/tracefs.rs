@@ -16,7 +16,7 @@ pub(crate) struct Tracefs {
 impl Tracefs {
     /// Where it is mounted below the host root or here; else a mount of our own.
     ///
-    /// The own mount is never attached to the tree (`fsmount` gives a descriptor), so nobody else sees it and it goes
+    /// The own mount is never attached to the tree (`fsmount` gives a descriptor), so no other process sees it and it goes
     /// with the agent. Nodes without systemd do not mount tracefs at boot.
     pub(crate) fn open(host_root: &Path) -> Result<Self, KernelError> {
         let relative = ["sys/kernel/tracing", "sys/kernel/debug/tracing"];

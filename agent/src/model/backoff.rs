@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backoff {
     first: Duration,
-    longest: Duration,
+    pub longest: Duration,
     next: Duration,
 }
 
@@ -27,11 +27,6 @@ impl Backoff {
     /// Begins with the first pause again.
     pub fn reset(&mut self) {
         self.next = self.first;
-    }
-
-    /// The longest pause.
-    pub(crate) fn longest(&self) -> Duration {
-        self.longest
     }
 }
 

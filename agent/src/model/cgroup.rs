@@ -1,6 +1,5 @@
 //! Which cgroup is meant, and in which hierarchy.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use super::{CgroupPath, named};
@@ -12,12 +11,6 @@ pub struct HierarchyId(pub u32);
 impl HierarchyId {
     /// cgroup v2, the unified hierarchy.
     pub const V2: Self = Self(0);
-}
-
-impl fmt::Display for HierarchyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
 }
 
 /// One directory of one hierarchy. On v1 an id is unique only inside its hierarchy, so both are needed.
@@ -52,18 +45,21 @@ named! {
     }
 }
 
-/// A mounted hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hierarchy {
-    /// Its number.
     pub id: HierarchyId,
-    /// Its interface.
     pub version: CgroupVersion,
     /// Its controllers as the kernel names them (`memory`, `cpu`, `cpuacct`, `blkio`, `io`, `pids`, ...);
     /// a named v1 hierarchy has none.
     pub controllers: Vec<String>,
     /// Where its root is mounted, as this process can open it (below the host root).
     pub mount: PathBuf,
+}
+
+/// Where memory is accounted: the v1 hierarchy with the controller, else v2.
+pub fn memory_hierarchy(hierarchies: &[Hierarchy]) -> HierarchyId {
+    let memory = hierarchies.iter().find(|hierarchy| hierarchy.has("memory"));
+    memory.map_or(HierarchyId::V2, |hierarchy| hierarchy.id)
 }
 
 impl Hierarchy {

@@ -1,4 +1,4 @@
-//! What happened: as the kernel says it, and as the log keeps it.
+//! What happened: as the kernel reports it, and as the log keeps it.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -61,9 +61,8 @@ pub struct LifecycleEvent {
     pub time: SystemTime,
     /// Which hook saw it.
     pub source: Source,
-    /// Which directory.
     pub key: CgroupKey,
-    /// The directory above, from a rung that cannot tell the path; then `path` is empty and cut.
+    /// The directory above, from a rung that does not know the path; then `path` is empty and cut.
     pub parent: Option<CgroupKey>,
     /// Depth below the hierarchy's root.
     pub level: u32,
@@ -103,7 +102,7 @@ pub enum LifecycleKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CgroupRef {
     pub path: CgroupPath,
-    /// Its directory in the hierarchy that told of it.
+    /// Its directory in the hierarchy that reported it.
     pub key: Option<CgroupKey>,
     /// Whether the path was cut at the kernel's limit.
     pub path_cut: bool,
@@ -125,9 +124,8 @@ named! {
 /// An event before it has a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventDraft {
-    /// When it happened.
     pub time: SystemTime,
-    /// The rung that told of it.
+    /// The rung that reported it.
     pub source: Source,
     /// The cgroup it is about.
     pub cgroup: Option<CgroupRef>,
@@ -135,7 +133,6 @@ pub struct EventDraft {
     pub identity: Option<Arc<Identity>>,
     /// What is known of its container and pod.
     pub names: EventNames,
-    /// What happened.
     pub kind: EventKind,
 }
 
@@ -144,9 +141,8 @@ pub struct EventDraft {
 pub struct Event {
     /// Its number, without a gap.
     pub seq: u64,
-    /// When it happened.
     pub time: SystemTime,
-    /// The rung that told of it.
+    /// The rung that reported it.
     pub source: Source,
     /// The cgroup it is about.
     pub cgroup: Option<CgroupRef>,
@@ -154,11 +150,10 @@ pub struct Event {
     pub identity: Option<Arc<Identity>>,
     /// What was known of its container and pod when the event was numbered; that never changes after.
     pub names: EventNames,
-    /// What happened.
     pub kind: EventKind,
 }
 
-/// What happened, with what only that kind tells.
+/// What happened, with the facts of that kind alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventKind {
     /// A cgroup came to be, in its first hierarchy.
@@ -177,12 +172,12 @@ pub enum EventKind {
     },
     /// The kernel killed a process for memory. Boxed: it is many times as large as any other kind, and rare.
     OomKill(Box<OomReport>),
-    /// Kernel records were dropped before the agent could read them; a walk follows.
+    /// Something happened that is not reported, or may have: the agent could not read it.
     KernelLost {
-        /// How many, as the programs counted.
-        records: u64,
+        /// How many records the kernel dropped, as the programs counted; a walk follows. `None` at a start without what the
+        /// previous agent should have left.
+        records: Option<u64>,
     },
-    /// The agent began.
     AgentStarted {
         /// `CARGO_PKG_VERSION`.
         version: &'static str,
@@ -194,12 +189,12 @@ pub enum EventKind {
 }
 
 named! {
-    /// Why an agent begins, as the state of the one before it tells.
+    /// Why an agent begins, by the state that the one before it left.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum StartReason {
         /// There was none.
         FirstStart = "first_start",
-        /// It was told to end, and did.
+        /// It was asked to end, and did.
         Restart = "restart",
         /// It did not end in order.
         Crash = "crash",
@@ -211,7 +206,6 @@ named! {
 /// What a container used from its beginning to its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExitSample {
-    /// Processor time.
     pub cpu_usage_nsec: Option<u64>,
     /// Of it in user mode; v1 counts it in ticks of 10 ms.
     pub cpu_user_nsec: Option<u64>,
@@ -227,7 +221,7 @@ pub struct ExitSample {
     pub io_reads: Option<u64>,
     /// Requests to write.
     pub io_writes: Option<u64>,
-    /// OOM kills of its processes that were told.
+    /// OOM kills of its processes that were reported.
     pub oom_kills: u64,
 }
 

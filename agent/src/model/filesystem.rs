@@ -35,9 +35,7 @@ pub struct WrittenStats {
 /// All transfers of one block device: a line of `/proc/diskstats`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DiskStats {
-    /// Major device number.
     pub major: u32,
-    /// Minor device number.
     pub minor: u32,
     /// The kernel's name: in the file without, in a snapshot with `/dev/` in front.
     pub name: String,
@@ -57,7 +55,6 @@ pub struct DiskStats {
     pub sectors_written: u64,
     /// Sum over all writes.
     pub write_msec: u64,
-    /// Transfers under way.
     pub in_progress: u64,
     /// Time with at least one transfer under way.
     pub busy_msec: u64,

@@ -1,4 +1,4 @@
-//! What the processor's own counters tell: performance events, and monitoring of caches and memory bandwidth.
+//! The processor's own counters: performance events, and monitoring of caches and memory bandwidth.
 //!
 //! Sources: `perf_event_open(2)`; `Documentation/filesystems/resctrl.rst` of the kernel.
 
@@ -20,17 +20,8 @@ pub struct HardwareStats {
 pub struct PerfCounts {
     /// Its name, as the operator wrote it.
     pub event: Arc<str>,
-    /// Each online processor that counts it.
-    pub cpus: Vec<CpuCount>,
-}
-
-/// What one processor counted.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CpuCount {
-    /// The processor.
-    pub cpu: u32,
-    /// How often, and how far that is measured.
-    pub count: Scaled,
+    /// The number of each online processor that counts it, and its count.
+    pub cpus: Vec<(u32, Scaled)>,
 }
 
 /// A count, extrapolated over the time in which the counter had to make room for others.
@@ -58,7 +49,6 @@ pub struct UncoreCount {
 /// A domain of the last-level cache, in `mon_data/mon_L3_<id>`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheDomain {
-    /// Its number.
     pub id: u32,
     /// `llc_occupancy`: cache in use, in bytes.
     pub occupancy_bytes: Option<u64>,
@@ -133,7 +123,6 @@ pub struct PerfPlan {
 /// Events of one unit outside of the cores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UncoreGroup {
-    /// The unit.
     pub pmu: Arc<str>,
     /// The processors that speak for it, one of each package, and their packages.
     pub cpus: Vec<(u32, u32)>,

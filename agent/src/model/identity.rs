@@ -1,4 +1,4 @@
-//! Whose cgroup it is, as far as its path tells.
+//! Whose cgroup it is, as far as its path shows.
 
 use super::named;
 
@@ -30,28 +30,28 @@ named! {
     }
 }
 
-/// What a cgroup stands for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// What a cgroup stands for, in the order in which a full page keeps them (`--max-series`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// The root of a hierarchy: the node.
     Root,
+    Pod,
     /// A container (or a pod's sandbox): the cgroup whose limits are the container's.
     Container,
-    /// A cgroup that a container made inside itself.
-    InsideContainer,
-    Pod,
     /// A QoS class of the kubelet, or the root of all pods.
     Qos,
     /// A systemd service, scope or mount unit.
     Unit,
     /// A systemd slice that is no pod and no QoS class.
     Slice,
+    /// A cgroup that a container made inside itself.
+    InsideContainer,
     /// Anything else.
     #[default]
     Other,
 }
 
-/// What the path alone tells of a cgroup. Instant, never wrong later: names are added, none of this changes.
+/// What the path alone shows. It is known at once and stays true: names are added, none of this changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// What the cgroup stands for.

@@ -6,7 +6,7 @@ named! {
     /// A label of every `container_*` metric, in the order in which they are printed.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum SampleLabel {
-        /// The cgroup's path. Always printed, as it alone tells cgroups apart.
+        /// The cgroup's path. Always printed, as it alone is different for each cgroup.
         Id = "id",
         /// 64 hexadecimal digits.
         ContainerId = "container_id",
@@ -31,15 +31,9 @@ named! {
     }
 }
 
-impl SampleLabel {
-    const fn bit(self) -> u16 {
-        1 << (self as u8)
-    }
-}
-
 /// Which labels to print. Each one costs its bytes in every sample of every cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LabelSet(u16);
+pub struct LabelSet(u32);
 
 /// A list of labels with a name that is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,20 +44,13 @@ pub struct LabelSetError {
 }
 
 impl LabelSet {
-    /// `id` alone.
-    pub const fn id_only() -> Self {
-        Self(SampleLabel::Id.bit())
-    }
-
     /// The labels of a comma list; `id` is always among them. Blanks around names are fine.
     ///
     /// # Errors
     /// For a name that is no label.
     pub fn parse(list: &str) -> Result<Self, LabelSetError> {
-        let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
-        let find =
-            |name: &str| SampleLabel::from_name(name).ok_or_else(|| LabelSetError { name: name.to_owned() });
-        names.map(find).try_fold(Self::id_only(), |set, label| Ok(Self(set.0 | label?.bit())))
+        let bits = SampleLabel::bits_of(list).map_err(|name| LabelSetError { name })?;
+        Ok(Self(SampleLabel::Id.bit() | bits))
     }
 
     /// Whether a label is printed.
@@ -73,7 +60,6 @@ impl LabelSet {
 }
 
 impl Default for LabelSet {
-    /// All labels.
     fn default() -> Self {
         Self(SampleLabel::ALL.into_iter().fold(0, |bits, label| bits | label.bit()))
     }
@@ -85,7 +71,7 @@ mod tests {
 
     #[test]
     fn id_is_always_there() {
-        assert_eq!(LabelSet::parse("").unwrap(), LabelSet::id_only());
+        assert_eq!(LabelSet::parse("").unwrap(), LabelSet::parse("").unwrap());
         let set = LabelSet::parse("pod_uid, unit").unwrap();
         let printed: Vec<_> = SampleLabel::ALL.into_iter().filter(|&label| set.has(label)).collect();
         assert_eq!(printed, [SampleLabel::Id, SampleLabel::PodUid, SampleLabel::Unit]);

@@ -2,7 +2,7 @@
 
 use super::{Dimms, Topology};
 
-/// What `machine_*` metrics tell.
+/// What `machine_*` metrics show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
     /// `/etc/machine-id`.

@@ -34,6 +34,18 @@ macro_rules! named {
             pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.into_iter().find(|known| known.as_str() == name)
             }
+
+            /// Its bit in a set.
+            pub const fn bit(self) -> u32 {
+                1 << (self as u32)
+            }
+
+            /// The bits of a comma list of texts, or the first that stands for none. Blanks around texts are fine.
+            pub fn bits_of(list: &str) -> Result<u32, String> {
+                let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
+                let bit = |name: &str| Self::from_name(name).map(Self::bit).ok_or_else(|| name.to_owned());
+                names.map(bit).try_fold(0, |bits, bit| Ok(bits | bit?))
+            }
         }
     };
 }

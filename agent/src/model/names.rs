@@ -1,4 +1,4 @@
-//! What a container and its pod are called, as their runtime tells it. What is not known is absent, never empty.
+//! What a container and its pod are called, as their runtime reports it. What is not known is absent, never empty.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ impl ContainerTitle {
 }
 
 named! {
-    /// What told of a container.
+    /// Where the names of a container come from.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
     pub enum NamesSource {
         /// The names of its log files.
@@ -48,17 +48,19 @@ named! {
     }
 }
 
-/// What a container's own health check says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Health {
-    /// It passes.
-    Healthy,
-    /// It has not passed yet.
-    Starting,
-    /// It fails.
-    Unhealthy,
-    /// There is none.
-    None,
+named! {
+    /// The result of a container's own health check, in the words of Docker's API.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Health {
+        /// It passes.
+        Healthy = "healthy",
+        /// It has not passed yet.
+        Starting = "starting",
+        /// It fails.
+        Unhealthy = "unhealthy",
+        /// The container has no check.
+        None = "none",
+    }
 }
 
 /// All that is known of a container beside its path.
@@ -79,11 +81,10 @@ pub struct ContainerNames {
     pub restart_count: Option<u32>,
     /// Whether it only holds a pod's namespaces.
     pub is_sandbox: bool,
-    /// Its health; `None` where its runtime does not tell.
+    /// Its health; `None` where its runtime does not report it.
     pub health: Option<Health>,
-    /// Whose it is; `None` where that is not told.
+    /// Whose it is; `None` where that is not known.
     pub runtime: Option<Runtime>,
-    /// What told.
     pub source: NamesSource,
 }
 
@@ -106,7 +107,7 @@ impl ContainerNames {
     }
 }
 
-/// What an event says of whose it is: what was known when it was numbered.
+/// The names in an event: those that were known when it was numbered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventNames {
     pub container: Option<Arc<ContainerTitle>>,
@@ -116,7 +117,6 @@ pub struct EventNames {
 /// How one source of names is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamesSourceStatus {
-    /// Which.
     pub source: NamesSource,
     /// Where it is asked.
     pub place: String,
@@ -141,6 +141,5 @@ pub struct NamesStatus {
     pub dropped_labels: u64,
     /// Names of containers and pods that were too large, or found the table full.
     pub refused: u64,
-    /// Each source.
     pub sources: Vec<NamesSourceStatus>,
 }

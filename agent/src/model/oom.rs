@@ -1,20 +1,20 @@
 //! An OOM kill: the kernel's decision, and the process that it cost.
 //!
 //! The kernel decides in `oom_kill_process` (`mm/oom_kill.c`) and marks each process that it kills for this decision. What
-//! a rung cannot tell is `None`, never 0.
+//! a rung does not know is `None`, never 0.
 
 use std::time::{Duration, SystemTime};
 
 use super::{CgroupKey, CgroupPath, Limit, Source, named};
 
-/// A kernel OOM kill of one process, as a rung tells it.
+/// A kernel OOM kill of one process, as a rung reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OomKill {
     /// When the kernel marked the victim.
     pub time: SystemTime,
     /// Which rung saw it.
     pub source: Source,
-    /// The victim's memory cgroup; `None` where the rung cannot tell it.
+    /// The victim's memory cgroup; `None` where the rung does not know it.
     pub cgroup: Option<CgroupKey>,
     /// Its path, from a rung that knows paths and no keys.
     pub path: Option<CgroupPath>,
@@ -26,15 +26,13 @@ pub struct OomKill {
 /// A kill in the kernel log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggedKill {
-    /// When it was written; of an old one as the log's own clock says, else when it was read.
+    /// When it was written; of an old one by the log's own clock, else when it was read.
     pub time: SystemTime,
     /// Whether it was there before this agent began.
     pub is_old: bool,
-    /// The process.
     pub victim: Victim,
     /// Its memory cgroup, where the log names it.
     pub path: Option<CgroupPath>,
-    /// Why.
     pub decision: Decision,
 }
 
@@ -55,7 +53,7 @@ pub struct LogBatch {
     pub kernel_kills: Option<u64>,
 }
 
-/// A kill, and what `/proc` says of its process.
+/// A kill, and what `/proc` has of its process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookedUp {
     /// The kill, with what was found of its victim.
@@ -66,7 +64,7 @@ pub struct LookedUp {
     pub found_tgid: bool,
 }
 
-/// A process that the kernel killed for memory. What this kernel does not tell is `None`.
+/// A process that the kernel killed for memory. What this kernel does not report is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Victim {
     /// Thread id that was marked; `None` where the rung saw only that a process was killed.
@@ -79,7 +77,6 @@ pub struct Victim {
     pub uid: Option<u32>,
     /// `/proc/<pid>/oom_score_adj`.
     pub oom_score_adj: Option<i16>,
-    /// Address space.
     pub total_vm_bytes: Option<u64>,
     /// Anonymous pages in memory.
     pub anon_rss_bytes: Option<u64>,
@@ -87,14 +84,13 @@ pub struct Victim {
     pub file_rss_bytes: Option<u64>,
     /// Shared memory in memory.
     pub shmem_rss_bytes: Option<u64>,
-    /// Pages in swap.
     pub swap_bytes: Option<u64>,
-    /// Page tables.
     pub pgtables_bytes: Option<u64>,
 }
 
 named! {
-    /// Which allocations a kernel OOM decision is about (`enum oom_constraint`, `include/linux/oom.h`).
+    /// Which allocations a kernel OOM decision is about: the numbers and names of `enum oom_constraint`
+    /// (`include/linux/oom.h`).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub enum Constraint {
         /// `CONSTRAINT_NONE`: the whole machine is out of memory.
@@ -113,7 +109,6 @@ named! {
 pub struct Decision {
     /// The same for all victims of one decision, and for no other of this boot.
     pub incident: Option<u64>,
-    /// Whose allocations.
     pub constraint: Option<Constraint>,
     /// The cgroup whose limit was met; with [`Constraint::Memcg`] only.
     pub owner: Option<LimitOwner>,
@@ -147,7 +142,7 @@ pub struct LimitOwner {
     pub key: Option<CgroupKey>,
     /// Its path, from a rung that knows paths, or from the registry.
     pub path: Option<CgroupPath>,
-    /// What it is on a container host, as its path tells.
+    /// What it is on a container host, by its path.
     pub kind: Option<OwnerKind>,
     /// Memory charged to it and to what lies below.
     pub usage_bytes: Option<u64>,
@@ -161,7 +156,6 @@ pub struct LimitOwner {
 pub struct Trigger {
     /// Process id (thread group).
     pub pid: Option<u32>,
-    /// Command name.
     pub comm: Option<Vec<u8>>,
     /// Its memory cgroup, from a rung that knows ids.
     pub cgroup: Option<CgroupKey>,
@@ -172,7 +166,6 @@ pub struct Trigger {
 /// An OOM kill as the log keeps it; the victim's cgroup is the event's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OomReport {
-    /// The process.
     pub victim: Victim,
     /// Why, with paths where the registry knows them.
     pub decision: Decision,
@@ -187,12 +180,8 @@ pub struct LastSample {
     pub age: Duration,
     /// Usage without inactive file pages.
     pub working_set_bytes: Option<u64>,
-    /// Anonymous pages.
     pub anon_bytes: Option<u64>,
-    /// File pages.
     pub file_bytes: Option<u64>,
-    /// Kernel memory.
     pub kernel_bytes: Option<u64>,
-    /// The cgroup's limit.
     pub limit: Option<Limit>,
 }

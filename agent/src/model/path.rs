@@ -93,9 +93,7 @@ impl CgroupPath {
             Err(_) => Cow::Owned(quote(&self.0)),
         }
     }
-}
 
-impl CgroupPath {
     /// The path of which this is the text, as [`CgroupPath::to_text`] gives it.
     pub fn from_text(text: &str) -> Self {
         let quoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));

@@ -1,6 +1,19 @@
-//! What the tasks of a cgroup tell: counts, states, run queue times, referenced memory.
+//! The tasks of a cgroup: counts, states, run queue times, referenced memory.
 
 use super::Limit;
+
+/// The tasks of a cgroup and all below it. What no set wants is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaskStats {
+    /// Processes and their descriptors.
+    pub processes: Option<ProcessStats>,
+    /// Run queue times, of tasks that have ended too since the agent began.
+    pub sched: Option<SchedStats>,
+    pub states: Option<TaskStates>,
+    pub load: Option<LoadAverages>,
+    /// Memory referenced since it was last cleared: `Referenced` of `/proc/<pid>/smaps_rollup` of all processes.
+    pub referenced_bytes: Option<u64>,
+}
 
 /// Processes of a cgroup and all below it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,53 +51,31 @@ impl SchedStats {
 
     /// What was added since `earlier`; all of it when that was another task's.
     pub fn since(self, earlier: Self) -> Self {
-        let later = |now: u64, then: u64| now.checked_sub(then);
         let grown = || {
             Some(Self {
-                run_nsec: later(self.run_nsec, earlier.run_nsec)?,
-                runqueue_nsec: later(self.runqueue_nsec, earlier.runqueue_nsec)?,
-                run_periods: later(self.run_periods, earlier.run_periods)?,
+                run_nsec: self.run_nsec.checked_sub(earlier.run_nsec)?,
+                runqueue_nsec: self.runqueue_nsec.checked_sub(earlier.runqueue_nsec)?,
+                run_periods: self.run_periods.checked_sub(earlier.run_periods)?,
             })
         };
         grown().unwrap_or(self)
     }
 }
 
-/// What a task does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TaskState {
-    /// On a processor or waiting for one.
-    Running,
-    /// Waiting for something that a signal may end.
-    Sleeping,
-    /// Waiting for something, most often a disk, that no signal ends.
-    Uninterruptible,
-    /// Stopped by a signal or a tracer.
-    Stopped,
-}
-
 /// Tasks (threads) by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TaskStates {
-    /// Running or ready to run.
+    /// On a processor or waiting for one.
     pub running: u64,
+    /// Waiting for something that a signal may end.
     pub sleeping: u64,
-    /// In uninterruptible sleep.
+    /// Waiting for something, most often a disk, that no signal ends.
     pub uninterruptible: u64,
+    /// Stopped by a signal or a tracer.
     pub stopped: u64,
 }
 
 impl TaskStates {
-    /// Counts one more task.
-    pub fn add(&mut self, state: TaskState) {
-        match state {
-            TaskState::Running => self.running += 1,
-            TaskState::Sleeping => self.sleeping += 1,
-            TaskState::Uninterruptible => self.uninterruptible += 1,
-            TaskState::Stopped => self.stopped += 1,
-        }
-    }
-
     /// The sum of both.
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -99,7 +90,6 @@ impl TaskStates {
 /// Load averages of 10 s, in thousandths of a task, as cAdvisor shows them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoadAverages {
-    /// Of running tasks.
     pub running_milli: u64,
     /// Of tasks in uninterruptible sleep.
     pub uninterruptible_milli: u64,

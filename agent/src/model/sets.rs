@@ -14,7 +14,7 @@ named! {
         App = "app",
         /// `cadvisor_version_info`, for dashboards that ask for it. Ours.
         CadvisorVersion = "cadvisor_version",
-        /// What v2 tells of a cgroup besides the other sets: cgroups below it, niced time, interrupts, discards. Ours.
+        /// What v2 shows of a cgroup beside the other sets: cgroups below it, niced time, interrupts, discards. Ours.
         CgroupDetail = "cgroup_detail",
         /// Processor time.
         Cpu = "cpu",
@@ -96,16 +96,6 @@ impl MetricSet {
                 | Self::Pressure
         )
     }
-
-    const fn bit(self) -> u32 {
-        1 << (self as u32)
-    }
-}
-
-impl fmt::Display for MetricSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 /// Which sets are on.
@@ -122,7 +112,7 @@ pub enum MetricSetsError {
         name: String,
     },
     /// One list turns the set on, the other off.
-    #[error("metric set {set} is both enabled and disabled: wanted one of the two")]
+    #[error("metric set {} is both enabled and disabled: wanted one of the two", set.as_str())]
     Both { set: MetricSet },
 }
 
@@ -132,7 +122,6 @@ impl MetricSets {
         Self(0)
     }
 
-    /// Every set.
     #[cfg(test)]
     pub const fn all() -> Self {
         Self((1 << MetricSet::ALL.len()) - 1)
@@ -144,7 +133,9 @@ impl MetricSets {
     /// # Errors
     /// For a name that is no set, and for a set in both lists.
     pub fn parse(enable: &str, disable: &str) -> Result<Self, MetricSetsError> {
-        let (on, off) = (parse_list(enable)?, parse_list(disable)?);
+        let sets =
+            |list| MetricSet::bits_of(list).map(Self).map_err(|name| MetricSetsError::Unknown { name });
+        let (on, off) = (sets(enable)?, sets(disable)?);
         if let Some(set) = MetricSet::ALL.into_iter().find(|&set| on.has(set) && off.has(set)) {
             return Err(MetricSetsError::Both { set });
         }
@@ -156,13 +147,17 @@ impl MetricSets {
         self.0 & set.bit() != 0
     }
 
+    /// Whether one of these sets is on.
+    pub fn has_any(self, sets: &[MetricSet]) -> bool {
+        sets.iter().any(|&set| self.has(set))
+    }
+
     /// The same with one more set on.
     pub const fn with(self, set: MetricSet) -> Self {
         Self(self.0 | set.bit())
     }
 
     /// The same with one set off.
-    #[cfg(test)]
     pub const fn without(self, set: MetricSet) -> Self {
         Self(self.0 & !set.bit())
     }
@@ -171,14 +166,6 @@ impl MetricSets {
     pub fn iter(self) -> impl Iterator<Item = MetricSet> {
         MetricSet::ALL.into_iter().filter(move |&set| self.has(set))
     }
-}
-
-fn parse_list(list: &str) -> Result<MetricSets, MetricSetsError> {
-    let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let set = |name: &str| {
-        MetricSet::from_name(name).ok_or_else(|| MetricSetsError::Unknown { name: name.to_owned() })
-    };
-    names.map(set).try_fold(MetricSets::none(), |sets, set| Ok(sets.with(set?)))
 }
 
 impl Default for MetricSets {

@@ -6,10 +6,8 @@
 
 use std::time::SystemTime;
 
-use super::{
-    FilesystemStats, HardwareStats, LoadAverages, MemoryDetail, ProcessStats, SchedStats, SocketStats,
-    TaskStates,
-};
+use super::keyed::keyed;
+use super::{FilesystemStats, HardwareStats, MemoryDetail, SocketStats, TaskStats, named};
 
 /// A limit: a value or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +31,8 @@ impl Limit {
 /// All counters of a cgroup.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CgroupStats {
-    /// Processor time.
     pub cpu: Option<CpuStats>,
-    /// Memory and swap.
     pub memory: Option<MemoryStats>,
-    /// Tasks.
     pub pids: Option<PidsStats>,
     /// Block devices, one entry per device.
     pub io: Option<Vec<IoDeviceStats>>,
@@ -49,16 +44,8 @@ pub struct CgroupStats {
     pub host_network: bool,
     /// Sockets of that namespace.
     pub sockets: Option<SocketStats>,
-    /// Processes and their descriptors.
-    pub processes: Option<ProcessStats>,
-    /// Run queue times, of tasks that have ended too since the agent began.
-    pub sched: Option<SchedStats>,
-    /// Tasks by state.
-    pub tasks: Option<TaskStates>,
-    /// Load averages.
-    pub load: Option<LoadAverages>,
-    /// Memory referenced since it was last cleared: `Referenced` of `/proc/<pid>/smaps_rollup` of all processes.
-    pub referenced_bytes: Option<u64>,
+    /// Its processes and their threads.
+    pub tasks: TaskStats,
     /// Huge pages, one entry for each size.
     pub hugetlb: Option<Vec<HugetlbStats>>,
     /// What the processor counted, where that is asked for.
@@ -192,55 +179,53 @@ pub struct MemoryStat {
     pub swap_bytes: Option<u64>,
 }
 
-/// How often this cgroup and those below it met each memory limit (`memory.events`, hierarchical).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MemoryEvents {
-    /// `low`.
-    pub low: Option<u64>,
-    /// `high`.
-    pub high: Option<u64>,
-    /// `max`.
-    pub max: Option<u64>,
-    /// `oom`.
-    pub oom: Option<u64>,
-    /// `oom_kill`.
-    pub oom_kill: Option<u64>,
-    /// `oom_group_kill` (since 5.17).
-    pub oom_group_kill: Option<u64>,
+keyed! {
+    /// How often a cgroup and those below it met each memory limit since it was made: `memory.events`; of the cgroup alone:
+    /// `memory.events.local` (v2). `sock_throttled` (since 6.19) is not read.
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    pub struct MemoryEvents {
+        low = b"low",
+        high = b"high",
+        max = b"max",
+        oom = b"oom",
+        oom_kill = b"oom_kill",
+        /// Since 5.17.
+        oom_group_kill = b"oom_group_kill",
+    }
 }
 
-/// How often this cgroup and those below it met each swap limit (`memory.swap.events`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SwapEvents {
-    /// `high`.
-    pub high: Option<u64>,
-    /// `max`.
-    pub max: Option<u64>,
-    /// `fail`: allocations that found no swap.
-    pub fail: Option<u64>,
+keyed! {
+    /// How often this cgroup and those below it met each swap limit (`memory.swap.events`).
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    pub struct SwapEvents {
+        high = b"high",
+        max = b"max",
+        /// Allocations that found no swap.
+        fail = b"fail",
+    }
 }
 
-/// What memory of a node is used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NumaKind {
-    /// Page cache.
-    File,
-    /// Anonymous memory.
-    Anon,
-    /// Locked memory.
-    Unevictable,
+named! {
+    /// What memory of a node is used for: the first word of a line of `memory.numa_stat`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum NumaKind {
+        /// Page cache.
+        File = "file",
+        /// Anonymous memory.
+        Anon = "anon",
+        /// Locked memory.
+        Unevictable = "unevictable",
+    }
 }
 
 /// One number of `memory.numa_stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NumaPages {
-    /// Of which kind.
     pub kind: NumaKind,
-    /// With all cgroups below (all that v2 tells), or of the cgroup alone.
+    /// With all cgroups below (v2 has only this), or of the cgroup alone.
     pub hierarchical: bool,
-    /// The node's number.
     pub node: u32,
-    /// Pages of the base size; v2 tells bytes.
+    /// Pages of the base size; v2 prints bytes.
     pub pages: u64,
 }
 
@@ -257,13 +242,14 @@ pub struct HugetlbStats {
     pub failcnt: Option<u64>,
 }
 
-/// Cgroups below one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Descendants {
-    /// `nr_descendants`.
-    pub living: Option<u64>,
-    /// `nr_dying_descendants`: removed, but held by something that they own.
-    pub dying: Option<u64>,
+keyed! {
+    /// Cgroups below one (`cgroup.stat`). Newer kernels add lines for each controller.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Descendants {
+        living = b"nr_descendants",
+        /// Removed, but something still holds their memory.
+        dying = b"nr_dying_descendants",
+    }
 }
 
 /// `pids.*`.
@@ -282,11 +268,9 @@ pub struct PidsStats {
 /// One block device's transfers by a cgroup.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IoDeviceStats {
-    /// Major device number.
     pub major: u32,
-    /// Minor device number.
     pub minor: u32,
-    /// `/dev/NAME`, where the kernel's `/sys/dev/block` tells it.
+    /// `/dev/NAME`, where the kernel's `/sys/dev/block` has it.
     pub device: Option<String>,
     /// v1 `io_service_bytes` `Read`; v2 `io.stat` `rbytes`.
     pub read_bytes: Option<u64>,
@@ -329,7 +313,6 @@ pub struct PressureStats {
     pub irq: Option<Pressure>,
 }
 
-/// One pressure file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pressure {
     /// Some tasks waited.
@@ -356,9 +339,7 @@ pub struct PressureLine {
 pub struct InterfaceStats {
     /// The interface's name inside its namespace.
     pub name: String,
-    /// Received.
     pub receive: TransferStats,
-    /// Sent.
     pub transmit: TransferStats,
 }
 
@@ -367,8 +348,6 @@ pub struct InterfaceStats {
 pub struct TransferStats {
     pub bytes: u64,
     pub packets: u64,
-    /// Packets with errors.
     pub errors: u64,
-    /// Packets dropped.
     pub dropped: u64,
 }

@@ -1,4 +1,4 @@
-//! What the agent says of itself at `/status` and in `cgtap check`.
+//! The state of the agent, for `/status` and `cgtap check`.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -21,7 +21,7 @@ named! {
         MarkVictim = "mark_victim",
         /// The entry of the function `oom_kill_process`, no tracepoint.
         OomKillProcess = "oom_kill_process",
-        /// `sched:sched_process_exit`: it tells a moment earlier that a cgroup will be empty.
+        /// `sched:sched_process_exit`: the early sign that a cgroup will be empty.
         SchedProcessExit = "sched_process_exit",
     }
 }
@@ -87,7 +87,6 @@ named! {
 /// Whether a rung serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OfferState {
-    /// It does.
     Serves,
     /// It could, and another does.
     Offered,
@@ -98,20 +97,17 @@ pub enum OfferState {
 /// A rung of a ladder on this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// Which ladder.
     pub ladder: Ladder,
-    /// Which rung.
     pub source: Source,
-    /// Whether it serves.
     pub state: OfferState,
 }
 
 /// OOM kills since the agent began, as the kernel's own count (`oom_kill` of `/proc/vmstat`) judges them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OomKillCounts {
-    /// Told as events.
+    /// Reported as events.
     pub reported: u64,
-    /// Counted by the kernel and told by no rung.
+    /// Counted by the kernel and reported by no rung.
     pub unreported: u64,
 }
 
@@ -122,11 +118,9 @@ pub struct DiskHealth {
     pub failing: Option<String>,
     /// The newest record that was written; 0 before the first.
     pub written_seq: u64,
-    /// The oldest record on disk, as its segment's name tells.
+    /// The oldest record on disk, by its segment's name.
     pub first_seq: Option<u64>,
-    /// Segments there are.
     pub segments: u64,
-    /// Their size.
     pub bytes: u64,
     /// Failures to write, sync or open.
     pub errors: u64,
@@ -156,18 +150,19 @@ pub enum SinkState {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SinkStatus {
     pub name: String,
-    /// Whether it delivers.
     pub state: SinkState,
     /// Events that were delivered since the agent began.
     pub sent: u64,
     /// Deliveries that failed and were tried again.
     pub retried: u64,
-    /// Events that left the log before they could be delivered, wanted or not.
+    /// Events that left the log before they could be delivered, wanted or not, or that could not be encoded.
     pub dropped: u64,
     /// Events that the target refused for good, which are not sent again.
     pub refused: u64,
     /// The place in the log up to which each event is delivered or refused.
     pub seq: u64,
+    /// Failures to save that place.
+    pub cursor_errors: u64,
 }
 
 /// What was found when the agent started. It does not change.
@@ -202,9 +197,28 @@ pub struct HostFacts {
     pub kernel_counts_kills: bool,
 }
 
+impl HostFacts {
+    /// The same, since the sources of these ladders have ended: cgroups are found by walks, OOM kills are not reported.
+    pub fn without(&self, ended: &[Ladder]) -> Self {
+        let mut facts = self.clone();
+        let is_ended = |ladder| ended.contains(&ladder);
+        facts.oom_source = facts.oom_source.filter(|_| !is_ended(Ladder::Oom));
+        if is_ended(Ladder::Lifecycle) {
+            facts.lifecycle_source = Source::Walk;
+        }
+        for offer in facts.offers.iter_mut().filter(|offer| is_ended(offer.ladder)) {
+            if offer.source == Source::Walk {
+                offer.state = OfferState::Serves;
+            } else if offer.state == OfferState::Serves {
+                offer.state = OfferState::Refused("it ended while the agent ran".to_owned());
+            }
+        }
+        facts
+    }
+}
+
 #[cfg(test)]
 impl HostFacts {
-    /// Facts for tests.
     pub(crate) fn fixture() -> Self {
         Self {
             version: "1.2.3",
@@ -232,7 +246,6 @@ pub struct Status {
     pub facts: Arc<HostFacts>,
     /// From start to ready; `None` before.
     pub ready_after: Option<Duration>,
-    /// Each hook.
     pub hooks: Vec<HookStatus>,
     /// OOM kills reported and not; `None` where the kernel does not count them.
     pub oom_kills: Option<OomKillCounts>,
@@ -244,7 +257,7 @@ pub struct Status {
     pub tombstones: u64,
     /// Walks of the tree since start.
     pub walks: u64,
-    /// Kernel records lost since start, as counters and sequence gaps tell.
+    /// Kernel records lost since start, by counters and gaps in sequence numbers.
     pub lost_records: u64,
     /// The newest event's number; 0 before the first.
     pub last_seq: u64,
@@ -256,6 +269,36 @@ pub struct Status {
     pub sinks: Vec<SinkStatus>,
     /// Clients that follow `/events` now.
     pub followers: u64,
-    /// What containers are called, and who tells.
+    /// How many containers have names, and where these come from.
     pub names: NamesStatus,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_ended_does_not_serve() {
+        let offer = |ladder, source, state| Offer { ladder, source, state };
+        let facts = HostFacts {
+            lifecycle_source: Source::TpBtf,
+            oom_source: Some(Source::Kmsg),
+            offers: vec![
+                offer(Ladder::Lifecycle, Source::TpBtf, OfferState::Serves),
+                offer(Ladder::Lifecycle, Source::Walk, OfferState::Offered),
+                offer(Ladder::Oom, Source::Kmsg, OfferState::Serves),
+            ],
+            ..HostFacts::fixture()
+        };
+        let serving = |facts: &HostFacts| -> Vec<Source> {
+            let serves = facts.offers.iter().filter(|offer| offer.state == OfferState::Serves);
+            serves.map(|offer| offer.source).collect()
+        };
+        let left = facts.without(&[Ladder::Lifecycle]);
+        assert_eq!((left.lifecycle_source, left.oom_source), (Source::Walk, Some(Source::Kmsg)));
+        assert_eq!(serving(&left), [Source::Walk, Source::Kmsg]);
+        let left = facts.without(&[Ladder::Oom]);
+        assert_eq!((left.lifecycle_source, left.oom_source), (Source::TpBtf, None));
+        assert_eq!(serving(&left), [Source::TpBtf]);
+    }
 }

@@ -1,6 +1,6 @@
 //! Processors, caches, memory nodes and memory modules of the node.
 
-/// How the machine is built. What the host does not tell is absent.
+/// How the machine is built. What the host does not list is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topology {
     /// Cores, by node and core.
@@ -12,7 +12,6 @@ pub struct Topology {
 /// A core: `/sys/devices/system/cpu/cpu<n>/topology`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Core {
-    /// Its NUMA node.
     pub node: u32,
     /// `physical_package_id`.
     pub package: u32,
@@ -40,7 +39,6 @@ pub struct Cache {
 /// A NUMA node: `/sys/devices/system/node/node<n>`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NumaNode {
-    /// Its number.
     pub id: u32,
     /// `meminfo` `MemTotal`.
     pub memory_bytes: Option<u64>,
@@ -57,7 +55,6 @@ pub struct NumaNode {
 pub struct Dimms {
     /// `dimm_mem_type`: `Unbuffered-DDR4`.
     pub kind: String,
-    /// Modules.
     pub count: u64,
     /// `size`, of all.
     pub capacity_bytes: u64,

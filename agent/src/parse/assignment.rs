@@ -8,7 +8,7 @@
 //! ```
 //! Values of `os-release` may be quoted as a shell would; a device's name is plain and may hold `/` (`cciss/c0d0`).
 
-use super::scan::{lines, text};
+use super::scan::{lines, text, unescape};
 
 /// The value of the first line `key=...`, without quotes; `None` when there is no such line or it is empty.
 pub fn assignment(input: &[u8], key: &str) -> Option<String> {
@@ -16,24 +16,16 @@ pub fn assignment(input: &[u8], key: &str) -> Option<String> {
     let value = value.trim_ascii();
     let unquoted =
         [b'"', b'\''].into_iter().find_map(|quote| value.strip_prefix(&[quote])?.strip_suffix(&[quote]));
-    let value = text(&unescape(unquoted.unwrap_or(value)));
+    let value = text(&unescape(unquoted.unwrap_or(value), escape));
     (!value.is_empty()).then_some(value)
 }
 
-/// Drops the backslash before what a shell would need one for.
-fn unescape(quoted: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(quoted.len());
-    let mut rest = quoted;
-    while let [first, after @ ..] = rest {
-        if let [b'\\', escaped @ (b'"' | b'$' | b'\\' | b'`' | b'\''), tail @ ..] = rest {
-            plain.push(*escaped);
-            rest = tail;
-        } else {
-            plain.push(*first);
-            rest = after;
-        }
+/// A backslash before what a shell would need one for.
+fn escape(rest: &[u8]) -> Option<(u8, &[u8])> {
+    match rest {
+        [b'\\', escaped @ (b'"' | b'$' | b'\\' | b'`' | b'\''), tail @ ..] => Some((*escaped, tail)),
+        _ => None,
     }
-    plain
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ mod lines;
 use std::borrow::Cow;
 
 use super::ParseError;
-use super::scan::{decimal, split_once};
+use super::scan::{decimal, split_once, unescape};
 use crate::model::{CgroupPath, Decision, LimitOwner, Trigger, Victim};
 use lines::{OomLine, Scope};
 
@@ -46,27 +46,16 @@ pub fn log_record(input: &[u8]) -> Result<LogRecord<'_>, ParseError> {
     let mut number = || fields.next().and_then(decimal).ok_or_else(refused);
     let (priority, sequence, time_usec) = (number()?, number()?, number()?);
     let text = text.split(|&b| b == b'\n').next().unwrap_or_default();
+    let text = if text.contains(&b'\\') { Cow::Owned(unescape(text, hex)) } else { Cow::Borrowed(text) };
     // The facility is above the level's three bits; the kernel's is 0.
-    Ok(LogRecord { sequence, time_usec, of_kernel: priority < 8, text: unescaped(text) })
+    Ok(LogRecord { sequence, time_usec, of_kernel: priority < 8, text })
 }
 
 /// The kernel escapes bytes that are not printable ASCII, and the backslash itself (`append_char` in
 /// `kernel/printk/printk.c`).
-fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
-    if !text.contains(&b'\\') {
-        return Cow::Borrowed(text);
-    }
-    let (mut rest, mut out) = (text, Vec::with_capacity(text.len()));
-    while let Some((&first, after)) = rest.split_first() {
-        let hex = after.strip_prefix(b"x").and_then(|digits| digits.first_chunk::<2>());
-        let byte = hex.filter(|_| first == b'\\').and_then(|hex| {
-            let text = std::str::from_utf8(hex).ok()?;
-            u8::from_str_radix(text, 16).ok()
-        });
-        out.push(byte.unwrap_or(first));
-        rest = if byte.is_some() { after.get(3..).unwrap_or_default() } else { after };
-    }
-    Cow::Owned(out)
+fn hex(rest: &[u8]) -> Option<(u8, &[u8])> {
+    let (digits, tail) = rest.strip_prefix(br"\x")?.split_first_chunk::<2>()?;
+    Some((u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?, tail))
 }
 
 /// A kill, read from the log.
@@ -77,7 +66,6 @@ pub struct LogKill {
     pub victim: Victim,
     /// Its memory cgroup, where the log names it.
     pub path: Option<CgroupPath>,
-    /// Why.
     pub decision: Decision,
 }
 
@@ -130,10 +118,10 @@ impl OomLines {
                 }
             }
             OomLine::Kill { scope, victim } => return Some(self.kill(record.time_usec, scope, victim)),
-            told => {
+            line => {
                 let open = self.open(record.time_usec);
                 open.last_usec = record.time_usec;
-                open.take(told);
+                open.take(line);
             }
         }
         None

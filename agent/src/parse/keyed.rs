@@ -11,6 +11,7 @@
 
 use super::ParseError;
 use super::scan::{Line, split_once};
+use crate::model::Keyed;
 
 /// The field of a key, and the factor from the kernel's unit to the field's.
 pub(super) type Field<'a> = (&'a mut Option<u64>, u64);
@@ -77,13 +78,13 @@ pub(super) fn each_pair<'a>(
     if found { Ok(()) } else { Err(ParseError::Empty { wanted: "lines of a key and a value" }) }
 }
 
-/// All that the table knows of a text.
-pub(super) fn keyed<T: Default>(
-    input: &[u8],
-    field_of: impl for<'a> Fn(&'a mut T, &[u8]) -> Option<Field<'a>>,
-) -> Result<T, ParseError> {
+/// A file whose keys `T` declares: `memory.events`, `memory.swap.events`, `cgroup.stat`.
+///
+/// Kernel text: <https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files>,
+/// <https://docs.kernel.org/admin-guide/cgroup-v2.html#core-interface-files>
+pub fn keyed<T: Keyed>(input: &[u8]) -> Result<T, ParseError> {
     let mut found = T::default();
-    each_pair(input, |pair| pair.put(field_of(&mut found, pair.key)))?;
+    each_pair(input, |pair| pair.put(found.field(pair.key).map(|field| (field, 1))))?;
     Ok(found)
 }
 
@@ -106,6 +107,35 @@ pub fn max_events(input: &[u8]) -> Result<u64, ParseError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Descendants, MemoryEvents, SwapEvents};
+
+    #[test]
+    fn events_of_5_10_have_no_group_kills() {
+        let events: MemoryEvents = keyed(b"low 0\nhigh 12\nmax 3\noom 2\noom_kill 1\n").unwrap();
+        assert_eq!((events.low, events.high, events.max), (Some(0), Some(12), Some(3)));
+        assert_eq!((events.oom, events.oom_kill, events.oom_group_kill), (Some(2), Some(1), None));
+    }
+
+    #[test]
+    fn events_of_newer_kernels_have_more_lines() {
+        let events: MemoryEvents = keyed(b"oom_kill 4\noom_group_kill 1\nsock_throttled 9\n").unwrap();
+        assert_eq!((events.oom_kill, events.oom_group_kill, events.low), (Some(4), Some(1), None));
+    }
+
+    #[test]
+    fn events_of_swap_and_cgroups_below() {
+        let swap: SwapEvents = keyed(b"high 1\nmax 2\nfail 3\n").unwrap();
+        assert_eq!((swap.high, swap.max, swap.fail), (Some(1), Some(2), Some(3)));
+        let text = b"nr_descendants 12\nnr_subsys_cpu 3\nnr_dying_descendants 4\n";
+        assert_eq!(keyed(text), Ok(Descendants { living: Some(12), dying: Some(4) }));
+    }
+
+    #[test]
+    fn events_that_are_garbage_are_refused() {
+        for refused in [&b""[..], b"oom_kill\n", b"oom_kill -1\n"] {
+            assert!(keyed::<MemoryEvents>(refused).is_err(), "{refused:?}");
+        }
+    }
 
     #[derive(Debug, Default, PartialEq)]
     struct Two {
@@ -116,7 +146,9 @@ mod tests {
     keys!(field_of: Two { b"a" => plain, b"b_usec" => scaled * 1000 });
 
     fn two(input: &[u8]) -> Result<Two, ParseError> {
-        keyed(input, field_of)
+        let mut found = Two::default();
+        each_pair(input, |pair| pair.put(field_of(&mut found, pair.key)))?;
+        Ok(found)
     }
 
     #[test]

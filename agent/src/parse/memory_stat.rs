@@ -21,7 +21,7 @@
 
 use super::keyed::{Pair, each_pair, keys};
 use super::{ParseError, limit_v1};
-use crate::model::{Limit, MemoryDetail, MemoryStat};
+use crate::model::{Keyed, Limit, MemoryDetail, MemoryStat};
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct MemoryStatFile {
@@ -72,7 +72,8 @@ impl MemoryStatFile {
     }
 
     fn put_detail(&mut self, pair: &Pair<'_>, key: &[u8]) -> Result<(), ParseError> {
-        self.detail.as_mut().map_or(Ok(()), |detail| pair.put(detail_of(detail, key)))
+        let field = self.detail.as_mut().and_then(|detail| detail.field(key));
+        pair.put(field.map(|field| (field, 1)))
     }
 
     /// A line of v1 without `total_`.
@@ -131,34 +132,6 @@ keys!(stat_v1: MemoryStat {
     b"inactive_file" => inactive_file_bytes,
     b"workingset_refault_anon" => workingset_refault_anon,
     b"workingset_refault_file" => workingset_refault_file,
-});
-
-// The further lines, in the terms of v2. `shmem` is taken from the others.
-keys!(detail_of: MemoryDetail {
-    b"kernel_stack" => kernel_stack_bytes,
-    b"pagetables" => pagetables_bytes,
-    b"percpu" => percpu_bytes,
-    b"sock" => sock_bytes,
-    b"vmalloc" => vmalloc_bytes,
-    b"slab" => slab_bytes,
-    b"slab_reclaimable" => slab_reclaimable_bytes,
-    b"slab_unreclaimable" => slab_unreclaimable_bytes,
-    b"zswap" => zswap_bytes,
-    b"zswapped" => zswapped_bytes,
-    b"swapcached" => swapcached_bytes,
-    b"anon_thp" => anon_thp_bytes,
-    b"file_thp" => file_thp_bytes,
-    b"active_anon" => active_anon_bytes,
-    b"inactive_anon" => inactive_anon_bytes,
-    b"unevictable" => unevictable_bytes,
-    b"workingset_activate_anon" => workingset_activate_anon,
-    b"workingset_activate_file" => workingset_activate_file,
-    b"workingset_restore_anon" => workingset_restore_anon,
-    b"workingset_restore_file" => workingset_restore_file,
-    b"workingset_nodereclaim" => workingset_nodereclaim,
-    b"zswpin" => zswpin,
-    b"zswpout" => zswpout,
-    b"zswpwb" => zswpwb,
 });
 
 #[cfg(test)]

@@ -11,7 +11,7 @@
 //! commas in the value of an option.
 
 use super::ParseError;
-use super::scan::{Line, decimal, device_number, lines, split_once, text};
+use super::scan::{Line, decimal, device_number, lines, split_once, text, unescape};
 
 const WANTED: &str = "the fields of a mount";
 
@@ -43,7 +43,7 @@ impl Mount {
     /// The value of one of the super block's options.
     pub fn option(&self, key: &[u8]) -> Option<Vec<u8>> {
         let mut pairs = self.options.split(|&b| b == b',').filter_map(|option| split_once(option, b'='));
-        pairs.find(|(name, _)| *name == key).map(|(_, value)| unescape(value))
+        pairs.find(|(name, _)| *name == key).map(|(_, value)| unescape(value, octal))
     }
 }
 
@@ -57,28 +57,22 @@ fn mount(line: &Line<'_>) -> Option<Mount> {
     let mut fields = line.text.split(|&b| b == b' ');
     let (id, parent) = (decimal(fields.next()?)?, decimal(fields.next()?)?);
     let device = device_number(fields.next()?)?;
-    let (root, mount_point) = (unescape(fields.next()?), unescape(fields.next()?));
+    let (root, mount_point) = (unescape(fields.next()?, octal), unescape(fields.next()?, octal));
     let mut rest = fields.skip_while(|&field| field != b"-").skip(1);
     let kind = text(rest.next()?);
-    let source = unescape(rest.next()?);
+    let source = unescape(rest.next()?, octal);
     let options = rest.next()?.to_vec();
     Some(Mount { id, parent, device, root, mount_point, kind, source, options })
 }
 
-/// Undoes `\040` and its like; a backslash that starts no octal number stays.
-fn unescape(text: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [first, after @ ..] = rest {
-        if let [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..] = rest {
-            plain.push(((a - b'0') << 6) | ((b - b'0') << 3) | (c - b'0'));
-            rest = tail;
-        } else {
-            plain.push(*first);
-            rest = after;
+/// `\040` and its like; a backslash that starts no octal number stays.
+fn octal(rest: &[u8]) -> Option<(u8, &[u8])> {
+    match rest {
+        [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..] => {
+            Some((((a - b'0') << 6) | ((b - b'0') << 3) | (c - b'0'), tail))
         }
+        _ => None,
     }
-    plain
 }
 
 #[cfg(test)]

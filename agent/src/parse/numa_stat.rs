@@ -42,12 +42,7 @@ fn numa_stat(input: &[u8], divisor: u64, key_of: KeyOf) -> Result<Vec<NumaPages>
             Some((key_of(key)?, nodes))
         };
         let ((key, hierarchical), nodes) = fields().ok_or_else(|| line.refused(WANTED))?;
-        let kind = match key {
-            b"file" => NumaKind::File,
-            b"anon" => NumaKind::Anon,
-            b"unevictable" => NumaKind::Unevictable,
-            _ => continue,
-        };
+        let Some(kind) = str::from_utf8(key).ok().and_then(NumaKind::from_name) else { continue };
         for word in words(nodes) {
             let parsed = || {
                 let (node, amount) = split_once(word.strip_prefix(b"N")?, b'=')?;
@@ -69,14 +64,14 @@ mod tests {
         let text = b"total=6 N0=4 N1=2\nfile=3 N0=2 N1=1\nhierarchical_total=9 N0=9 N1=0\n\
                      hierarchical_anon=7 N0=7 N1=0\n";
         let found = numa_stat_v1(text).unwrap();
-        let told: Vec<_> = found.iter().map(|f| (f.kind, f.hierarchical, f.node, f.pages)).collect();
+        let values: Vec<_> = found.iter().map(|f| (f.kind, f.hierarchical, f.node, f.pages)).collect();
         let wanted = [
             (NumaKind::File, false, 0, 2),
             (NumaKind::File, false, 1, 1),
             (NumaKind::Anon, true, 0, 7),
             (NumaKind::Anon, true, 1, 0),
         ];
-        assert_eq!(told, wanted);
+        assert_eq!(values, wanted);
     }
 
     #[test]

@@ -12,7 +12,6 @@ use super::ParseError;
 use super::scan::{Line, decimal, lines, split_once};
 use crate::model::{Pressure, PressureLine};
 
-/// A pressure file.
 pub fn pressure(input: &[u8]) -> Result<Pressure, ParseError> {
     let mut pressure = Pressure::default();
     for line in lines(input) {

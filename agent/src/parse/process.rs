@@ -16,7 +16,7 @@
 
 use super::ParseError;
 use super::scan::{Line, lines, words};
-use crate::model::{Limit, SchedStats, TaskState};
+use crate::model::{Limit, SchedStats, TaskStates};
 
 /// `/proc/<pid>/task/<tid>/schedstat`.
 pub fn schedstat(input: &[u8]) -> Result<SchedStats, ParseError> {
@@ -27,20 +27,21 @@ pub fn schedstat(input: &[u8]) -> Result<SchedStats, ParseError> {
     Ok(SchedStats { run_nsec: number()?, runqueue_nsec: number()?, run_periods: number()? })
 }
 
-/// The state in `/proc/<pid>/task/<tid>/stat`; `None` for one that is no task any more.
-pub fn task_state(input: &[u8]) -> Result<Option<TaskState>, ParseError> {
+/// The state in `/proc/<pid>/task/<tid>/stat`, as a count of one; of one that is no task any more, of none.
+pub fn task_state(input: &[u8]) -> Result<TaskStates, ParseError> {
     let line = Line { number: 1, text: input };
     let input = input.trim_ascii_end();
     let end = input.iter().rposition(|&byte| byte == b')').and_then(|at| input.get(at + 1..));
-    let state = end.and_then(|rest| words(rest).next());
-    match state {
-        Some(b"R") => Ok(Some(TaskState::Running)),
-        Some(b"S" | b"I") => Ok(Some(TaskState::Sleeping)),
-        Some(b"D") => Ok(Some(TaskState::Uninterruptible)),
-        Some(b"T" | b"t") => Ok(Some(TaskState::Stopped)),
-        Some(&[_]) => Ok(None),
-        _ => Err(line.refused("a name in brackets and a state")),
+    let mut found = TaskStates::default();
+    match end.and_then(|rest| words(rest).next()) {
+        Some(b"R") => found.running = 1,
+        Some(b"S" | b"I") => found.sleeping = 1,
+        Some(b"D") => found.uninterruptible = 1,
+        Some(b"T" | b"t") => found.stopped = 1,
+        Some(&[_]) => {}
+        _ => return Err(line.refused("a name in brackets and a state")),
     }
+    Ok(found)
 }
 
 /// The rest of the first line that begins so.
@@ -89,10 +90,11 @@ mod tests {
 
     #[test]
     fn a_name_may_hold_brackets() {
-        assert_eq!(task_state(b"7 (a) R (b) D 1 7\n"), Ok(Some(TaskState::Uninterruptible)));
-        assert_eq!(task_state(b"7 (a) S 1\n"), Ok(Some(TaskState::Sleeping)));
-        assert_eq!(task_state(b"7 (a) t 1\n"), Ok(Some(TaskState::Stopped)));
-        assert_eq!(task_state(b"7 (a) Z 1\n"), Ok(None));
+        let none = TaskStates::default();
+        assert_eq!(task_state(b"7 (a) R (b) D 1 7\n"), Ok(TaskStates { uninterruptible: 1, ..none }));
+        assert_eq!(task_state(b"7 (a) S 1\n"), Ok(TaskStates { sleeping: 1, ..none }));
+        assert_eq!(task_state(b"7 (a) t 1\n"), Ok(TaskStates { stopped: 1, ..none }));
+        assert_eq!(task_state(b"7 (a) Z 1\n"), Ok(none));
         for refused in [&b""[..], b"7 a S\n", b"7 (a)\n", b"7 (a) SS 1\n"] {
             assert!(task_state(refused).is_err(), "{refused:?}");
         }

@@ -34,6 +34,17 @@ impl<'a> Line<'a> {
     }
 }
 
+/// The text with its escapes undone. `escape` reads one at the beginning of what it gets: the byte, and what comes after.
+pub(super) fn unescape(text: &[u8], escape: impl Fn(&[u8]) -> Option<(u8, &[u8])>) -> Vec<u8> {
+    let (mut rest, mut plain) = (text, Vec::with_capacity(text.len()));
+    while let Some((&first, after)) = rest.split_first() {
+        let (byte, tail) = escape(rest).unwrap_or((first, after));
+        plain.push(byte);
+        rest = tail;
+    }
+    plain
+}
+
 /// The lines that are not empty.
 pub(super) fn lines(input: &[u8]) -> impl Iterator<Item = Line<'_>> {
     let numbered = input.split(|&b| b == b'\n').enumerate();

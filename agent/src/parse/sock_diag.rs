@@ -18,7 +18,7 @@ pub const SOCKET_MEMORY: u8 = 7;
 /// `SK_MEMINFO_DROPS`.
 const DROPS: usize = 8;
 
-/// What a datagram of an answer says of its end.
+/// Whether the answer ends with a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiagEnd {
     /// More is to come.
@@ -29,31 +29,28 @@ pub enum DiagEnd {
     Refused(i32),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Socket {
-    state: u8,
-    receive_queued_bytes: u32,
-    transmit_queued_bytes: u32,
-    dropped: u32,
-}
-
 /// Counts the TCP sockets of one datagram of an answer.
 pub fn diag_tcp(datagram: &[u8], states: &mut TcpStates) -> DiagEnd {
-    each_socket(datagram, |socket| states.add(socket.state))
+    each_socket(datagram, |socket| {
+        states.add(*socket.get(1)?);
+        Some(())
+    })
 }
 
 /// Adds the UDP sockets of one datagram of an answer.
 pub fn diag_udp(datagram: &[u8], found: &mut UdpStats) -> DiagEnd {
     each_socket(datagram, |socket| {
-        let sum = |a: u64, b: u32| a.saturating_add(b.into());
+        let add = |sum: &mut u64, more: u32| *sum = sum.saturating_add(more.into());
+        add(&mut found.receive_queued_bytes, u32_at(socket, 56)?);
+        add(&mut found.transmit_queued_bytes, u32_at(socket, 60)?);
+        add(&mut found.dropped, dropped(socket.get(MESSAGE..)?).unwrap_or(0));
         found.sockets += 1;
-        found.receive_queued_bytes = sum(found.receive_queued_bytes, socket.receive_queued_bytes);
-        found.transmit_queued_bytes = sum(found.transmit_queued_bytes, socket.transmit_queued_bytes);
-        found.dropped = sum(found.dropped, socket.dropped);
+        Some(())
     })
 }
 
-fn each_socket(datagram: &[u8], mut take: impl FnMut(Socket)) -> DiagEnd {
+/// Calls `take` with each message of a socket.
+fn each_socket(datagram: &[u8], mut take: impl FnMut(&[u8]) -> Option<()>) -> DiagEnd {
     let mut rest = datagram;
     while !rest.is_empty() {
         let (Some(length), Some(kind)) = (u32_at(rest, 0), u16_at(rest, 4)) else {
@@ -68,24 +65,12 @@ fn each_socket(datagram: &[u8], mut take: impl FnMut(Socket)) -> DiagEnd {
                     u32_at(body, 0).map_or(0, |number| number.wrapping_neg().cast_signed()),
                 );
             }
-            _ => match socket(body) {
-                Some(socket) => take(socket),
-                None => return DiagEnd::Refused(0),
-            },
+            _ if body.len() < MESSAGE || take(body).is_none() => return DiagEnd::Refused(0),
+            _ => {}
         }
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     DiagEnd::More
-}
-
-fn socket(body: &[u8]) -> Option<Socket> {
-    let attributes = body.get(MESSAGE..)?;
-    Some(Socket {
-        state: *body.get(1)?,
-        receive_queued_bytes: u32_at(body, 56)?,
-        transmit_queued_bytes: u32_at(body, 60)?,
-        dropped: dropped(attributes).unwrap_or(0),
-    })
 }
 
 fn dropped(attributes: &[u8]) -> Option<u32> {
@@ -146,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_tells_its_number() {
+    fn a_refusal_has_its_number() {
         let refused = message(ERROR, &[&(-2_i32).to_ne_bytes()[..], &[0; 16]].concat());
         assert_eq!(diag_tcp(&refused, &mut TcpStates::default()), DiagEnd::Refused(2));
     }

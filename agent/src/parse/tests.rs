@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fuzzing;
+use crate::model::MemoryEvents;
 
 /// Bytes that look like kernel text far more often than random ones do.
 fn kernel_like() -> impl Strategy<Value = Vec<u8>> {
@@ -38,6 +39,6 @@ proptest! {
         let text = format!("0 {n}\n");
         prop_assert_eq!(per_cpu_nsec(text.as_bytes()), Ok(vec![0, n]));
         let text = format!("oom_kill {n}\nnew_key 1\n");
-        prop_assert_eq!(memory_events(text.as_bytes()).map(|e| e.oom_kill), Ok(Some(n)));
+        prop_assert_eq!(keyed(text.as_bytes()).map(|events: MemoryEvents| events.oom_kill), Ok(Some(n)));
     }
 }

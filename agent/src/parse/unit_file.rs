@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_name_tells_is_put_in() {
+    fn what_the_name_has_is_put_in() {
         let text = b"[Unit]\nDescription=%p on %I, %i of %n, 100%%, %H %\n";
         let found = unit_description(text, "getty@dev-tty1.service");
         assert_eq!(

@@ -22,13 +22,25 @@ pub fn value(input: &[u8]) -> Result<u64, ParseError> {
     line.number(line.text, "a decimal number")
 }
 
+/// A count of resctrl (`mon_data/mon_L3_<id>/llc_occupancy`, `mbm_total_bytes`, `mbm_local_bytes`), in bytes. The kernel prints a word
+/// where the processor has no number: `Unavailable` while a count is not ready, `Error` for one that it refuses, `Unassigned` where
+/// all its counters count for others. That is `None`.
+///
+/// Kernel text: <https://docs.kernel.org/filesystems/resctrl.html>
+pub fn resctrl_count(input: &[u8]) -> Result<Option<u64>, ParseError> {
+    match input.trim_ascii() {
+        b"Unavailable" | b"Error" | b"Unassigned" => Ok(None),
+        _ => value(input).map(Some),
+    }
+}
+
 /// A number or `max`: the limits of v2, and `pids.max` of both.
 pub fn limit(input: &[u8]) -> Result<Limit, ParseError> {
     let line = only_line(input)?;
     word_limit(line.text).ok_or_else(|| line.refused("a decimal number or \"max\""))
 }
 
-/// A memory limit of v1 in bytes; -1 and the largest number of pages are no limit.
+/// A memory limit of v1 in bytes, or `cpu.cfs_quota_us` in microseconds. -1 is no limit, and so is the largest number of pages.
 pub fn limit_v1(input: &[u8]) -> Result<Limit, ParseError> {
     let line = only_line(input)?;
     match line.text {
@@ -37,15 +49,6 @@ pub fn limit_v1(input: &[u8]) -> Result<Limit, ParseError> {
             NO_LIMIT_V1_BYTES.. => Ok(Limit::Max),
             bytes => Ok(Limit::Value(bytes)),
         },
-    }
-}
-
-/// `cpu.cfs_quota_us` of v1 in microseconds; -1 is no limit.
-pub fn quota_v1(input: &[u8]) -> Result<Limit, ParseError> {
-    let line = only_line(input)?;
-    match line.text {
-        b"-1" => Ok(Limit::Max),
-        text => Ok(Limit::Value(line.number(text, "a decimal number or -1")?)),
     }
 }
 
@@ -97,8 +100,19 @@ mod tests {
 
     #[test]
     fn quotas_of_v1() {
-        assert_eq!(quota_v1(b"-1\n"), Ok(Limit::Max));
-        assert_eq!(quota_v1(b"50000\n"), Ok(Limit::Value(50_000)));
-        assert!(quota_v1(b"-2\n").is_err());
+        assert_eq!(limit_v1(b"-1\n"), Ok(Limit::Max));
+        assert_eq!(limit_v1(b"50000\n"), Ok(Limit::Value(50_000)));
+        assert!(limit_v1(b"-2\n").is_err());
+    }
+
+    #[test]
+    fn a_number_or_a_word_for_none() {
+        assert_eq!(resctrl_count(b"4718592\n"), Ok(Some(4_718_592)));
+        for word in [&b"Unavailable\n"[..], b"Error\n", b"Unassigned\n"] {
+            assert_eq!(resctrl_count(word), Ok(None));
+        }
+        for text in [&b""[..], b"unavailable\n", b"-1\n", b"1 2\n"] {
+            assert!(resctrl_count(text).is_err());
+        }
     }
 }

@@ -5,11 +5,33 @@ use std::time::SystemTime;
 
 use crate::model::{CgroupKey, CgroupPath, CgroupRef, EventKind, Identity, Source};
 
-/// When a change happened, and who reported it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Origin {
+/// Changes that one event or walk leads to: when they happened, and who reported them.
+#[derive(Debug)]
+pub(super) struct News {
     pub(super) time: SystemTime,
     pub(super) source: Source,
+    pub(super) changes: Vec<Change>,
+}
+
+impl News {
+    pub(super) fn new(time: SystemTime, source: Source) -> Self {
+        Self { time, source, changes: Vec::new() }
+    }
+
+    pub(super) fn push(
+        &mut self,
+        kind: ChangeKind,
+        path: &CgroupPath,
+        path_cut: bool,
+        key: CgroupKey,
+        identity: &Arc<Identity>,
+    ) {
+        // Users see a cut path as the kernel gave it, without the key that makes it unique here.
+        let shown = path.parent().filter(|_| path_cut).unwrap_or_else(|| path.clone());
+        let cgroup = CgroupRef { path: shown, key: Some(key), path_cut };
+        let (time, source, identity) = (self.time, self.source, identity.clone());
+        self.changes.push(Change { time, source, cgroup, identity, kind });
+    }
 }
 
 /// A change of the set of cgroups.
@@ -38,22 +60,6 @@ pub enum ChangeKind {
     ContainerStarted,
     /// A container's last process ended.
     ContainerExited,
-}
-
-impl Change {
-    pub(super) fn new(
-        kind: ChangeKind,
-        origin: Origin,
-        path: &CgroupPath,
-        path_cut: bool,
-        key: CgroupKey,
-        identity: &Arc<Identity>,
-    ) -> Self {
-        // Users see a cut path as the kernel gave it, without the key that makes it unique here.
-        let shown = if path_cut { path.parent().unwrap_or_else(|| path.clone()) } else { path.clone() };
-        let cgroup = CgroupRef { path: shown, key: Some(key), path_cut };
-        Self { time: origin.time, source: origin.source, cgroup, identity: identity.clone(), kind }
-    }
 }
 
 impl From<ChangeKind> for EventKind {

@@ -30,7 +30,7 @@ use crate::identity::identify;
 use crate::model::{
     CgroupKey, CgroupPath, CgroupStats, HierarchyId, Identity, LifecycleEvent, LifecycleKind, Source,
 };
-use change::Origin;
+use change::News;
 use tombstones::Tombstones;
 
 /// One directory of one hierarchy.
@@ -74,12 +74,30 @@ impl Cgroup {
         self.running != Some(false) && !self.looked_empty
     }
 
-    fn change(&self, kind: ChangeKind, origin: Origin, path: &CgroupPath, path_cut: bool) -> Change {
-        Change::new(kind, origin, path, path_cut, self.named_by, &self.identity)
+    fn report(&self, kind: ChangeKind, path: &CgroupPath, path_cut: bool, news: &mut News) {
+        news.push(kind, path, path_cut, self.named_by, &self.identity);
     }
 
     fn member_in(&self, hierarchy: HierarchyId) -> Option<CgroupKey> {
         self.members.iter().find(|member| member.hierarchy == hierarchy).copied()
+    }
+}
+
+#[cfg(test)]
+impl Cgroup {
+    /// A cgroup that has just begun.
+    pub(crate) fn fixture(identity: Identity, members: Vec<CgroupKey>) -> Self {
+        Self {
+            identity: Arc::new(identity),
+            named_by: members.first().copied().unwrap_or(CgroupKey { hierarchy: HierarchyId::V2, id: 0 }),
+            members,
+            oom_kills: 0,
+            kills_before: 0,
+            created: None,
+            running: None,
+            last: None,
+            looked_empty: false,
+        }
     }
 }
 
@@ -130,21 +148,14 @@ impl Registry {
     /// Applies a kernel event.
     pub fn apply(&mut self, event: &LifecycleEvent) -> Vec<Change> {
         self.applied += 1;
-        let origin = Origin { time: event.time, source: event.source };
-        let mut changes = Vec::new();
+        let mut news = News::new(event.time, event.source);
         match event.kind {
-            LifecycleKind::Created => self.created(event, origin, &mut changes),
-            LifecycleKind::Removed => self.removed(event.key, origin, &mut changes),
-            LifecycleKind::Renamed => self.renamed(event, origin, &mut changes),
-            LifecycleKind::Populated(now) => self.populated(event.key, now, origin, &mut changes),
+            LifecycleKind::Created => self.created(event, &mut news),
+            LifecycleKind::Removed => self.removed(event.key, &mut news),
+            LifecycleKind::Renamed => self.renamed(event, &mut news),
+            LifecycleKind::Populated(now) => self.populated(event.key, now, &mut news),
         }
-        changes
-    }
-
-    /// Counts an OOM kill and returns its cgroup. A removed cgroup is known for a while.
-    pub fn oom_kill(&mut self, key: CgroupKey) -> Option<(CgroupPath, Arc<Identity>)> {
-        let path = self.path_of_key(key)?;
-        Some((path.clone(), self.oom_kill_at(&path)?))
+        news.changes
     }
 
     /// The path of a directory, also of a recently removed one.
@@ -176,7 +187,7 @@ impl Registry {
         }
     }
 
-    /// Counts an OOM kill in the cgroup of that path.
+    /// Counts an OOM kill in the cgroup of that path. A removed cgroup is known for a while.
     pub fn oom_kill_at(&mut self, path: &CgroupPath) -> Option<Arc<Identity>> {
         if let Some(cgroup) = self.cgroups.get_mut(path) {
             cgroup.oom_kills += 1;
@@ -201,13 +212,13 @@ impl Registry {
         self.tombstones.expire(until);
     }
 
-    fn created(&mut self, event: &LifecycleEvent, origin: Origin, changes: &mut Vec<Change>) {
+    fn created(&mut self, event: &LifecycleEvent, news: &mut News) {
         if self.nodes.contains_key(&event.key) {
             return;
         }
         let path = self.path_of(event);
-        self.replace_stale(event.key, &path, origin, changes);
-        self.add(event.key, path, event.path_cut, Some(origin), changes);
+        self.replace_stale(event.key, &path, news);
+        self.add(event.key, path, event.path_cut, Some(news));
         if let Some(node) = self.nodes.get_mut(&event.key) {
             node.populated = Some(false);
         }
@@ -225,28 +236,22 @@ impl Registry {
     }
 
     /// Removes another directory with the same path in the same hierarchy: the event of its removal was lost.
-    fn replace_stale(
-        &mut self,
-        key: CgroupKey,
-        path: &CgroupPath,
-        origin: Origin,
-        changes: &mut Vec<Change>,
-    ) {
+    fn replace_stale(&mut self, key: CgroupKey, path: &CgroupPath, news: &mut News) {
         let stale = self.key_of(path, key.hierarchy);
         if let Some(stale) = stale.filter(|stale| *stale != key) {
             self.needs_walk = true;
-            self.remove(stale, origin, changes);
+            self.remove(stale, news);
         }
     }
 
-    fn removed(&mut self, key: CgroupKey, origin: Origin, changes: &mut Vec<Change>) {
+    fn removed(&mut self, key: CgroupKey, news: &mut News) {
         if let Some(walk) = &mut self.walk {
             walk.removed.insert(key);
         }
-        self.remove(key, origin, changes);
+        self.remove(key, news);
     }
 
-    fn populated(&mut self, key: CgroupKey, now: bool, origin: Origin, changes: &mut Vec<Change>) {
+    fn populated(&mut self, key: CgroupKey, now: bool, news: &mut News) {
         let Some(node) = self.nodes.get_mut(&key) else { return };
         node.populated = Some(now);
         let (path, path_cut) = (node.path.clone(), node.path_cut);
@@ -266,20 +271,13 @@ impl Registry {
             _ => return,
         };
         if cgroup.identity.is_container() {
-            changes.push(cgroup.change(kind, origin, &path, path_cut));
+            cgroup.report(kind, &path, path_cut, news);
         }
     }
 
-    /// Adds a directory. Without an origin it is not news for users.
-    fn add(
-        &mut self,
-        key: CgroupKey,
-        path: CgroupPath,
-        path_cut: bool,
-        origin: Option<Origin>,
-        changes: &mut Vec<Change>,
-    ) {
-        self.add_renamed(key, path, path_cut, origin, None, changes);
+    /// Adds a directory. Without `news` it is none for users.
+    fn add(&mut self, key: CgroupKey, path: CgroupPath, path_cut: bool, news: Option<&mut News>) {
+        self.add_renamed(key, path, path_cut, news, None);
     }
 
     /// Like `add`, with the path that the directory had before.
@@ -288,9 +286,8 @@ impl Registry {
         key: CgroupKey,
         path: CgroupPath,
         path_cut: bool,
-        origin: Option<Origin>,
+        news: Option<&mut News>,
         renamed_from: Option<CgroupPath>,
-        changes: &mut Vec<Change>,
     ) {
         let node = Node { path: path.clone(), path_cut, changed: self.applied, populated: None };
         self.nodes.insert(key, node);
@@ -302,14 +299,12 @@ impl Registry {
         // The same path is the same series: the count of a service goes on after its restart.
         let oom_kills = self.tombstones.take(&path).map_or(0, |tombstone| tombstone.oom_kills);
         self.containers += u64::from(identity.is_container());
-        if let Some(origin) = origin {
-            let kind = ChangeKind::CgroupCreated { renamed_from };
-            changes.push(Change::new(kind, origin, &path, path_cut, key, &identity));
+        let running = news.as_ref().map(|_| false);
+        let mut created = None;
+        if let Some(news) = news {
+            news.push(ChangeKind::CgroupCreated { renamed_from }, &path, path_cut, key, &identity);
+            created = Some(news.time).filter(|_| !matches!(news.source, Source::Walk | Source::Recovered));
         }
-        let running = origin.map(|_| false);
-        let created = origin
-            .filter(|origin| !matches!(origin.source, WALK | Source::Recovered))
-            .map(|origin| origin.time);
         let members = vec![key];
         self.cgroups.insert(
             path,
@@ -327,23 +322,16 @@ impl Registry {
         );
     }
 
-    fn remove(&mut self, key: CgroupKey, origin: Origin, changes: &mut Vec<Change>) {
+    fn remove(&mut self, key: CgroupKey, news: &mut News) {
         let Some(node) = self.nodes.remove(&key) else { return };
         if self.cgroups.contains_key(&node.path) {
             self.tombstones.remember_key(key, &node.path);
-            self.leave(key, &node.path, node.path_cut, origin, changes);
+            self.leave(key, &node.path, node.path_cut, news);
         }
     }
 
     /// Takes a directory from the cgroup of that path, and buries the cgroup when it was the last one.
-    fn leave(
-        &mut self,
-        key: CgroupKey,
-        path: &CgroupPath,
-        path_cut: bool,
-        origin: Origin,
-        changes: &mut Vec<Change>,
-    ) {
+    fn leave(&mut self, key: CgroupKey, path: &CgroupPath, path_cut: bool, news: &mut News) {
         let Some(cgroup) = self.cgroups.get_mut(path) else { return };
         cgroup.members.retain(|member| *member != key);
         if !cgroup.members.is_empty() {
@@ -353,15 +341,12 @@ impl Registry {
         self.containers -= u64::from(cgroup.identity.is_container());
         // Where it moved, what runs in it goes on.
         if cgroup.running == Some(true) && cgroup.identity.is_container() && !self.nodes.contains_key(&key) {
-            changes.push(cgroup.change(ChangeKind::ContainerExited, origin, path, path_cut));
+            cgroup.report(ChangeKind::ContainerExited, path, path_cut, news);
         }
-        changes.push(cgroup.change(ChangeKind::CgroupRemoved, origin, path, path_cut));
-        self.tombstones.bury(path.clone(), Tombstone::of(&cgroup, origin.time));
+        cgroup.report(ChangeKind::CgroupRemoved, path, path_cut, news);
+        self.tombstones.bury(path.clone(), Tombstone::of(&cgroup, news.time));
     }
 }
-
-/// The source of changes that a walk finds.
-const WALK: Source = Source::Walk;
 
 #[cfg(test)]
 mod tests;

@@ -1,21 +1,21 @@
 //! Renames. Only v1 has them; each concerns one directory in its hierarchy.
 
-use super::change::Origin;
-use super::{Cgroup, Change, Registry};
+use super::change::News;
+use super::{Cgroup, Registry};
 use crate::model::{CgroupKey, CgroupPath, LifecycleEvent};
 
 impl Registry {
-    pub(super) fn renamed(&mut self, event: &LifecycleEvent, origin: Origin, changes: &mut Vec<Change>) {
+    pub(super) fn renamed(&mut self, event: &LifecycleEvent, news: &mut News) {
         let new = self.path_of(event);
         match self.nodes.get(&event.key) {
             Some(node) => {
                 let old = node.path.clone();
-                self.move_subtree(event.key, &old, &new, origin, changes);
+                self.move_subtree(event.key, &old, &new, news);
             }
             None => {
                 // Its children are unknown too.
                 self.needs_walk = true;
-                self.add(event.key, new, event.path_cut, Some(origin), changes);
+                self.add(event.key, new, event.path_cut, Some(news));
             }
         }
     }
@@ -26,8 +26,7 @@ impl Registry {
         key: CgroupKey,
         old: &CgroupPath,
         new: &CgroupPath,
-        origin: Origin,
-        changes: &mut Vec<Change>,
+        news: &mut News,
     ) {
         if old == new {
             return;
@@ -39,12 +38,12 @@ impl Registry {
             self.cgroups.range(old.clone()..).filter_map(|(path, cgroup)| below(path, cgroup)).collect();
         for (member, from, to) in moves {
             let populated = self.nodes.get(&member).and_then(|node| node.populated);
-            self.add_renamed(member, to.clone(), false, Some(origin), Some(from.clone()), changes);
+            self.add_renamed(member, to.clone(), false, Some(&mut *news), Some(from.clone()));
             if let Some(node) = self.nodes.get_mut(&member) {
                 node.populated = populated;
             }
             self.carry_over(&from, &to);
-            self.leave(member, &from, false, origin, changes);
+            self.leave(member, &from, false, news);
         }
     }
 

@@ -31,17 +31,17 @@ fn event(kind: LifecycleKind, key: CgroupKey, path: &CgroupPath) -> LifecycleEve
     }
 }
 
-fn walked(found: &[(CgroupKey, &CgroupPath)], tell: bool) -> Walked {
+fn walked(found: &[(CgroupKey, &CgroupPath)], is_news: bool) -> Walked {
     Walked {
         time: UNIX_EPOCH,
         hierarchies: vec![HierarchyId(1), HierarchyId(2)],
         found: found.iter().map(|(key, path)| (*key, (*path).clone())).collect(),
-        tell: tell.then_some(Source::Walk),
+        source: is_news.then_some(Source::Walk),
         populated: None,
     }
 }
 
-fn told(changes: &[Change]) -> Vec<(&'static str, String)> {
+fn shown(changes: &[Change]) -> Vec<(&'static str, String)> {
     changes
         .iter()
         .map(|change| (EventKind::from(change.kind.clone()).type_name(), change.cgroup.path.to_string()))
@@ -53,11 +53,11 @@ use crate::model::EventKind;
 #[test]
 fn two_hierarchies_are_one_cgroup() {
     let (mut registry, path) = (Registry::new(10), CgroupPath::from("/a"));
-    assert_eq!(told(&registry.apply(&event(LifecycleKind::Created, key(1, 5), &path))).len(), 1);
-    assert_eq!(told(&registry.apply(&event(LifecycleKind::Created, key(2, 7), &path))), []);
-    assert_eq!(told(&registry.apply(&event(LifecycleKind::Removed, key(1, 5), &path))), []);
+    assert_eq!(shown(&registry.apply(&event(LifecycleKind::Created, key(1, 5), &path))).len(), 1);
+    assert_eq!(shown(&registry.apply(&event(LifecycleKind::Created, key(2, 7), &path))), []);
+    assert_eq!(shown(&registry.apply(&event(LifecycleKind::Removed, key(1, 5), &path))), []);
     let last = registry.apply(&event(LifecycleKind::Removed, key(2, 7), &path));
-    assert_eq!(told(&last), [("cgroup_removed", "/a".into())]);
+    assert_eq!(shown(&last), [("cgroup_removed", "/a".into())]);
     assert_eq!(
         last[0].cgroup.key,
         Some(key(1, 5)),
@@ -70,10 +70,10 @@ fn two_hierarchies_are_one_cgroup() {
 fn the_first_walk_gives_no_changes_but_later_removals_do() {
     let (mut registry, path) = (Registry::new(10), CgroupPath::from("/old"));
     let mark = registry.begin_walk();
-    assert_eq!(told(&registry.apply_walk(mark, &walked(&[(key(1, 5), &path)], false))), []);
+    assert_eq!(shown(&registry.apply_walk(mark, &walked(&[(key(1, 5), &path)], false))), []);
     assert_eq!(registry.len(), 1);
     let gone = registry.apply(&event(LifecycleKind::Removed, key(1, 5), &path));
-    assert_eq!(told(&gone), [("cgroup_removed", "/old".into())]);
+    assert_eq!(shown(&gone), [("cgroup_removed", "/old".into())]);
 }
 
 #[test]
@@ -82,12 +82,12 @@ fn a_cgroup_created_or_removed_during_a_walk_is_seen_once() {
     let (kept, gone) = (CgroupPath::from("/kept"), CgroupPath::from("/gone"));
     let mark = registry.begin_walk();
     let made = registry.apply(&event(LifecycleKind::Created, key(1, 5), &kept));
-    assert_eq!(told(&made), [("cgroup_created", "/kept".into())]);
+    assert_eq!(shown(&made), [("cgroup_created", "/kept".into())]);
     registry.apply(&event(LifecycleKind::Created, key(1, 6), &gone));
     registry.apply(&event(LifecycleKind::Removed, key(1, 6), &gone));
     // The walk saw both, the second one before it went.
     let walk = registry.apply_walk(mark, &walked(&[(key(1, 5), &kept), (key(1, 6), &gone)], true));
-    assert_eq!(told(&walk), []);
+    assert_eq!(shown(&walk), []);
     assert_eq!(registry.len(), 1);
 }
 
@@ -96,7 +96,7 @@ fn a_cgroup_created_after_the_walk_passed_stays() {
     let (mut registry, path) = (Registry::new(10), CgroupPath::from("/late"));
     let mark = registry.begin_walk();
     registry.apply(&event(LifecycleKind::Created, key(1, 5), &path));
-    assert_eq!(told(&registry.apply_walk(mark, &walked(&[], true))), []);
+    assert_eq!(shown(&registry.apply_walk(mark, &walked(&[], true))), []);
     assert_eq!(registry.len(), 1);
 }
 
@@ -108,7 +108,7 @@ fn a_walk_finds_changes_whose_events_were_lost() {
     let mark = registry.begin_walk();
     let changes = registry.apply_walk(mark, &walked(&[(key(1, 9), &new)], true));
     assert_eq!(
-        told(&changes),
+        shown(&changes),
         [("cgroup_removed", "/lost-removal".into()), ("cgroup_created", "/lost-creation".into())]
     );
     assert!(changes.iter().all(|change| change.source == Source::Walk));
@@ -119,7 +119,7 @@ fn a_hierarchy_that_was_not_walked_keeps_its_cgroups() {
     let (mut registry, path) = (Registry::new(10), CgroupPath::from("/a"));
     registry.apply(&event(LifecycleKind::Created, key(7, 5), &path));
     let mark = registry.begin_walk();
-    assert_eq!(told(&registry.apply_walk(mark, &walked(&[], true))), []);
+    assert_eq!(shown(&registry.apply_walk(mark, &walked(&[], true))), []);
     assert_eq!(registry.len(), 1);
 }
 
@@ -132,7 +132,7 @@ fn containers_start_and_exit_once_over_all_hierarchies() {
     let mut seen = Vec::new();
     for (hierarchy, now) in [(1, true), (2, true), (1, false), (2, false)] {
         let changes = registry.apply(&event(LifecycleKind::Populated(now), key(hierarchy, 5), &path));
-        seen.push(told(&changes).iter().map(|(kind, _)| *kind).collect::<Vec<_>>());
+        seen.push(shown(&changes).iter().map(|(kind, _)| *kind).collect::<Vec<_>>());
     }
     assert_eq!(seen, [vec!["container_started"], vec![], vec![], vec!["container_exited"]]);
     assert_eq!(registry.containers(), 1);
@@ -145,8 +145,8 @@ fn a_container_older_than_the_agent_exits_once() {
     registry.apply_walk(mark, &walked(&[(key(1, 5), &path), (key(2, 5), &path)], false));
     let first = registry.apply(&event(LifecycleKind::Populated(false), key(1, 5), &path));
     let second = registry.apply(&event(LifecycleKind::Populated(false), key(2, 5), &path));
-    assert_eq!(told(&first), [("container_exited", path.to_string())]);
-    assert_eq!(told(&second), []);
+    assert_eq!(shown(&first), [("container_exited", path.to_string())]);
+    assert_eq!(shown(&second), []);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_rename_moves_the_subtree_of_its_hierarchy() {
         Some(UNIX_EPOCH + Duration::from_secs(5))
     );
     let wanted: Vec<(&str, String)> = wanted.iter().map(|(kind, path)| (*kind, (*path).to_owned())).collect();
-    assert_eq!(told(&changes), wanted, "/old stays, as the other hierarchy still has it");
+    assert_eq!(shown(&changes), wanted, "/old stays, as the other hierarchy still has it");
     let paths: Vec<String> = registry.cgroups().map(|(path, _)| path.to_string()).collect();
     assert_eq!(paths, ["/new", "/new/x", "/old"]);
 }
@@ -189,16 +189,16 @@ fn cut_paths_stay_apart_until_a_walk_settles_them() {
     for id in [5, 6] {
         let event = LifecycleEvent { path_cut: true, ..event(LifecycleKind::Created, key(1, id), &cut) };
         let changes = registry.apply(&event);
-        assert_eq!(told(&changes), [("cgroup_created", "/long".into())]);
+        assert_eq!(shown(&changes), [("cgroup_created", "/long".into())]);
         assert!(changes[0].cgroup.path_cut);
     }
     assert!(registry.take_needs_walk());
     assert_eq!(registry.len(), 2);
     let (a, b) = (CgroupPath::from("/longer/a"), CgroupPath::from("/longer/b"));
     let mark = registry.begin_walk();
-    assert_eq!(told(&registry.apply_walk(mark, &walked(&[(key(1, 5), &a), (key(1, 6), &b)], true))), []);
+    assert_eq!(shown(&registry.apply_walk(mark, &walked(&[(key(1, 5), &a), (key(1, 6), &b)], true))), []);
     let gone = registry.apply(&event(LifecycleKind::Removed, key(1, 6), &b));
-    assert_eq!(told(&gone), [("cgroup_removed", "/longer/b".into())]);
+    assert_eq!(shown(&gone), [("cgroup_removed", "/longer/b".into())]);
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn a_second_directory_with_one_path_means_a_lost_removal() {
     let (mut registry, path) = (Registry::new(10), CgroupPath::from("/a"));
     registry.apply(&event(LifecycleKind::Created, key(1, 5), &path));
     let changes = registry.apply(&event(LifecycleKind::Created, key(1, 6), &path));
-    assert_eq!(told(&changes), [("cgroup_removed", "/a".into()), ("cgroup_created", "/a".into())]);
+    assert_eq!(shown(&changes), [("cgroup_removed", "/a".into()), ("cgroup_created", "/a".into())]);
     assert!(registry.take_needs_walk());
 }
 
@@ -214,14 +214,15 @@ fn a_second_directory_with_one_path_means_a_lost_removal() {
 fn kills_are_counted_before_and_after_removal_and_over_a_restart() {
     let (mut registry, path) = (Registry::new(10), CgroupPath::from("/a"));
     registry.apply(&event(LifecycleKind::Created, key(1, 5), &path));
-    assert!(registry.oom_kill(key(1, 5)).is_some());
+    assert!(registry.oom_kill_at(&path).is_some());
     registry.apply(&event(LifecycleKind::Removed, key(1, 5), &path));
-    assert_eq!(registry.oom_kill(key(1, 5)).unwrap().0, path);
+    assert_eq!(registry.path_of_key(key(1, 5)).as_ref(), Some(&path));
+    assert!(registry.oom_kill_at(&path).is_some());
     assert_eq!(registry.tombstones().next().unwrap().1.oom_kills, 2);
     registry.apply(&event(LifecycleKind::Created, key(1, 6), &path));
     assert_eq!(registry.cgroups().next().unwrap().1.oom_kills, 2);
     assert_eq!(registry.tombstones().count(), 0);
-    assert!(registry.oom_kill(key(1, 99)).is_none());
+    assert!(registry.path_of_key(key(1, 99)).is_none());
 }
 
 #[test]
@@ -257,7 +258,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Whatever is made, removed and lost: after a walk the registry is the tree, and what users were told adds up.
+    /// Whatever is made, removed and lost: after a walk the registry is the tree, and what users have seen adds up.
     #[test]
     fn after_a_walk_the_registry_is_the_tree(steps in proptest::collection::vec(step(), 1..80)) {
         let mut registry = Registry::new(100);
@@ -281,7 +282,7 @@ proptest! {
                     let found: Vec<(CgroupKey, CgroupPath)> =
                         tree.iter().map(|((h, n), id)| (key((*h).into(), *id), name(*n))).collect();
                     let found: Vec<(CgroupKey, &CgroupPath)> = found.iter().map(|(k, p)| (*k, p)).collect();
-                    tell(&mut standing, &registry.apply_walk(mark, &walked(&found, true)))?;
+                    keep_up(&mut standing, &registry.apply_walk(mark, &walked(&found, true)))?;
                     let paths: BTreeSet<String> = tree.keys().map(|(_, n)| name(*n).to_string()).collect();
                     let known: BTreeSet<String> =
                         registry.cgroups().map(|(path, _)| path.to_string()).collect();
@@ -292,15 +293,15 @@ proptest! {
                 Step::Make(..) => None,
             };
             if let Some(event) = happened.filter(|_| !std::mem::take(&mut lose)) {
-                tell(&mut standing, &registry.apply(&event))?;
+                keep_up(&mut standing, &registry.apply(&event))?;
             }
         }
     }
 }
 
 /// Creations and removals must alternate per path.
-fn tell(standing: &mut BTreeSet<String>, changes: &[Change]) -> Result<(), TestCaseError> {
-    for (kind, path) in told(changes) {
+fn keep_up(standing: &mut BTreeSet<String>, changes: &[Change]) -> Result<(), TestCaseError> {
+    for (kind, path) in shown(changes) {
         match kind {
             "cgroup_created" => prop_assert!(standing.insert(path.clone()), "{} created twice", path),
             "cgroup_removed" => prop_assert!(standing.remove(&path), "{} removed twice", path),
@@ -320,12 +321,12 @@ fn a_cgroup_without_a_path_is_found_by_its_parent() {
         path_cut: true,
         ..event(LifecycleKind::Created, child, &CgroupPath::root())
     };
-    let told = registry.apply(&cut);
+    let seen = registry.apply(&cut);
     let named: Vec<(&CgroupPath, bool)> =
-        told.iter().map(|change| (&change.cgroup.path, change.cgroup.path_cut)).collect();
+        seen.iter().map(|change| (&change.cgroup.path, change.cgroup.path_cut)).collect();
     assert_eq!(named, [(&CgroupPath::from("/pod"), true)]);
     assert!(registry.take_needs_walk());
-    // The next agent, which is told of its end, tells the same of it.
+    // The next agent learns of its end and reports the same.
     let mut next = Registry::new(10);
     next.restore(registry.known());
     let gone = next.apply(&event(LifecycleKind::Removed, child, &CgroupPath::root()));

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
-use super::change::Origin;
+use super::change::News;
 use super::{Change, ChangeKind, Registry};
 use crate::model::{CgroupKey, CgroupPath, HierarchyId, Source};
 
@@ -29,7 +29,7 @@ pub struct Walked {
     /// Every directory that was found.
     pub found: Vec<(CgroupKey, CgroupPath)>,
     /// The source of changes that this walk finds; `None` for the first walk, whose findings are older than the agent.
-    pub tell: Option<Source>,
+    pub source: Option<Source>,
     /// Containers with processes; `None` if the walk did not look.
     pub populated: Option<HashSet<CgroupPath>>,
 }
@@ -62,27 +62,21 @@ impl Registry {
         self.applied += 1;
         self.cgroups.values_mut().for_each(|cgroup| cgroup.looked_empty = false);
         // A cgroup missing from the first walk was known to the previous agent and is gone.
-        let origin = Origin { time: walked.time, source: walked.tell.unwrap_or(Source::Recovered) };
-        let mut changes = Vec::new();
-        self.remove_unseen(&running, walked, origin, &mut changes);
+        let mut news = News::new(walked.time, walked.source.unwrap_or(Source::Recovered));
+        self.remove_unseen(&running, walked, &mut news);
         for (key, path) in &walked.found {
             if !running.removed.contains(key) {
-                self.found(*key, path, walked.tell.map(|_| origin), mark, &mut changes);
+                self.found(*key, path, walked.source.is_some().then_some(&mut news), mark);
             }
         }
         if let Some(populated) = &walked.populated {
-            self.looked_populated(populated, origin, &mut changes);
+            self.looked_populated(populated, &mut news);
         }
-        changes
+        news.changes
     }
 
     /// Applies a look at which containers run. An event about a container is newer and stays.
-    fn looked_populated(
-        &mut self,
-        populated: &HashSet<CgroupPath>,
-        origin: Origin,
-        changes: &mut Vec<Change>,
-    ) {
+    fn looked_populated(&mut self, populated: &HashSet<CgroupPath>, news: &mut News) {
         for (path, cgroup) in self.cgroups.iter_mut().filter(|(_, cgroup)| cgroup.identity.is_container()) {
             let mut nodes = cgroup.members.iter().filter_map(|member| self.nodes.get(member));
             if nodes.any(|node| node.path_cut || node.populated.is_some()) {
@@ -94,17 +88,11 @@ impl Registry {
                 (Some(true), false) => ChangeKind::ContainerExited,
                 _ => continue,
             };
-            changes.push(cgroup.change(kind, origin, path, false));
+            cgroup.report(kind, path, false, news);
         }
     }
 
-    fn remove_unseen(
-        &mut self,
-        running: &Running,
-        walked: &Walked,
-        origin: Origin,
-        changes: &mut Vec<Change>,
-    ) {
+    fn remove_unseen(&mut self, running: &Running, walked: &Walked, news: &mut News) {
         let seen: HashSet<CgroupKey> = walked.found.iter().map(|(key, _)| *key).collect();
         let mut gone: Vec<(CgroupPath, CgroupKey)> = self
             .nodes
@@ -119,20 +107,13 @@ impl Registry {
         // Children before their parents, in the kernel's order.
         gone.sort_unstable();
         for (_, key) in gone.into_iter().rev() {
-            self.remove(key, origin, changes);
+            self.remove(key, news);
         }
     }
 
-    fn found(
-        &mut self,
-        key: CgroupKey,
-        path: &CgroupPath,
-        tell: Option<Origin>,
-        mark: WalkMark,
-        changes: &mut Vec<Change>,
-    ) {
+    fn found(&mut self, key: CgroupKey, path: &CgroupPath, news: Option<&mut News>, mark: WalkMark) {
         let Some(node) = self.nodes.get(&key) else {
-            return self.add(key, path.clone(), false, tell, changes);
+            return self.add(key, path.clone(), false, news);
         };
         if node.path == *path || (node.changed >= mark.0 && !node.path_cut) {
             return;
@@ -140,9 +121,9 @@ impl Registry {
         let (old, was_cut, populated) = (node.path.clone(), node.path_cut, node.populated);
         if was_cut {
             self.complete_cut_path(key, &old, path, populated);
-        } else if let Some(origin) = tell {
+        } else if let Some(news) = news {
             // The event of a rename was lost. Children come later in the caller's loop, already moved or not.
-            self.move_subtree(key, &old, path, origin, changes);
+            self.move_subtree(key, &old, path, news);
         }
     }
 
@@ -154,12 +135,11 @@ impl Registry {
         path: &CgroupPath,
         populated: Option<bool>,
     ) {
-        let mut no_news = Vec::new();
         let running = self.cgroups.remove(old).and_then(|cgroup| {
             self.containers -= u64::from(cgroup.identity.is_container());
             cgroup.running
         });
-        self.add(key, path.clone(), false, None, &mut no_news);
+        self.add(key, path.clone(), false, None);
         if let Some(node) = self.nodes.get_mut(&key) {
             node.populated = populated;
         }

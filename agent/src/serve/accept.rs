@@ -180,7 +180,8 @@ impl Server {
     {
         let _open = Open::new(&self.telemetry.http_connections);
         let state = Arc::new(ConnectionState::default());
-        let io = Connection::new(io, Arc::clone(&state), self.limits, Arc::clone(&self.telemetry));
+        let telemetry = Arc::clone(&self.telemetry);
+        let io = Connection { io, state: Arc::clone(&state), limits: self.limits, telemetry, stalled: None };
         let router = TowerToHyperService::new(self.router.clone());
         let service = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(Arc::clone(&state));

@@ -6,21 +6,14 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::config::ListenAddr;
-
-/// An address that cannot be bound.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}")]
-pub struct BindError {
-    pub address: ListenAddr,
-    pub source: io::Error,
-}
+use crate::config::{ConfigError, ListenAddr};
 
 /// A bound address. Dropping it frees the address.
 #[derive(Debug)]
 pub struct Listener {
     pub(super) socket: Socket,
-    address: ListenAddr,
+    /// Port 0 of the settings has become the port that the kernel chose.
+    pub address: ListenAddr,
 }
 
 #[derive(Debug)]
@@ -29,23 +22,16 @@ pub(super) enum Socket {
     Unix(UnixListener, SocketFile),
 }
 
-impl Listener {
-    /// The address. Port 0 of the settings has become the port that the kernel chose.
-    #[must_use]
-    pub fn address(&self) -> &ListenAddr {
-        &self.address
-    }
-}
-
 /// Binds all addresses.
 ///
 /// # Errors
 /// Names the first that cannot be bound.
-pub async fn bind(addresses: &[ListenAddr]) -> Result<Vec<Listener>, BindError> {
+pub async fn bind(addresses: &[ListenAddr]) -> Result<Vec<Listener>, ConfigError> {
     let mut listeners = Vec::with_capacity(addresses.len());
     for address in addresses {
         let listener = take(address).await;
-        listeners.push(listener.map_err(|source| BindError { address: address.clone(), source })?);
+        let refused = |error| ConfigError::at(&format!("cannot listen on {address}"), error);
+        listeners.push(listener.map_err(refused)?);
     }
     Ok(listeners)
 }
@@ -60,7 +46,7 @@ async fn take(address: &ListenAddr) -> io::Result<Listener> {
         ListenAddr::Unix(path) => {
             remove_stale(path)?;
             let socket = UnixListener::bind(path)?;
-            let file = SocketFile::new(path)?;
+            let file = SocketFile { path: path.to_owned(), inode: inode(path)? };
             // For owner and group only: events name what runs on the node.
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
             Ok(Listener { socket: Socket::Unix(socket, file), address: address.clone() })
@@ -89,12 +75,6 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 pub(super) struct SocketFile {
     path: PathBuf,
     inode: (u64, u64),
-}
-
-impl SocketFile {
-    fn new(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), inode: inode(path)? })
-    }
 }
 
 fn inode(path: &Path) -> io::Result<(u64, u64)> {

@@ -1,14 +1,13 @@
 //! gzip for clients that accept it, for whole answers and for streamed ones. Never for `/events`: an event must not wait in
 //! a compressor.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use flate2::write::GzEncoder;
-use futures_util::Stream;
 
 use super::pieces::LEVEL;
 
@@ -19,28 +18,23 @@ const WORTH_BYTES: usize = 1400;
 pub(super) fn respond(content_type: &'static str, body: Bytes, request: &HeaderMap) -> Response {
     let packed = if body.len() >= WORTH_BYTES && accepts_gzip(request) { gzip(&body) } else { None };
     let is_packed = packed.is_some();
-    with_headers(content_type, is_packed, Body::from(packed.unwrap_or(body)))
+    answer(content_type, is_packed, Body::from(packed.unwrap_or(body)))
 }
 
-/// A 200 with a streamed body. With `gzip` the body is compressed already.
-pub(super) fn respond_in_pieces(
-    content_type: &'static str,
-    gzip: bool,
-    body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
-) -> Response {
-    with_headers(content_type, gzip, Body::from_stream(body))
-}
-
-fn with_headers(content_type: &'static str, gzip: bool, body: Body) -> Response {
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
+/// A 200 whose body is compressed already where `gzip` says so.
+pub(super) fn answer(content_type: &'static str, gzip: bool, body: Body) -> Response {
+    let mut response = uncached(content_type, "accept, accept-encoding", body);
     if gzip {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
+}
+
+/// A 200 that depends on the headers in `vary`, and that no cache may keep.
+pub(super) fn uncached(content_type: &'static str, vary: &'static str, body: Body) -> Response {
+    let headers =
+        [(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store"), (header::VARY, vary)];
+    (headers, body).into_response()
 }
 
 fn gzip(body: &[u8]) -> Option<Bytes> {

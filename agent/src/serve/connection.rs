@@ -2,10 +2,11 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -17,6 +18,8 @@ use crate::telemetry::Telemetry;
 #[derive(Debug, Default)]
 pub(super) struct ConnectionState {
     follows: AtomicBool,
+    /// Of a scrape whose answer is not in the socket yet. The body holds it first, but hyper drops the body as soon as the bytes
+    /// are in its own queue.
     permit: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
@@ -25,58 +28,30 @@ impl ConnectionState {
     pub(super) fn set_follows(&self) {
         self.follows.store(true, Ordering::Relaxed);
     }
-
-    /// Keeps the permit until the answer is in the socket.
-    ///
-    /// The body holds the permit first, but hyper drops the body as soon as the bytes are in its own queue.
-    fn hold(&self, permit: OwnedSemaphorePermit) {
-        *self.permit.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
-    }
-
-    fn release(&self) {
-        self.permit.lock().unwrap_or_else(PoisonError::into_inner).take();
-    }
 }
 
 /// A scrape's permit, one of [`Limits::max_scrapes`]: held until the answer is written to the socket.
 pub(super) struct Place {
-    permit: Option<OwnedSemaphorePermit>,
-    connection: Arc<ConnectionState>,
-}
-
-impl Place {
-    pub(super) fn new(permit: OwnedSemaphorePermit, connection: Arc<ConnectionState>) -> Self {
-        Self { permit: Some(permit), connection }
-    }
+    pub(super) permit: Option<OwnedSemaphorePermit>,
+    pub(super) connection: Arc<ConnectionState>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(permit) = self.permit.take() {
-            self.connection.hold(permit);
-        }
+        *self.connection.permit.lock() = self.permit.take();
     }
 }
 
 /// The socket. A write that makes no progress within the limit fails.
 pub(super) struct Connection<Io> {
-    io: Io,
-    state: Arc<ConnectionState>,
-    limits: Limits,
-    telemetry: Arc<Telemetry>,
-    stalled: Option<Pin<Box<Sleep>>>,
+    pub(super) io: Io,
+    pub(super) state: Arc<ConnectionState>,
+    pub(super) limits: Limits,
+    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl<Io> Connection<Io> {
-    pub(super) fn new(
-        io: Io,
-        state: Arc<ConnectionState>,
-        limits: Limits,
-        telemetry: Arc<Telemetry>,
-    ) -> Self {
-        Self { io, state, limits, telemetry, stalled: None }
-    }
-
     /// Passes the outcome of a write on. A write that waits starts the clock, any progress stops it.
     fn progress<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
@@ -124,7 +99,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Connection<Io> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.io).poll_flush(cx);
         if outcome.is_ready() {
-            this.state.release();
+            this.state.permit.lock().take();
         }
         this.progress(cx, outcome)
     }

@@ -4,12 +4,12 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
+use super::compress::uncached;
 use super::events_query::EventsQuery;
 use super::{Limits, Services, Shutdown};
 use crate::events::wire::write_delivery;
@@ -42,12 +42,7 @@ pub(super) fn respond(
         keep_alive,
     };
     let kind = if query.sse { "text/event-stream" } else { "application/x-ndjson" };
-    let mut response = Response::new(Body::from_stream(stream::unfold(feed, Feed::chunk)));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::VARY, HeaderValue::from_static("accept"));
-    response
+    uncached(kind, "accept", Body::from_stream(stream::unfold(feed, Feed::chunk)))
 }
 
 struct Feed {

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, header};
 
 use super::compress::accepted;
-use super::params::{Params, text};
+use super::params::{params, text};
 use super::refusal::Refusal;
 use crate::events::{BadFilter, Filter, Start};
 use crate::model::rfc3339;
@@ -25,7 +25,7 @@ pub(super) struct EventsQuery {
 impl EventsQuery {
     pub(super) fn parse(query: Option<&str>, headers: &HeaderMap) -> Result<Self, Refusal> {
         let (mut filter, mut follow, mut since_seq, mut limit) = (Filter::default(), false, None, None);
-        for (name, bytes) in Params::parse(query, PARAMETERS)?.0 {
+        for (name, bytes) in params(query, PARAMETERS)? {
             let value = || text(&name, &bytes);
             match name.as_str() {
                 "follow" => follow = boolean(value()?)?,

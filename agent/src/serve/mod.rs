@@ -30,7 +30,7 @@ mod services;
 mod shutdown;
 
 pub use accept::serve;
-pub use bind::{BindError, Listener, bind};
+pub use bind::{Listener, bind};
 pub use readiness::{Latch, Liveness, Readiness};
 pub use scrape::ScrapeSource;
 pub use services::{Limits, Services};

@@ -2,30 +2,25 @@
 
 use super::refusal::Refusal;
 
-/// The parameters in their order. Values are bytes, because a cgroup's path need not be UTF-8.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Params(pub(super) Vec<(String, Vec<u8>)>);
+/// A parameter's name and value. The value is bytes, because a cgroup's path need not be UTF-8.
+pub(super) type Param = (String, Vec<u8>);
 
-impl Params {
-    /// Parses a query. Each parameter must be one of `allowed` and may come once.
-    pub(super) fn parse(query: Option<&str>, allowed: &[&str]) -> Result<Self, Refusal> {
-        let mut params: Vec<(String, Vec<u8>)> = Vec::new();
-        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = String::from_utf8_lossy(&decode(name, name)?).into_owned();
-            if !allowed.contains(&name.as_str()) {
-                return Err(
-                    Refusal::parameter(&name, format!("unknown parameter {name:?}")).allowing(allowed)
-                );
-            }
-            if params.iter().any(|(seen, _)| *seen == name) {
-                return Err(Refusal::parameter(&name, format!("parameter {name:?} is given twice")));
-            }
-            let value = decode(&name, value)?;
-            params.push((name, value));
+/// The parameters of a query in their order. Each must be one of `allowed` and may come once.
+pub(super) fn params(query: Option<&str>, allowed: &[&str]) -> Result<Vec<Param>, Refusal> {
+    let mut params: Vec<Param> = Vec::new();
+    for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = String::from_utf8_lossy(&decode(name, name)?).into_owned();
+        if !allowed.contains(&name.as_str()) {
+            return Err(Refusal::parameter(&name, format!("unknown parameter {name:?}")).allowing(allowed));
         }
-        Ok(Self(params))
+        if params.iter().any(|(seen, _)| *seen == name) {
+            return Err(Refusal::parameter(&name, format!("parameter {name:?} is given twice")));
+        }
+        let value = decode(&name, value)?;
+        params.push((name, value));
     }
+    Ok(params)
 }
 
 pub(super) fn text<'a>(name: &str, value: &'a [u8]) -> Result<&'a str, Refusal> {
@@ -61,11 +56,11 @@ mod tests {
 
     #[test]
     fn a_well_formed_query_is_parsed() {
-        let params = Params::parse(Some("a=x%2fy+z&b&&c=%ff"), &["a", "b", "c"]).unwrap();
+        let found = params(Some("a=x%2fy+z&b&&c=%ff"), &["a", "b", "c"]).unwrap();
         let wanted = [("a", &b"x/y z"[..]), ("b", b""), ("c", b"\xff")];
         let wanted: Vec<_> = wanted.map(|(name, value)| (name.to_owned(), value.to_vec())).into();
-        assert_eq!(params, Params(wanted));
-        assert_eq!(Params::parse(None, &[]), Ok(Params(vec![])));
+        assert_eq!(found, wanted);
+        assert_eq!(params(None, &[]), Ok(vec![]));
         assert_eq!(text("a", b"x"), Ok("x"));
     }
 
@@ -79,12 +74,12 @@ mod tests {
             ("A=1", "A", "unknown"),
             ("=1", "", "unknown"),
         ] {
-            let refusal = Params::parse(Some(query), &["a", "b"]).expect_err(query);
+            let refusal = params(Some(query), &["a", "b"]).expect_err(query);
             assert_eq!(refusal.parameter.as_deref(), Some(parameter), "{query}");
             assert!(refusal.error.contains(part), "{query}: {}", refusal.error);
             assert_eq!(refusal.status, StatusCode::BAD_REQUEST);
         }
-        let refusal = Params::parse(Some("d=1"), &["a", "b"]).unwrap_err();
+        let refusal = params(Some("d=1"), &["a", "b"]).unwrap_err();
         assert_eq!(refusal.allowed, ["a", "b"]);
         assert!(text("a", b"\xff").is_err());
     }

@@ -1,41 +1,31 @@
 //! For `/readyz` and `/healthz`: whether the agent is ready, and whether its core still runs.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The parts that are awaited. Clones share them.
+use parking_lot::Mutex;
+
+/// The parts that are awaited: none yet. Clones share them. All latches must be taken before serving begins.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     awaited: Arc<Mutex<Vec<&'static str>>>,
 }
 
 impl Readiness {
-    /// Awaits nothing yet. All latches must be taken before serving begins.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Awaits one more part until its latch is opened.
     #[must_use = "a latch that is dropped is awaited for ever"]
     pub fn latch(&self, name: &'static str) -> Latch {
-        self.lock().push(name);
+        self.awaited.lock().push(name);
         Latch { readiness: self.clone(), name }
     }
 
     /// What is awaited; empty when ready.
-    #[must_use]
     pub fn awaited(&self) -> Vec<&'static str> {
-        self.lock().clone()
+        self.awaited.lock().clone()
     }
 
-    #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.lock().is_empty()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<&'static str>> {
-        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+        self.awaited.lock().is_empty()
     }
 }
 
@@ -48,7 +38,7 @@ pub struct Latch {
 
 impl Latch {
     pub fn open(self) {
-        let mut awaited = self.readiness.lock();
+        let mut awaited = self.readiness.awaited.lock();
         if let Some(index) = awaited.iter().position(|name| *name == self.name) {
             awaited.remove(index);
         }
@@ -70,7 +60,6 @@ impl Liveness {
         Alive(self.clone())
     }
 
-    #[must_use]
     pub fn is_alive(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
@@ -88,7 +77,7 @@ mod tests {
 
     #[test]
     fn ready_when_the_last_latch_opens() {
-        let readiness = Readiness::new();
+        let readiness = Readiness::default();
         let (walk, again, oom) = (readiness.latch("walk"), readiness.latch("walk"), readiness.latch("oom"));
         walk.open();
         assert_eq!(readiness.awaited(), ["walk", "oom"]);
@@ -100,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_part_that_failed_is_not_ready() {
-        let readiness = Readiness::new();
+        let readiness = Readiness::default();
         drop(readiness.latch("walk"));
         assert_eq!(readiness.awaited(), ["walk"]);
     }

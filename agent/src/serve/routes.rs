@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Extension, RawQuery, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -13,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::connection::{ConnectionState, Place};
 use super::events_query::EventsQuery;
-use super::params::Params;
+use super::params::params;
 use super::pieces::Pieces;
 use super::refusal::Refusal;
 use super::{Limits, Services, Shutdown, compress, events};
@@ -65,7 +66,7 @@ async fn count_bad(State(app): State<App>, request: Request, next: Next) -> Resp
 }
 
 fn no_parameters(RawQuery(query): &RawQuery) -> Result<(), Refusal> {
-    Params::parse(query.as_deref(), &[]).map(drop)
+    params(query.as_deref(), &[]).map(drop)
 }
 
 async fn index(query: RawQuery) -> Result<String, Refusal> {
@@ -88,7 +89,7 @@ async fn scrape(
         app.services.agent.telemetry.http_refused.inc();
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too many scrapes at once"));
     };
-    let place = Place::new(permit, connection);
+    let place = Place { permit: Some(permit), connection };
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let accept: Vec<&str> = accept.collect();
     let telemetry = &*app.services.agent.telemetry;
@@ -101,7 +102,7 @@ async fn scrape(
     let gzip = compress::accepts_gzip(&headers);
     let pieces = Pieces::start(exposition.write, gzip, place).await;
     let pieces = pieces.map_err(|err| failed(err.to_string()))?;
-    Ok(compress::respond_in_pieces(exposition.content_type, gzip, pieces.stream()))
+    Ok(compress::answer(exposition.content_type, gzip, Body::from_stream(pieces.stream())))
 }
 
 async fn follow(

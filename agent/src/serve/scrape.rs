@@ -15,7 +15,6 @@ pub type WriteBody = Box<dyn FnOnce(&mut dyn FnMut(&[u8]) -> ControlFlow<()>) + 
 pub struct Exposition {
     /// The negotiated format.
     pub content_type: &'static str,
-    /// Writes the text.
     pub write: WriteBody,
 }
 
@@ -50,7 +49,7 @@ impl ScrapeSource {
             #[cfg(test)]
             Self::Fake(source) => return source(accept).await,
         };
-        let snapshot = snapshots.get().await.map_err(|error| error.to_string())?;
+        let snapshot = snapshots.get().await.map_err(|error| format!("reading the node failed: {error}"))?;
         let own = match options.view {
             View::Standalone => telemetry.gather(),
             View::Kubelet => Vec::new(),

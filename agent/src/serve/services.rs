@@ -44,7 +44,6 @@ pub struct Limits {
 
 impl Limits {
     /// The defaults for this many connections.
-    #[must_use]
     pub fn new(max_connections: usize) -> Self {
         Self {
             max_connections,

@@ -15,7 +15,6 @@ pub struct ShutdownTrigger(watch::Sender<Option<Instant>>);
 
 impl Shutdown {
     /// A trigger, and the side that waits for it.
-    #[must_use]
     pub fn new() -> (ShutdownTrigger, Self) {
         let (sender, receiver) = watch::channel(None);
         (ShutdownTrigger(sender), Self(receiver))
@@ -28,13 +27,11 @@ impl Shutdown {
     }
 
     /// Whether the stop was ordered.
-    #[must_use]
     pub fn is_ordered(&self) -> bool {
         self.0.borrow().is_some() || self.0.has_changed().is_err()
     }
 
     /// Time since the stop was ordered; zero if it was not.
-    #[must_use]
     pub fn since_order(&self) -> Duration {
         self.0.borrow().map(|ordered| ordered.elapsed()).unwrap_or_default()
     }

@@ -10,7 +10,7 @@ mod tasks;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 pub use self::agent::AgentView;
@@ -20,12 +20,10 @@ pub use self::shown::Shown;
 use self::network::Network;
 use self::perf::Perf;
 use self::tasks::Tasks;
-use super::{CgroupSample, NodeSnapshot, Reading};
+use super::{CgroupSample, LastMemory, NodeSnapshot, Reading};
 use crate::files::{CgroupReader, FilesError, HostRoot, machine};
-use crate::model::{
-    CgroupKey, CgroupPath, CgroupStats, HardwareStats, Identity, Machine, MetricSet, MetricSets, PerfPlan,
-};
-use crate::registry::Tombstone;
+use crate::model::{CgroupPath, HardwareStats, Machine, MetricSet, MetricSets, PerfPlan};
+use crate::registry::{Cgroup, Tombstone};
 use crate::telemetry::set;
 
 /// The values of `machine_*` change with hot-plugged CPUs and memory only.
@@ -39,7 +37,6 @@ const REMEMBERED_FAULTS: usize = 1024;
 pub struct CollectOptions {
     /// Which sets are read.
     pub sets: MetricSets,
-    /// Which cgroups are.
     pub shown: Shown,
     /// Whether `cpuLoad` is read at all: each task costs a file.
     pub load: bool,
@@ -66,23 +63,17 @@ pub struct Collector {
     faults: HashSet<PathBuf>,
 }
 
-/// The part of a cgroup in the registry that a snapshot needs.
+/// A cgroup as the registry had it when the snapshot began.
 struct CgroupToRead {
     path: CgroupPath,
-    identity: Arc<Identity>,
-    members: Vec<CgroupKey>,
-    oom_kills: u64,
-    created: Option<SystemTime>,
-    may_run: bool,
-    /// What was read of it after its last process had ended.
-    last: Option<Arc<CgroupStats>>,
+    known: Cgroup,
 }
 
 impl CgroupToRead {
     /// Its directory is gone and the event of that is on its way: the sample that its tombstone will give.
     fn finished(self, taken: SystemTime) -> Option<CgroupSample> {
-        let Self { path, identity, oom_kills, last, .. } = self;
-        finished(&path, &Tombstone { identity, oom_kills, removed: taken, last }, taken)
+        let Cgroup { identity, oom_kills, last, .. } = self.known;
+        finished(&self.path, &Tombstone { identity, oom_kills, removed: taken, last }, taken)
     }
 }
 
@@ -102,8 +93,14 @@ fn finished(path: &CgroupPath, tombstone: &Tombstone, taken: SystemTime) -> Opti
 }
 
 impl Collector {
-    /// A collector over what the agent's registry knows.
-    pub fn new(host: HostRoot, agent: AgentView, reader: CgroupReader, mut options: CollectOptions) -> Self {
+    /// A collector over what the agent's registry knows. Without `filesystems` none are read.
+    pub fn new(
+        host: HostRoot,
+        agent: AgentView,
+        reader: CgroupReader,
+        filesystems: Option<FilesystemCollector>,
+        mut options: CollectOptions,
+    ) -> Self {
         agent.show_facts();
         let plan = std::mem::take(&mut options.perf);
         let plan = if options.sets.has(MetricSet::PerfEvent) { plan } else { PerfPlan::default() };
@@ -114,16 +111,11 @@ impl Collector {
             tasks: Tasks::new(options.sets, options.load, options.referenced_reset),
             perf: Perf::new(plan, options.perf_descriptors),
             options,
-            filesystems: None,
+            filesystems,
             machine: None,
             kept: HashSet::new(),
             faults: HashSet::new(),
         }
-    }
-
-    pub fn with_filesystems(mut self, filesystems: FilesystemCollector) -> Self {
-        self.filesystems = Some(filesystems);
-        self
     }
 
     /// Brings the own metrics that are copies up to date.
@@ -139,7 +131,7 @@ impl Collector {
         let (began, taken) = (Instant::now(), SystemTime::now());
         let (known, mut cgroups) = self.registry_now(taken);
         // An excluded cgroup counts in those above it, so the tasks of all are read.
-        let mut sums = self.tasks.collect(&self.host, &mut self.reader, &known);
+        let mut tasks = self.tasks.collect(&self.host, &mut self.reader, &known);
         let known: Vec<CgroupToRead> =
             known.into_iter().filter(|cgroup| self.options.shown.has(&cgroup.path)).collect();
         let paths: HashSet<CgroupPath> = known.iter().map(|cgroup| cgroup.path.clone()).collect();
@@ -153,16 +145,14 @@ impl Collector {
         let mut hardware = self.hardware(&known, &mut reading);
         cgroups.reserve_exact(known.len());
         for cgroup in known {
-            let (network, sums) = (networks.remove(&cgroup.path), sums.remove(&cgroup.path));
+            let (network, tasks) = (networks.remove(&cgroup.path), tasks.remove(&cgroup.path));
             let hardware = hardware.remove(&cgroup.path);
             let Some(mut sample) = self.sample(cgroup, taken, &mut reading) else { continue };
             if !sample.removed {
                 sample.stats.hardware = hardware;
+                sample.stats.tasks = tasks.unwrap_or_default();
                 if let Some(network) = network {
                     network.put(self.options.sets, &mut sample.stats);
-                }
-                if let Some(sums) = sums {
-                    sums.put(&mut sample.stats);
                 }
             }
             cgroups.push(sample);
@@ -175,21 +165,17 @@ impl Collector {
         filesystems.put_into(&mut cgroups);
         reading.duration = began.elapsed();
         self.count(reading);
-        NodeSnapshot { taken, machine: self.machine(), cgroups, reading }
+        let snapshot = NodeSnapshot { taken, machine: self.machine(), cgroups, reading };
+        let memory = Some(Arc::new(LastMemory::of(&snapshot)));
+        *self.agent.memory.lock() = memory;
+        snapshot
     }
 
     /// What the registry holds: cgroups to read, and tombstones as finished samples.
     fn registry_now(&self, taken: SystemTime) -> (Vec<CgroupToRead>, Vec<CgroupSample>) {
-        let registry = self.agent.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = registry.cgroups().map(|(path, cgroup)| CgroupToRead {
-            path: path.clone(),
-            identity: cgroup.identity.clone(),
-            members: cgroup.members.clone(),
-            oom_kills: cgroup.oom_kills,
-            created: cgroup.created,
-            may_run: cgroup.may_run(),
-            last: cgroup.last.clone(),
-        });
+        let registry = self.agent.registry.lock();
+        let known = registry.cgroups();
+        let known = known.map(|(path, known)| CgroupToRead { path: path.clone(), known: known.clone() });
         let tombstones = registry.tombstones().filter(|(path, _)| self.options.shown.has(path));
         let tombstones = tombstones.filter_map(|(path, tombstone)| finished(path, tombstone, taken));
         (known.collect(), tombstones.collect())
@@ -201,22 +187,22 @@ impl Collector {
         taken: SystemTime,
         reading: &mut Reading,
     ) -> Option<CgroupSample> {
-        let Ok(found) = self.reader.read(&cgroup.path, &cgroup.members) else {
+        let Ok(found) = self.reader.read(&cgroup.path, &cgroup.known.members) else {
             reading.vanished += 1;
             return cgroup.finished(taken);
         };
         self.note(&found.errors, reading);
         let mut stats = found.stats;
-        stats.created = cgroup.created.or(stats.created);
+        stats.created = cgroup.known.created.or(stats.created);
         Some(CgroupSample {
             path: cgroup.path,
-            identity: cgroup.identity,
-            // Told by the caller, for those that are gone as well.
+            identity: cgroup.known.identity,
+            // The caller fills these in, for cgroups that are gone as well.
             names: None,
             pod: None,
             unit_description: None,
             stats,
-            oom_kills: cgroup.oom_kills,
+            oom_kills: cgroup.known.oom_kills,
             last_seen: taken,
             removed: false,
         })
@@ -225,7 +211,7 @@ impl Collector {
     fn networks(&mut self, known: &[CgroupToRead]) -> BTreeMap<CgroupPath, Network> {
         let networks = network::networks(&self.host, &mut self.reader, known, self.options.sets);
         if !networks.empty.is_empty() {
-            self.agent.registry.lock().unwrap_or_else(PoisonError::into_inner).looked_empty(networks.empty);
+            self.agent.registry.lock().looked_empty(networks.empty);
         }
         networks.found
     }
@@ -239,11 +225,8 @@ impl Collector {
             return filesystems::FilesystemReadings::default();
         };
         let mut found = filesystems.read(known, &mut self.reader);
-        set(&self.agent.telemetry.hung_filesystems, filesystems.hung());
-        if let Some(error) = found.error.take().filter(|error| !error.is_gone()) {
-            reading.errors += 1;
-            self.log_once(&error);
-        }
+        set(&self.agent.telemetry.hung_filesystems, filesystems.node.hung());
+        self.note(found.error.take().filter(|error| !error.is_gone()).as_slice(), reading);
         found
     }
 
@@ -274,16 +257,13 @@ impl Collector {
         }
     }
 
+    /// Counts errors, and logs each file once.
     fn note(&mut self, errors: &[FilesError], reading: &mut Reading) {
         for error in errors {
             reading.errors += 1;
-            self.log_once(error);
-        }
-    }
-
-    fn log_once(&mut self, error: &FilesError) {
-        if self.faults.len() < REMEMBERED_FAULTS && self.faults.insert(error.path().to_owned()) {
-            tracing::warn!(%error, "a kernel file cannot be read or understood; the rest of its cgroup is served");
+            if self.faults.len() < REMEMBERED_FAULTS && self.faults.insert(error.path.clone()) {
+                tracing::warn!(%error, "a kernel file cannot be read or understood; the rest of its cgroup is served");
+            }
         }
     }
 
@@ -293,7 +273,7 @@ impl Collector {
         telemetry.vanished_cgroups.inc_by(reading.vanished);
         telemetry.read_errors.inc_by(reading.errors);
         set(&telemetry.open_cgroup_files, self.reader.open_files() as u64);
-        set(&telemetry.perf_left_out_cgroups, self.perf.left_out());
+        set(&telemetry.perf_left_out_cgroups, self.perf.left_out);
         telemetry.snapshot_duration_seconds.set(reading.duration.as_secs_f64());
     }
 }
@@ -304,12 +284,13 @@ mod tests {
     use crate::events::EventLog;
     use crate::files::fixture::Fixture;
     use crate::files::{ReadSets, hierarchies, walk};
+    use crate::model::CgroupStats;
     use crate::model::{CpuStats, Hierarchy};
     use crate::registry::{Registry, Walked};
 
     /// Its exit was reported with these values already, so the page must not lack them meanwhile.
     #[test]
-    fn a_container_that_is_gone_before_its_removal_is_told_has_its_last_values() {
+    fn a_container_that_is_gone_before_its_removal_is_reported_has_its_last_values() {
         let fixture = Fixture::v2();
         fixture.file("sys/fs/cgroup/a/cpu.stat", "usage_usec 7\n");
         let host = fixture.host();
@@ -319,7 +300,7 @@ mod tests {
         let found = walk(&hierarchies[0]).cgroups;
         let time = SystemTime::UNIX_EPOCH;
         let walked =
-            Walked { time, hierarchies: vec![hierarchies[0].id], found, tell: None, populated: None };
+            Walked { time, hierarchies: vec![hierarchies[0].id], found, source: None, populated: None };
         registry.apply_walk(mark, &walked);
         let cpu = CpuStats { usage_nsec: Some(9_000), ..CpuStats::default() };
         let last = CgroupStats { cpu: Some(cpu), ..CgroupStats::default() };
@@ -328,7 +309,7 @@ mod tests {
         std::fs::remove_dir_all(fixture.path("sys/fs/cgroup/a")).unwrap();
         let reader = CgroupReader::new(host.clone(), hierarchies, ReadSets::ALL, 0);
         let agent = AgentView::fixture(registry, EventLog::new(1));
-        let snapshot = Collector::new(host, agent, reader, CollectOptions::default()).collect();
+        let snapshot = Collector::new(host, agent, reader, None, CollectOptions::default()).collect();
         let sample = snapshot.cgroups.iter().find(|sample| sample.path == path).unwrap();
         assert_eq!((sample.removed, snapshot.reading.vanished), (true, 1));
         assert_eq!(sample.stats.cpu.as_ref().unwrap().usage_nsec, Some(9_000));

@@ -1,23 +1,17 @@
 //! One reading for all who ask at the same time.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::{Collector, LastMemory, NodeSnapshot};
+use parking_lot::Mutex;
+use tokio::task::JoinError;
 
-#[derive(Debug, thiserror::Error)]
-pub enum SnapshotError {
-    /// The reading thread ended without one: a fault of the agent.
-    #[error("reading the node failed: {0}")]
-    Reader(#[from] tokio::task::JoinError),
-}
+use super::{Collector, NodeSnapshot};
 
 /// Gives out snapshots. Clones share the readings.
 #[derive(Clone)]
 pub struct Snapshots {
     shared: Arc<Mutex<Shared>>,
-    /// Apart from `shared`, which is locked as long as a reading takes.
-    memory: Arc<Mutex<Option<Arc<LastMemory>>>>,
     min_interval: Duration,
 }
 
@@ -32,18 +26,18 @@ impl Snapshots {
     /// Snapshots that are at most `min_interval` old.
     pub fn new(collector: Collector, min_interval: Duration) -> Self {
         let shared = Arc::new(Mutex::new(Shared { collector, last: None }));
-        Self { shared, memory: Arc::default(), min_interval }
+        Self { shared, min_interval }
     }
 
-    /// The node now. Whoever asks while a reading runs waits for it and shares it.
+    /// The node now. A caller that comes while a reading runs waits for it and shares it.
     ///
     /// # Errors
-    /// When the reading thread ended without an answer.
-    pub async fn get(&self) -> Result<Arc<NodeSnapshot>, SnapshotError> {
-        let (shared, min_interval, memory) = (self.shared.clone(), self.min_interval, self.memory.clone());
+    /// When the reading thread ended without an answer: a fault of the agent.
+    pub async fn get(&self) -> Result<Arc<NodeSnapshot>, JoinError> {
+        let (shared, min_interval) = (self.shared.clone(), self.min_interval);
         // Kernel files block; and a client that goes away does not stop a reading that others wait for.
         let task = tokio::task::spawn_blocking(move || {
-            let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shared = shared.lock();
             shared.collector.copy_agent();
             if let Some((taken, last)) = &shared.last
                 && taken.elapsed() < min_interval
@@ -52,18 +46,11 @@ impl Snapshots {
                 return last;
             }
             let snapshot = Arc::new(shared.collector.collect());
-            let kept = Arc::new(LastMemory::of(&snapshot));
-            *memory.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
             shared.last = Some((Instant::now(), Arc::downgrade(&snapshot)));
             tokio::spawn(keep(snapshot.clone(), min_interval));
             snapshot
         });
-        Ok(task.await?)
-    }
-
-    /// The memory of each cgroup at the last reading, if there was one.
-    pub fn last_memory(&self) -> Option<Arc<LastMemory>> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        task.await
     }
 }
 
@@ -87,7 +74,7 @@ mod tests {
         let reader = CgroupReader::new(host.clone(), Arc::new([]), ReadSets::ALL, 0);
         let agent = AgentView::fixture(Registry::new(0), EventLog::new(1));
         let telemetry = agent.telemetry.clone();
-        let collector = Collector::new(host, agent, reader, CollectOptions::default());
+        let collector = Collector::new(host, agent, reader, None, CollectOptions::default());
         (Snapshots::new(collector, min_interval), telemetry)
     }
 

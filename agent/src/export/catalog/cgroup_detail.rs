@@ -1,6 +1,6 @@
 //! Values of v2 that cAdvisor does not have. Ours, off by default.
 
-use super::io::by_device;
+use super::io::counts;
 use super::metric::{Metric, Value};
 use crate::model::MetricSet;
 
@@ -17,8 +17,8 @@ metrics! { Some(MetricSet::CgroupDetail);
         one |s, _| s.stats.pressure.irq.as_ref()?.full.map(|line| Value::Microseconds(line.total_usec));
     counter "container_fs_discards_bytes_total", "Cumulative count of bytes discarded.",
         v1 "blkio io_service_bytes Discard, with set diskIO", v2 "io.stat dbytes, with set diskIO",
-        labels &["device"], many |s, _, emit| by_device(s, emit, |d| d.discard_bytes.map(Value::Count));
+        labels &["device"], many |s, _, emit| counts(s, emit, |d| d.discard_bytes);
     counter "container_fs_discards_total", "Cumulative count of discards completed.",
         v1 "blkio io_serviced Discard, with set diskIO", v2 "io.stat dios, with set diskIO", labels &["device"],
-        many |s, _, emit| by_device(s, emit, |d| d.discards.map(Value::Count));
+        many |s, _, emit| counts(s, emit, |d| d.discards);
 }

@@ -30,7 +30,7 @@ metrics! { Some(MetricSet::Cpu);
         one |s, _| with_quota(s)?.burst_nsec.map(Value::Nanoseconds);
 }
 
-fn cpu(sample: &CgroupSample) -> Option<&CpuStats> {
+pub(super) fn cpu(sample: &CgroupSample) -> Option<&CpuStats> {
     sample.stats.cpu.as_ref()
 }
 

@@ -8,37 +8,28 @@ use super::metric::{Emit, Label, LabelValue, Metric, Value};
 use crate::model::{IoDeviceStats, MetricSet};
 use crate::snapshot::CgroupSample;
 
-const DEVICE: &[&str] = &["device"];
-const BLKIO: &[&str] = &["device", "major", "minor", "operation"];
-
-metrics! { Some(MetricSet::DiskIo);
+metrics! { Some(MetricSet::DiskIo), labels &["device"];
     counter "container_fs_reads_bytes_total", "Cumulative count of bytes read.",
-        v1 "blkio io_service_bytes Read", v2 "io.stat rbytes", labels DEVICE,
-        many |s, _, emit| by_device(s, emit, |d| d.read_bytes.map(Value::Count));
+        v1 "blkio io_service_bytes Read", v2 "io.stat rbytes", many |s, _, emit| counts(s, emit, |d| d.read_bytes);
     counter "container_fs_writes_bytes_total", "Cumulative count of bytes written.",
-        v1 "blkio io_service_bytes Write", v2 "io.stat wbytes", labels DEVICE,
-        many |s, _, emit| by_device(s, emit, |d| d.write_bytes.map(Value::Count));
+        v1 "blkio io_service_bytes Write", v2 "io.stat wbytes", many |s, _, emit| counts(s, emit, |d| d.write_bytes);
     counter "container_fs_reads_total", "Cumulative count of reads completed.",
-        v1 "blkio io_serviced Read", v2 "io.stat rios", labels DEVICE,
-        many |s, _, emit| by_device(s, emit, |d| d.reads.map(Value::Count));
+        v1 "blkio io_serviced Read", v2 "io.stat rios", many |s, _, emit| counts(s, emit, |d| d.reads);
     counter "container_fs_writes_total", "Cumulative count of writes completed.",
-        v1 "blkio io_serviced Write", v2 "io.stat wios", labels DEVICE,
-        many |s, _, emit| by_device(s, emit, |d| d.writes.map(Value::Count));
+        v1 "blkio io_serviced Write", v2 "io.stat wios", many |s, _, emit| counts(s, emit, |d| d.writes);
     counter "container_fs_io_cost_usage_seconds_total", "Cumulative device time charged by iocost, in seconds.",
-        v2 "io.stat cost.usage", labels DEVICE,
-        many |s, _, emit| by_device(s, emit, |d| d.cost_usage_usec.map(Value::Microseconds));
+        v2 "io.stat cost.usage", many |s, _, emit| by_device(s, emit, |d| d.cost_usage_usec.map(Value::Microseconds));
     counter "container_fs_io_cost_wait_seconds_total", "Cumulative time spent waiting for iocost, in seconds.",
-        v2 "io.stat cost.wait", labels DEVICE,
-        many |s, _, emit| by_device(s, emit, |d| d.cost_wait_usec.map(Value::Microseconds));
+        v2 "io.stat cost.wait", many |s, _, emit| by_device(s, emit, |d| d.cost_wait_usec.map(Value::Microseconds));
     counter "container_fs_io_cost_indebt_seconds_total", "Cumulative time spent in iocost debt, in seconds.",
-        v2 "io.stat cost.indebt", labels DEVICE,
+        v2 "io.stat cost.indebt",
         many |s, _, emit| by_device(s, emit, |d| d.cost_indebt_usec.map(Value::Microseconds));
     counter "container_fs_io_cost_indelay_seconds_total", "Cumulative time delayed for iocost debt, in seconds.",
-        v2 "io.stat cost.indelay", labels DEVICE,
+        v2 "io.stat cost.indelay",
         many |s, _, emit| by_device(s, emit, |d| d.cost_indelay_usec.map(Value::Microseconds));
     counter "container_blkio_device_usage_total", "Bytes transferred, by block device and operation.",
         v1 "blkio io_service_bytes, every operation", v2 "io.stat rbytes, wbytes, dbytes as Read, Write, Discard",
-        labels BLKIO, many |s, _, emit| operations(s, emit);
+        labels &["device", "major", "minor", "operation"], many |s, _, emit| operations(s, emit);
 }
 
 fn devices(sample: &CgroupSample) -> &[IoDeviceStats] {
@@ -54,11 +45,11 @@ fn device_label(device: &IoDeviceStats) -> Label<'_> {
     ("device", value)
 }
 
-pub(super) fn by_device(
-    sample: &CgroupSample,
-    emit: &mut Emit<'_>,
-    value: fn(&IoDeviceStats) -> Option<Value>,
-) {
+pub(super) fn counts(sample: &CgroupSample, emit: &mut Emit<'_>, pick: fn(&IoDeviceStats) -> Option<u64>) {
+    by_device(sample, emit, |device| pick(device).map(Value::Count));
+}
+
+fn by_device(sample: &CgroupSample, emit: &mut Emit<'_>, value: impl Fn(&IoDeviceStats) -> Option<Value>) {
     for device in devices(sample) {
         if let Some(value) = value(device) {
             emit(&[device_label(device)], value);

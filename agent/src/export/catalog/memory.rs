@@ -54,7 +54,7 @@ metrics! { Some(MetricSet::Memory);
         both "memory.stat workingset_refault_anon", count |s| stat(s)?.workingset_refault_anon;
 }
 
-fn memory(sample: &CgroupSample) -> Option<&MemoryStats> {
+pub(super) fn memory(sample: &CgroupSample) -> Option<&MemoryStats> {
     sample.stats.memory.as_ref()
 }
 

@@ -5,7 +5,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::model::{Machine, MetricSet, MetricSets};
 use crate::snapshot::{CgroupSample, NodeSnapshot};
 
-/// One metric family.
 #[derive(Clone, Copy)]
 #[cfg_attr(not(test), expect(dead_code, reason = "a test makes docs/metrics.md of sources and labels"))]
 pub struct Metric {
@@ -86,7 +85,6 @@ pub enum Value {
 
 impl Value {
     /// A time as Unix time; `None` before 1970 and after 2554.
-    #[must_use]
     pub fn unix_time(moment: SystemTime) -> Option<Self> {
         let since = moment.duration_since(UNIX_EPOCH).ok()?;
         u64::try_from(since.as_nanos()).ok().map(Self::Nanoseconds)
@@ -178,11 +176,15 @@ pub(super) fn emit_counts<'a, C: Into<Option<u64>>>(
     }
 }
 
-/// The metrics of an area: the set that turns them on, then a row for each. A row is `kind name, help, column value, ..;`
-/// Its kind and its columns are the methods of [`Metric`]; a column `set` counts more than the set above the rows.
+/// The metrics of an area: the set that turns them on and their labels, if any, then a row for each. A row is
+/// `kind name, help, column value, ..;` Its kind and its columns are the methods of [`Metric`]; columns `set` and `labels` count
+/// more than what is above the rows.
 macro_rules! metrics {
-    ($set:expr; $($kind:ident $name:literal, $help:literal, $($column:ident $value:expr),+;)+) => {
+    ($set:expr; $($rows:tt)+) => {
+        metrics! { $set, labels &[]; $($rows)+ }
+    };
+    ($set:expr, labels $labels:expr; $($kind:ident $name:literal, $help:literal, $($column:ident $value:expr),+;)+) => {
         pub(super) const METRICS: &[Metric] =
-            &[$(Metric::$kind($name, $help).set($set)$(.$column($value))+),+];
+            &[$(Metric::$kind($name, $help).set($set).labels($labels)$(.$column($value))+),+];
     };
 }

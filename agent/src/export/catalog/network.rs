@@ -4,34 +4,26 @@ use super::metric::{Emit, Metric, emit_counts};
 use crate::model::{InterfaceStats, MetricSet};
 use crate::snapshot::CgroupSample;
 
-metrics! { Some(MetricSet::Network);
+metrics! { Some(MetricSet::Network), labels &["interface"];
     counter "container_network_receive_bytes_total", "Cumulative count of bytes received.",
-        both "/proc/<pid>/net/dev column 1", labels &["interface"],
-        many |s, _, emit| each(s, emit, |i| i.receive.bytes);
+        both "/proc/<pid>/net/dev column 1", many |s, _, emit| each(s, emit, |i| i.receive.bytes);
     counter "container_network_receive_packets_total", "Cumulative count of packets received.",
-        both "/proc/<pid>/net/dev column 2", labels &["interface"],
-        many |s, _, emit| each(s, emit, |i| i.receive.packets);
+        both "/proc/<pid>/net/dev column 2", many |s, _, emit| each(s, emit, |i| i.receive.packets);
     counter "container_network_receive_errors_total", "Cumulative count of errors while receiving.",
-        both "/proc/<pid>/net/dev column 3", labels &["interface"],
-        many |s, _, emit| each(s, emit, |i| i.receive.errors);
+        both "/proc/<pid>/net/dev column 3", many |s, _, emit| each(s, emit, |i| i.receive.errors);
     counter "container_network_receive_packets_dropped_total", "Cumulative count of packets dropped while receiving.",
-        both "/proc/<pid>/net/dev column 4", labels &["interface"],
-        many |s, _, emit| each(s, emit, |i| i.receive.dropped);
+        both "/proc/<pid>/net/dev column 4", many |s, _, emit| each(s, emit, |i| i.receive.dropped);
     counter "container_network_transmit_bytes_total", "Cumulative count of bytes sent.",
-        both "/proc/<pid>/net/dev column 9", labels &["interface"],
-        many |s, _, emit| each(s, emit, |i| i.transmit.bytes);
+        both "/proc/<pid>/net/dev column 9", many |s, _, emit| each(s, emit, |i| i.transmit.bytes);
     counter "container_network_transmit_packets_total", "Cumulative count of packets sent.",
-        both "/proc/<pid>/net/dev column 10", labels &["interface"],
-        many |s, _, emit| each(s, emit, |i| i.transmit.packets);
+        both "/proc/<pid>/net/dev column 10", many |s, _, emit| each(s, emit, |i| i.transmit.packets);
     counter "container_network_transmit_errors_total", "Cumulative count of errors while sending.",
-        both "/proc/<pid>/net/dev column 11", labels &["interface"],
-        many |s, _, emit| each(s, emit, |i| i.transmit.errors);
+        both "/proc/<pid>/net/dev column 11", many |s, _, emit| each(s, emit, |i| i.transmit.errors);
     counter "container_network_transmit_packets_dropped_total", "Cumulative count of packets dropped while sending.",
-        both "/proc/<pid>/net/dev column 12", labels &["interface"],
-        many |s, _, emit| each(s, emit, |i| i.transmit.dropped);
+        both "/proc/<pid>/net/dev column 12", many |s, _, emit| each(s, emit, |i| i.transmit.dropped);
     gauge "container_network_host",
         "1 for a pod or container in the host's network namespace, whose traffic is the root's.",
-        both "the namespace of its processes", count |s| s.stats.host_network.then_some(1);
+        both "the namespace of its processes", labels &[], count |s| s.stats.host_network.then_some(1);
 }
 
 fn each(sample: &CgroupSample, emit: &mut Emit<'_>, pick: fn(&InterfaceStats) -> u64) {

@@ -2,7 +2,7 @@
 
 use super::metric::LabelValue::{Number, Text};
 use super::metric::{Emit, Metric, Value};
-use crate::model::{MetricSet, NumaKind};
+use crate::model::MetricSet;
 use crate::snapshot::CgroupSample;
 
 metrics! { Some(MetricSet::Cpuset);
@@ -16,14 +16,9 @@ metrics! { Some(MetricSet::Cpuset);
 
 fn pages(sample: &CgroupSample, emit: &mut Emit<'_>) {
     let numa = sample.stats.memory.as_ref().and_then(|memory| memory.numa.as_deref());
-    for told in numa.unwrap_or_default() {
-        let kind = match told.kind {
-            NumaKind::File => "file",
-            NumaKind::Anon => "anon",
-            NumaKind::Unevictable => "unevictable",
-        };
-        let scope = if told.hierarchical { "hierarchy" } else { "container" };
-        let labels = [("type", Text(kind)), ("scope", Text(scope)), ("node", Number(told.node))];
-        emit(&labels, Value::Count(told.pages));
+    for row in numa.unwrap_or_default() {
+        let scope = if row.hierarchical { "hierarchy" } else { "container" };
+        let labels = [("type", Text(row.kind.as_str())), ("scope", Text(scope)), ("node", Number(row.node))];
+        emit(&labels, Value::Count(row.pages));
     }
 }

@@ -39,8 +39,8 @@ fn each(
     for counts in &hardware.perf {
         let event = ("event", Text(&counts.event));
         if scope.sets.has(MetricSet::PerCpu) {
-            for cpu in &counts.cpus {
-                emit(&[("cpu", Number(cpu.cpu)), event], value(cpu.count));
+            for &(cpu, count) in &counts.cpus {
+                emit(&[("cpu", Number(cpu)), event], value(count));
             }
         } else if let Some(value) = merge(counts) {
             emit(&[("cpu", Text("")), event], value);
@@ -49,12 +49,12 @@ fn each(
 }
 
 fn total(counts: &PerfCounts) -> Option<Value> {
-    let all = counts.cpus.iter().map(|cpu| cpu.count.count);
+    let all = counts.cpus.iter().map(|(_, counted)| counted.count);
     all.reduce(u64::saturating_add).map(Value::Count)
 }
 
 fn least(counts: &PerfCounts) -> Option<Value> {
-    counts.cpus.iter().map(|cpu| cpu.count.running_ratio).reduce(f64::min).map(Value::Float)
+    counts.cpus.iter().map(|(_, counted)| counted.running_ratio).reduce(f64::min).map(Value::Float)
 }
 
 fn uncore(sample: &CgroupSample, emit: &mut Emit<'_>, value: fn(Scaled) -> Value) {

@@ -28,7 +28,7 @@ metrics! { Some(MetricSet::Process);
 }
 
 fn processes(sample: &CgroupSample) -> Option<&ProcessStats> {
-    sample.stats.processes.as_ref()
+    sample.stats.tasks.processes.as_ref()
 }
 
 fn pids(sample: &CgroupSample) -> Option<&PidsStats> {

@@ -1,7 +1,9 @@
 //! When a cgroup began and was last seen, and its limits.
 
+use super::cpu::cpu;
+use super::memory::memory;
 use super::metric::{Metric, Scope, Value};
-use crate::model::{ContainerNames, CpuStats, Health, Limit, MemoryStats};
+use crate::model::{ContainerNames, CpuStats, Health, Limit};
 use crate::snapshot::CgroupSample;
 
 metrics! { None;
@@ -44,14 +46,6 @@ fn health(health: Health) -> Value {
         Health::Starting | Health::Unhealthy => Value::Count(0),
         Health::None => Value::MinusOne,
     }
-}
-
-fn cpu(sample: &CgroupSample) -> Option<&CpuStats> {
-    sample.stats.cpu.as_ref()
-}
-
-fn memory(sample: &CgroupSample) -> Option<&MemoryStats> {
-    sample.stats.memory.as_ref()
 }
 
 /// runc turns the shares that an orchestrator asks for into `weight = 1 + (shares - 2) * 9999 / 262142`. This is the

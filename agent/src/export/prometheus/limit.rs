@@ -1,10 +1,9 @@
-//! A limit on the samples of a page: whole cgroups are left out, and how many is said.
+//! A limit on the samples of a page: whole cgroups are left out, and their number is shown.
 //!
-//! Not samples: a cgroup with half of its metrics would look like one that the kernel tells little of. Not the last
+//! Not samples: a cgroup with half of its metrics would look like one of which the kernel has few values. Not the last
 //! ones by path either: what a node is read for comes first, the rest goes.
 
 use crate::export::catalog::{Metric, Scope, Values};
-use crate::model::Role;
 use crate::snapshot::CgroupSample;
 
 /// What was left out of a page.
@@ -14,21 +13,23 @@ pub(super) struct LeftOut {
     pub(super) series: u64,
 }
 
-/// The cgroups whose samples together are at most `max`, in their old order: the root, pods, containers, classes, units,
+/// The cgroups whose samples together are at most `max` (all without one), in their old order: the root, pods, containers, classes, units,
 /// slices, what is inside of containers, the rest, and what is gone; of one kind by path.
 pub(super) fn limit<'a>(
     cgroups: Vec<&'a CgroupSample>,
     metrics: &[&Metric],
     scope: &Scope<'_>,
-    max: u64,
-) -> (Vec<&'a CgroupSample>, LeftOut) {
+    max: Option<u64>,
+) -> (Vec<&'a CgroupSample>, Option<LeftOut>) {
+    let Some(max) = max else { return (cgroups, None) };
+    let rank = |sample: &CgroupSample| (sample.removed, sample.identity.role);
     let counted =
-        cgroups.iter().enumerate().map(|(at, sample)| (at, rank(sample), series(sample, metrics, scope)));
-    let mut counted: Vec<(usize, u8, u64)> = counted.collect();
-    counted.sort_by_key(|&(at, rank, _)| (rank, at));
+        cgroups.iter().enumerate().map(|(at, sample)| (rank(sample), at, series(sample, metrics, scope)));
+    let mut counted: Vec<_> = counted.collect();
+    counted.sort_unstable();
     let (mut left, mut is_full, mut left_out) = (max, false, LeftOut::default());
     let mut is_kept = vec![false; cgroups.len()];
-    for (at, _, series) in counted {
+    for (_, at, series) in counted {
         // The first that does not fit ends it, so that a page does not flicker with small ones.
         is_full |= series > left;
         if is_full {
@@ -42,23 +43,7 @@ pub(super) fn limit<'a>(
         }
     }
     let kept = cgroups.into_iter().zip(is_kept).filter_map(|(sample, kept)| kept.then_some(sample));
-    (kept.collect(), left_out)
-}
-
-fn rank(sample: &CgroupSample) -> u8 {
-    if sample.removed {
-        return 8;
-    }
-    match sample.identity.role {
-        Role::Root => 0,
-        Role::Pod => 1,
-        Role::Container => 2,
-        Role::Qos => 3,
-        Role::Unit => 4,
-        Role::Slice => 5,
-        Role::InsideContainer => 6,
-        Role::Other => 7,
-    }
+    (kept.collect(), Some(left_out))
 }
 
 fn series(sample: &CgroupSample, metrics: &[&Metric], scope: &Scope<'_>) -> u64 {

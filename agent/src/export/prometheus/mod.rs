@@ -39,7 +39,6 @@ pub enum Format {
 
 impl Format {
     /// The value of the `Content-Type` header.
-    #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::Text => "text/plain; version=0.0.4; charset=utf-8",
@@ -65,7 +64,6 @@ pub struct ExpositionOptions {
     pub sets: MetricSets,
     /// The labels to print.
     pub labels: LabelSet,
-    /// Whose labels.
     pub view: View,
     /// Whether measurements carry the time of their reading. Off, the scraper's clock counts and series of removed
     /// cgroups go stale at once.
@@ -88,13 +86,8 @@ pub fn exposition_in_chunks(
     let is_of_view = |metric: &Metric| options.view == View::Standalone || !metric.name.starts_with("cgtap_");
     let enabled = |metric: &&Metric| metric.set.is_none_or(|set| options.sets.has(set)) && is_of_view(metric);
     let metrics: Vec<&Metric> = catalog::metrics().filter(enabled).collect();
-    let (cgroups, left_out) = match (one_per_path(&snapshot.cgroups), options.max_series) {
-        (cgroups, None) => (cgroups, None),
-        (cgroups, Some(max)) => {
-            let (kept, left_out) = limit::limit(cgroups, &metrics, &scope, max);
-            (kept, Some(left_out))
-        }
-    };
+    let cgroups = one_per_path(&snapshot.cgroups);
+    let (cgroups, left_out) = limit::limit(cgroups, &metrics, &scope, options.max_series);
     let blocks = Blocks::of_cgroups(&cgroups, options.view, options.labels);
     let buffer = Vec::with_capacity(CHUNK_BYTES + 4_096);
     let output = Output { buffer, full_bytes: CHUNK_BYTES, sink, ended: false };
@@ -162,7 +155,7 @@ impl Writer<'_> {
     fn family(&mut self, metric: &Metric) {
         let header = Header::new(metric.name, metric.help, metric.kind, self.format);
         let stamp: &[u8] = if metric.stamped { &self.stamp } else { b"" };
-        let mut lines = Lines::new(&mut self.output, header, stamp, self.format);
+        let mut lines = Lines { output: &mut self.output, header, stamp, format: self.format, begun: false };
         let all = self.cgroups.iter().zip(self.blocks.iter());
         let shown = all.filter(|(sample, _)| !sample.removed || metric.outlives);
         match metric.values {
@@ -193,7 +186,11 @@ impl Writer<'_> {
             [(OMITTED_CGROUPS, left_out.cgroups), (OMITTED_SERIES, left_out.series)]
         {
             let header = Header::new(name, help, Kind::Gauge, self.format);
-            Lines::new(&mut self.output, header, b"", self.format).sample(b"", &[], Value::Count(value));
+            Lines { output: &mut self.output, header, stamp: b"", format: self.format, begun: false }.sample(
+                b"",
+                &[],
+                Value::Count(value),
+            );
         }
     }
 }

@@ -10,7 +10,6 @@ use super::Format;
 /// application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.2
 /// ```
 /// A range that is not understood counts for nothing.
-#[must_use]
 pub fn negotiate(accept: Option<&str>) -> Format {
     let (mut open_metrics, mut text) = (0, 0);
     for range in accept.unwrap_or_default().split(',').filter_map(Range::parse) {

@@ -31,7 +31,6 @@ impl Output<'_> {
 /// What stands above a family's samples.
 #[derive(Clone, Copy)]
 pub(super) struct Header<'a> {
-    /// The samples' name.
     name: &'a str,
     help: &'a str,
     /// The type as the format names it.
@@ -66,24 +65,16 @@ impl<'a> Header<'a> {
 
 /// Writes one family: the header once, before its first sample.
 pub(super) struct Lines<'a, 'b> {
-    output: &'a mut Output<'b>,
-    header: Header<'a>,
-    stamp: &'a [u8],
-    format: Format,
-    begun: bool,
+    pub(super) output: &'a mut Output<'b>,
+    pub(super) header: Header<'a>,
+    /// The end of every line: empty, or a blank and a timestamp.
+    pub(super) stamp: &'a [u8],
+    pub(super) format: Format,
+    /// Whether the header is written.
+    pub(super) begun: bool,
 }
 
-impl<'a, 'b> Lines<'a, 'b> {
-    /// `stamp` ends every line: empty, or a blank and a timestamp.
-    pub(super) fn new(
-        output: &'a mut Output<'b>,
-        header: Header<'a>,
-        stamp: &'a [u8],
-        format: Format,
-    ) -> Self {
-        Self { output, header, stamp, format, begun: false }
-    }
-
+impl Lines<'_, '_> {
     /// The sample of a cgroup or of the machine, if its value is known.
     pub(super) fn maybe(&mut self, block: &[u8], value: Option<Value>) {
         if let Some(value) = value {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use self::mounts::{MountWatch, Served};
 use self::statfs::{Pool, Space, Target, space};
 use super::{FilesError, HostRoot};
-use crate::model::{DiskStats, FilesystemStats};
+use crate::model::{DiskStats, FilesystemStats, MetricSet, MetricSets};
 use crate::parse;
 
 /// How long a scrape waits for all of them. An answer is a matter of microseconds, of a network a few milliseconds.
@@ -24,40 +24,26 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// Threads for disks, and for what is on a network: as many mounts may be dead before others are held up by them.
 const THREADS: [usize; 2] = [4, 8];
 
-/// What is read of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// How full they are.
-    pub sizes: bool,
-    /// What their disks have transferred.
-    pub disks: bool,
-}
-
-/// A file system of the node, and which device it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeFilesystem {
-    /// Major and minor number, as mounts have them.
-    pub device: (u32, u32),
-    /// What it tells.
-    pub stats: FilesystemStats,
-}
+/// A file system of the node: major and minor number of its device, as mounts have them, and what is known of it.
+pub type NodeFilesystem = ((u32, u32), FilesystemStats);
 
 /// Reads the node's file systems.
 pub struct Filesystems {
     host: HostRoot,
-    wanted: Wanted,
+    sets: MetricSets,
     watch: MountWatch,
     /// For disks and for networks.
     pools: [Pool; 2],
 }
 
 impl Filesystems {
-    /// Those of that host. No thread is started before sizes are first asked for.
-    pub fn new(host: HostRoot, wanted: Wanted) -> Self {
+    /// Those of that host: how full they are for [`MetricSet::Disk`], what their disks have transferred for
+    /// [`MetricSet::DiskIo`]. No thread is started before sizes are first asked for.
+    pub fn new(host: HostRoot, sets: MetricSets) -> Self {
         let root = host.clone();
         let ask = Arc::new(move |target: &Target| space(&root, target));
         let pools = THREADS.map(|threads| Pool::new(threads, ask.clone()));
-        Self { watch: MountWatch::new(host.clone()), host, wanted, pools }
+        Self { watch: MountWatch::new(host.clone()), host, sets, pools }
     }
 
     /// What is mounted now.
@@ -73,15 +59,15 @@ impl Filesystems {
     /// # Errors
     /// When the disks' counters cannot be read or understood; they are left out.
     pub fn read(&mut self, table: &MountTable) -> (Vec<NodeFilesystem>, Option<FilesError>) {
-        let spaces = if self.wanted.sizes { self.spaces(table) } else { HashMap::new() };
-        let (mut disks, error) = match self.disks() {
-            Ok(disks) => (disks, None),
-            Err(error) => (Vec::new(), Some(error)),
-        };
+        let spaces = if self.sets.has(MetricSet::Disk) { self.spaces(table) } else { HashMap::new() };
+        let wanted = self.sets.has(MetricSet::DiskIo);
+        let read = wanted.then(|| self.host.parse("/proc/diskstats", parse::diskstats)).transpose();
+        let (mut disks, error) =
+            read.map_or_else(|error| (Vec::new(), Some(error)), |disks| (disks.unwrap_or_default(), None));
         let found = table.served.iter().map(|served| {
             let space = spaces.get(&served.target.device);
             let disk = disk_of(&self.host, served, &disks).map(|index| disks.swap_remove(index));
-            NodeFilesystem { device: served.target.device, stats: stats(served, space, disk) }
+            (served.target.device, stats(served, space, disk))
         });
         (found.collect(), error)
     }
@@ -98,13 +84,6 @@ impl Filesystems {
             pool.ask(targets.map(|served| served.target.clone()));
         }
         self.pools.iter().flat_map(|pool| pool.answers(deadline)).collect()
-    }
-
-    fn disks(&self) -> Result<Vec<DiskStats>, FilesError> {
-        if !self.wanted.disks {
-            return Ok(Vec::new());
-        }
-        self.host.parse("/proc/diskstats", parse::diskstats)
     }
 }
 
@@ -139,8 +118,8 @@ mod tests {
     use super::*;
     use crate::files::fixture::Fixture;
 
-    fn read(fixture: &Fixture, wanted: Wanted) -> (Vec<NodeFilesystem>, Option<FilesError>) {
-        let mut filesystems = Filesystems::new(fixture.host(), wanted);
+    fn read(fixture: &Fixture) -> (Vec<NodeFilesystem>, Option<FilesError>) {
+        let mut filesystems = Filesystems::new(fixture.host(), MetricSets::none().with(MetricSet::DiskIo));
         let table = filesystems.mounts().unwrap();
         filesystems.read(&table)
     }
@@ -160,11 +139,12 @@ mod tests {
             "proc/diskstats",
             format!("259 1 nvme0n1p1 {LINE}\n253 3 dm-3 {LINE}\n252 16 vdb {LINE}\n7 0 loop0 {LINE}\n"),
         );
-        let (found, error) = read(&fixture, Wanted { sizes: false, disks: true });
+        let (found, error) = read(&fixture);
         assert!(error.is_none());
-        let disks: Vec<_> = found.iter().map(|f| f.stats.disk.as_ref().map(|d| d.name.as_str())).collect();
+        let disks: Vec<_> =
+            found.iter().map(|(_, stats)| stats.disk.as_ref().map(|d| d.name.as_str())).collect();
         assert_eq!(disks, [Some("/dev/nvme0n1p1"), Some("/dev/dm-3"), Some("/dev/vdb"), None]);
-        assert!(found.iter().all(|f| f.stats.limit_bytes.is_none()), "nobody asked for sizes");
+        assert!(found.iter().all(|(_, stats)| stats.limit_bytes.is_none()), "sizes were not asked for");
     }
 
     #[test]
@@ -172,19 +152,19 @@ mod tests {
         let fixture = Fixture::new();
         fixture.file("proc/1/mountinfo", "27 1 259:1 / / rw - ext4 /dev/sda rw\n");
         fixture.file("proc/diskstats", "x\n");
-        let (found, error) = read(&fixture, Wanted { sizes: false, disks: true });
+        let (found, error) = read(&fixture);
         assert_eq!(found.len(), 1);
-        assert!(error.unwrap().path().ends_with("proc/diskstats"));
+        assert!(error.unwrap().path.ends_with("proc/diskstats"));
     }
 
     #[test]
     fn this_host_says_what_statfs_says() {
-        let mut filesystems = Filesystems::new(HostRoot::default(), Wanted { sizes: true, disks: true });
+        let mut filesystems = Filesystems::new(HostRoot::default(), MetricSets::all());
         let table = filesystems.mounts().unwrap();
         let (found, _) = filesystems.read(&table);
-        for filesystem in &found {
-            let Some(limit) = filesystem.stats.limit_bytes else { continue };
-            let served = table.served.iter().find(|s| s.target.device == filesystem.device).unwrap();
+        for (device, stats) in &found {
+            let Some(limit) = stats.limit_bytes else { continue };
+            let served = table.served.iter().find(|s| s.target.device == *device).unwrap();
             let now = rustix::fs::statvfs(&served.target.path).unwrap();
             assert_eq!(limit, now.f_blocks * now.f_frsize, "{served:?}");
         }

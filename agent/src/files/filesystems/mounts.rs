@@ -46,7 +46,6 @@ const OF_CONTAINERS: [&str; 6] = [
 pub(super) struct Served {
     /// Its name in labels.
     pub(super) label: String,
-    /// What is mounted.
     pub(super) source: Vec<u8>,
     /// Whether it may be far away.
     pub(super) network: bool,
@@ -63,11 +62,6 @@ pub struct MountTable {
 }
 
 impl MountTable {
-    fn new(all: Vec<Mount>, names: &mut DeviceNames) -> Self {
-        let served = served(&all, names);
-        Self { served, all }
-    }
-
     /// Whether that mount is what process 1 has at `/`.
     pub(in crate::files) fn is_root(&self, mount: &Mount) -> bool {
         let root = self.all.iter().rev().find(|other| other.mount_point == b"/");
@@ -168,7 +162,7 @@ fn label(mount: &Mount, names: &mut DeviceNames) -> String {
     }
 }
 
-/// The table of mounts, kept until the kernel says that it changed.
+/// The table of mounts, kept until the kernel reports a change.
 pub(super) struct MountWatch {
     host: HostRoot,
     names: DeviceNames,
@@ -185,7 +179,10 @@ impl MountWatch {
     pub(super) fn now(&mut self) -> Result<Arc<MountTable>, FilesError> {
         if self.table.is_none() || self.changed() {
             match self.read() {
-                Ok(all) => self.table = Some(Arc::new(MountTable::new(all, &mut self.names))),
+                Ok(all) => {
+                    let served = served(&all, &mut self.names);
+                    self.table = Some(Arc::new(MountTable { served, all }));
+                }
                 Err(error) if self.table.is_none() => return Err(error),
                 Err(error) => tracing::debug!(%error, "the list of mounts stays as it was"),
             }

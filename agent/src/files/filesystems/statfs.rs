@@ -5,10 +5,11 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
 use rustix::fs::{OFlags, fstat, fstatvfs};
 
 use crate::files::HostRoot;
@@ -19,7 +20,6 @@ const HELP_AFTER: Duration = Duration::from_millis(10);
 /// They open a file and ask; a megabyte each would be waste.
 const STACK_BYTES: usize = 128 << 10;
 
-/// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     /// Major and minor number of the file system.
@@ -30,7 +30,7 @@ pub(super) struct Target {
     pub(super) exact: bool,
 }
 
-/// What a file system says of itself.
+/// How full a file system is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Space {
     pub(super) size_bytes: u64,
@@ -95,7 +95,7 @@ impl Pool {
 
     /// Begins a round: asks all of these that are not being asked already.
     pub(super) fn ask(&self, targets: impl Iterator<Item = Arc<Target>>) {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         state.round += 1;
         state.answers.clear();
         let State { queue, running, .. } = &mut *state;
@@ -107,18 +107,15 @@ impl Pool {
 
     /// Ends it: what was answered until the deadline.
     pub(super) fn answers(&self, deadline: Instant) -> HashMap<(u32, u32), Space> {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         while state.open > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
-            // Nobody is left to ask the rest, so there is nothing to wait for.
+            // No thread is left to ask the rest, so waiting is of no use.
             let stuck = state.threads == state.running.len() && state.open == state.queue.len();
             if left.is_zero() || (stuck && state.threads >= self.max_threads) {
                 break;
             }
-            let waited = self.shared.done.wait_timeout(state, left.min(HELP_AFTER));
-            let (locked, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            state = locked;
-            if timeout.timed_out() {
+            if self.shared.done.wait_for(&mut state, left.min(HELP_AFTER)).timed_out() {
                 self.help(&mut state);
             }
         }
@@ -127,9 +124,9 @@ impl Pool {
         std::mem::take(&mut state.answers)
     }
 
-    /// Being asked still.
+    /// Devices that have not answered yet.
     pub(super) fn hung(&self) -> u64 {
-        self.shared.lock().running.len() as u64
+        self.shared.state.lock().running.len() as u64
     }
 
     /// Wakes or starts a thread if there is something to ask.
@@ -152,25 +149,21 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.shared.lock().closed = true;
+        self.shared.state.lock().closed = true;
         self.shared.work.notify_all();
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn serve(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if state.closed {
                 return;
             }
             let Some(target) = state.queue.pop_front() else {
                 state.idle += 1;
-                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+                self.work.wait(&mut state);
                 state.idle -= 1;
                 continue;
             };
@@ -178,7 +171,7 @@ impl Shared {
             let round = state.round;
             drop(state);
             let answer = (self.ask)(&target);
-            state = self.lock();
+            state = self.state.lock();
             state.running.remove(&target.device);
             // An answer after its round is dropped: that round has reported it absent.
             if state.round == round {

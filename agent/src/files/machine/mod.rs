@@ -2,28 +2,27 @@
 
 mod topology;
 
+pub(super) use topology::topology_id;
+
 use std::collections::BTreeSet;
 
-use super::HostRoot;
+use super::{HostRoot, online_cpus};
 use crate::model::{Machine, Topology};
-use crate::parse::{assignment, cpuinfo, meminfo};
+use crate::parse::{assignment, meminfo};
 
 /// Reads the node, with its topology where that is asked for. What the host lacks, or what cannot be read, is `None`.
 pub fn machine(host: &HostRoot, with_topology: bool) -> Machine {
-    let cpus = host.parse("/proc/cpuinfo", cpuinfo).ok();
     let memory = host.parse("/proc/meminfo", meminfo).unwrap_or_default();
     let places = topology::places(host);
-    let cores = count(places.iter().map(|&(_, package, core)| (package, core)));
-    let packages = count(places.iter().map(|&(_, package, _)| package));
     Machine {
         machine_id: line(host, "/etc/machine-id").or_else(|| line(host, "/var/lib/dbus/machine-id")),
         system_uuid: line(host, "/sys/class/dmi/id/product_uuid"),
         boot_id: line(host, "/proc/sys/kernel/random/boot_id"),
         kernel_release: line(host, "/proc/sys/kernel/osrelease"),
         os_name: os_name(host),
-        logical_cpus: cpus.map(|cpus| cpus.processors).or(count(places.iter())),
-        physical_cores: cores.or(cpus.and_then(|cpus| cpus.cores)),
-        sockets: packages.or(cpus.and_then(|cpus| cpus.packages)),
+        logical_cpus: count(online_cpus(host).into_iter()).or(count(places.iter())),
+        physical_cores: count(places.iter().map(|&(_, package, core)| (package, core))),
+        sockets: count(places.iter().map(|&(_, package, _)| package)),
         memory_bytes: memory.memory_total_bytes,
         swap_bytes: memory.swap_total_bytes,
         books: count(topology::ids(host, "book_id").into_iter()),
@@ -64,8 +63,7 @@ mod tests {
         fixture.file("proc/sys/kernel/random/boot_id", "b007\n");
         fixture.file("proc/sys/kernel/osrelease", "6.18.44\n");
         fixture.file("etc/os-release", "NAME=Debian\nPRETTY_NAME=\"Debian 12\"\n");
-        fixture
-            .file("proc/cpuinfo", "processor\t: 0\n\nprocessor\t: 1\n\nprocessor\t: 2\n\nprocessor\t: 3\n");
+        fixture.file("sys/devices/system/cpu/online", "0-3\n");
         fixture.file("proc/meminfo", "MemTotal: 4 kB\nSwapTotal: 2 kB\n");
         for (cpu, core) in [(0, 0), (1, 0), (2, 1), (3, 1)] {
             fixture.file(&format!("sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id"), "0\n");
@@ -90,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_tells_nothing() {
+    fn a_host_without_these_files() {
         assert_eq!(machine(&Fixture::new().host(), false), Machine::default());
     }
 }

@@ -73,7 +73,7 @@ pub(super) fn ids(host: &HostRoot, file: &str) -> Vec<u32> {
     numbered(host, CPUS, "cpu").into_iter().filter_map(|cpu| topology_id(host, cpu, file)).collect()
 }
 
-fn topology_id(host: &HostRoot, cpu: u32, file: &str) -> Option<u32> {
+pub(in crate::files) fn topology_id(host: &HostRoot, cpu: u32, file: &str) -> Option<u32> {
     host.parse(format!("{CPUS}/cpu{cpu}/topology/{file}"), value).ok()?.try_into().ok()
 }
 
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_tells_nothing_has_one_node() {
+    fn a_machine_without_topology_has_one_node() {
         let found = topology(&Fixture::new().host());
         assert_eq!((found.nodes.len(), found.cores.len()), (1, 0));
         assert_eq!(dimms(&Fixture::new().host()), []);
@@ -234,7 +234,7 @@ mod tests {
         let found = topology(&HostRoot::default());
         let threads: usize = found.cores.iter().map(|core| core.threads.len()).sum();
         if threads == 0 {
-            return println!("skipped: sysfs tells no topology here");
+            return println!("skipped: sysfs has no topology here");
         }
         assert!(threads >= std::thread::available_parallelism().unwrap().get());
     }

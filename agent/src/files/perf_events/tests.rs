@@ -35,13 +35,13 @@ fn section(groups: &[&[&str]], custom: &[(&str, u32, u64)]) -> PerfSection {
     PerfSection { groups, custom: custom.collect() }
 }
 
-fn core(groups: &[&[&str]], custom: &[(&str, u32, u64)]) -> Result<Vec<Vec<PerfCode>>, PerfEventError> {
+fn core(groups: &[&[&str]], custom: &[(&str, u32, u64)]) -> Result<Vec<Vec<PerfCode>>, String> {
     let wishes = PerfWishes { core: section(groups, custom), ..PerfWishes::default() };
     let plan = perf_plan(&host().host(), &wishes)?;
     Ok(plan.core.iter().map(|group| group.iter().map(|event| event.code).collect()).collect())
 }
 
-fn uncore(groups: &[&[&str]], custom: &[(&str, u32, u64)]) -> Result<PerfPlan, PerfEventError> {
+fn uncore(groups: &[&[&str]], custom: &[(&str, u32, u64)]) -> Result<PerfPlan, String> {
     let wishes = PerfWishes { uncore: section(groups, custom), ..PerfWishes::default() };
     perf_plan(&host().host(), &wishes)
 }
@@ -57,14 +57,14 @@ fn the_operators_own_names_then_the_kernels_then_the_processors() {
 
 #[test]
 fn an_unknown_name_is_refused_with_those_that_are_allowed() {
-    let error = core(&[&["instructions"], &["cyclez"]], &[]).unwrap_err().to_string();
+    let error = core(&[&["instructions"], &["cyclez"]], &[]).unwrap_err();
     for part in ["core event \"cyclez\"", "cycles, instructions", "mem-loads", "custom_events"] {
         assert!(error.contains(part), "{part:?} is not in {error}");
     }
     for name in ["mem-loads.scale", "../type", "", "."] {
-        assert!(matches!(core(&[&[name]], &[]), Err(PerfEventError::Unknown { .. })), "{name}");
+        assert!(core(&[&[name]], &[]).unwrap_err().contains("is unknown"), "{name}");
     }
-    let error = core(&[&["odd"]], &[]).unwrap_err().to_string();
+    let error = core(&[&["odd"]], &[]).unwrap_err();
     assert!(error.contains("\"odd\"") && error.contains("frontend=?"), "{error}");
 }
 
@@ -97,7 +97,7 @@ fn what_this_host_has_no_unit_for_is_absent() {
     let wishes = PerfWishes { uncore: section(&[&["cas_count_read"]], &[]), ..PerfWishes::default() };
     let plan = perf_plan(&Fixture::new().host(), &wishes).unwrap();
     assert_eq!((plan.uncore.len(), plan.absent.len()), (0, 1));
-    let error = uncore(&[&["uncore_imc/cas_count"]], &[]).unwrap_err().to_string();
+    let error = uncore(&[&["uncore_imc/cas_count"]], &[]).unwrap_err();
     assert!(
         error.contains("uncore event \"uncore_imc/cas_count\"") && error.contains("cas_count_read"),
         "{error}"

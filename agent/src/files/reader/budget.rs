@@ -5,18 +5,16 @@ use super::member::Member;
 /// Counts the files that are kept open. All of it is for files: a directory is of no use while its files are open.
 #[derive(Debug)]
 pub(super) struct Budget {
-    open: usize,
+    /// Files that are open now.
+    pub(super) open: usize,
     max: usize,
-    starved: bool,
+    /// The process or the host has no descriptor left.
+    pub(super) is_starved: bool,
 }
 
 impl Budget {
     pub(super) fn new(max: usize) -> Self {
-        Self { open: 0, max, starved: false }
-    }
-
-    pub(super) fn open(&self) -> usize {
-        self.open
+        Self { open: 0, max, is_starved: false }
     }
 
     /// Whether one more file may stay open; counts it if so.
@@ -35,15 +33,6 @@ impl Budget {
         for member in members {
             self.open = self.open.saturating_sub(member.open_files());
         }
-    }
-
-    /// The process or the host has no descriptor left.
-    pub(super) fn starve(&mut self) {
-        self.starved = true;
-    }
-
-    pub(super) fn is_starved(&self) -> bool {
-        self.starved
     }
 
     /// Descriptors ran out and all files were closed: from now on keep half as many open.
@@ -74,10 +63,10 @@ mod tests {
     fn a_starved_budget_halves() {
         let mut budget = Budget::new(100);
         assert_eq!((0..40).filter(|_| budget.take()).count(), 40);
-        budget.starve();
-        assert!(budget.is_starved());
+        budget.is_starved = true;
+        assert!(budget.is_starved);
         budget.shrink();
-        assert_eq!((budget.open(), budget.is_starved()), (0, false));
+        assert_eq!((budget.open, budget.is_starved), (0, false));
         assert_eq!((0..40).filter(|_| budget.take()).count(), 20);
     }
 }

@@ -115,7 +115,7 @@ fn a_reading_is_whole_or_not_at_all_while_the_cgroup_comes_and_goes() {
                 Ok(reading) if shape(&reading.stats.memory.clone().unwrap_or_default()) == whole => read += 1,
                 Ok(reading) => {
                     stop.store(true, std::sync::atomic::Ordering::Relaxed);
-                    panic!("a part was told: {reading:?}");
+                    panic!("a part was read: {reading:?}");
                 }
                 Err(Vanished) => vanished += 1,
             }
@@ -205,7 +205,7 @@ fn limits_are_those_of_their_files() {
 }
 
 #[test]
-fn the_root_is_told_without_errors() {
+fn the_root_is_read_without_errors() {
     let Some(made) = Made::new("root") else { return };
     let root = CgroupPath::root();
     let keys: Vec<_> = made.hierarchies.iter().map(|hierarchy| key_of(hierarchy, &root)).collect();
@@ -264,8 +264,8 @@ fn cost_of_a_pass() {
 
 /// The same files, kept open and read, but not parsed.
 fn floor(hierarchy: &Hierarchy, cgroups: &[CgroupPath]) {
-    let plan = Plan::new(hierarchy, ReadSets::ALL, &[]);
-    let names: Vec<_> = plan.files.iter().map(|file| file.names[0].to_str().unwrap()).collect();
+    let files = plan(hierarchy, ReadSets::ALL, &[]);
+    let names: Vec<_> = files.iter().map(|file| file.names[0].to_str().unwrap()).collect();
     let files = cgroups.iter().flat_map(|cgroup| names.iter().map(|name| hierarchy.dir(cgroup).join(name)));
     let files: Vec<_> = files.map(|path| std::fs::File::open(path).unwrap()).collect();
     let mut buffer = Buffer::new();

@@ -32,30 +32,25 @@ pub(super) struct Member {
     passes: u32,
 }
 
-/// What is known of a file.
-#[derive(Debug, Default)]
+/// A file of the plan, and what is known of it.
+#[derive(Debug)]
 struct FileSlot {
+    spec: &'static FileSpec,
+    /// Open from the last pass.
     file: Option<OwnedFd>,
-    state: State,
+    /// Which of its names it has; the first until it is found.
+    name: usize,
+    /// It is not there, or the kernel does not support it here.
+    is_missing: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
-    /// Not looked for yet.
-    #[default]
-    Unknown,
-    /// It is there under the name of that number.
-    Found(usize),
-    /// It is not there, or the kernel does not support it here.
-    Missing,
+impl FileSlot {
+    fn miss(&mut self) {
+        (self.name, self.is_missing) = (0, true);
+    }
 }
 
 impl Member {
-    fn new(key: CgroupKey, created: Option<SystemTime>, files: usize) -> Self {
-        let slots = std::iter::repeat_with(FileSlot::default).take(files).collect();
-        Self { key, created, slots, passes: 0 }
-    }
-
     pub(super) fn open_files(&self) -> usize {
         self.slots.iter().filter(|slot| slot.file.is_some()).count()
     }
@@ -64,9 +59,7 @@ impl Member {
     fn count_pass(&mut self) {
         self.passes = (self.passes + 1) % RECHECK_PASSES;
         if self.passes == 0 {
-            for slot in self.slots.iter_mut().filter(|slot| slot.state == State::Missing) {
-                slot.state = State::Unknown;
-            }
+            self.slots.iter_mut().for_each(|slot| slot.is_missing = false);
         }
     }
 }
@@ -129,31 +122,29 @@ impl<'a> Pass<'a> {
             if self.key.hierarchy == HierarchyId::V2 { c"cgroup.events" } else { c"cgroup.clone_children" };
         let stamps = [fstat(&dir), statat(&dir, other, AtFlags::SYMLINK_NOFOLLOW)];
         let created = stamps.iter().flatten().filter_map(modified).min();
-        let files = self.context.hierarchies.get(self.index).map_or(0, |source| source.plan.files.len());
+        let files = self.context.hierarchies.get(self.index).into_iter().flat_map(|source| &source.files);
+        let slots = files.map(|&spec| FileSlot { spec, file: None, name: 0, is_missing: false }).collect();
         self.dir = Some(dir);
-        Ok(Member::new(self.key, created, files))
+        Ok(Member { key: self.key, created, slots, passes: 0 })
     }
 
     fn read_files(&mut self, member: &mut Member) -> Result<()> {
-        for (number, slot) in member.slots.iter_mut().enumerate() {
-            let file =
-                self.context.hierarchies.get(self.index).and_then(|source| source.plan.files.get(number));
-            let Some(&file) = file else { continue };
-            let skipped = slot.state == State::Missing
-                || (file.yields_to_cpuacct && self.in_cpuacct)
-                || (file.is_told)(&self.reading.stats);
-            if !skipped && !self.read_kept(file, slot) {
-                self.open_and_read(file, slot)?;
+        for slot in &mut member.slots {
+            let skipped = slot.is_missing
+                || (slot.spec.yields_to_cpuacct && self.in_cpuacct)
+                || (slot.spec.is_known)(&self.reading.stats);
+            if !skipped && !self.read_kept(slot) {
+                self.open_and_read(slot)?;
             }
         }
         Ok(())
     }
 
     /// Reads a file that is kept open; false when it is not, or is not this cgroup's file any more.
-    fn read_kept(&mut self, file: &'static FileSpec, slot: &mut FileSlot) -> bool {
+    fn read_kept(&mut self, slot: &mut FileSlot) -> bool {
         let Some(fd) = &slot.file else { return false };
         match self.context.buffer.fill(fd) {
-            Ok(()) => self.apply(file, slot),
+            Ok(()) => self.apply(slot),
             Err(errno) => {
                 slot.file = None;
                 self.context.budget.give_back();
@@ -161,51 +152,50 @@ impl<'a> Pass<'a> {
                     self.doubt = true;
                     return false;
                 }
-                self.failed(file, slot, errno);
+                self.failed(slot, errno);
             }
         }
         true
     }
 
     /// Opens the first of the file's names that is there. Fails when the directory cannot be opened.
-    fn open_and_read(&mut self, file: &'static FileSpec, slot: &mut FileSlot) -> Result<()> {
-        let first = if let State::Found(name) = slot.state { name } else { 0 };
-        for (number, name) in file.names.iter().enumerate().skip(first) {
+    fn open_and_read(&mut self, slot: &mut FileSlot) -> Result<()> {
+        for (number, name) in slot.spec.names.iter().enumerate().skip(slot.name) {
             let opened = openat(self.dir()?, *name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
             let read = opened.and_then(|fd| self.context.buffer.fill(&fd).map(|()| fd));
             match read {
                 Ok(fd) => {
-                    slot.state = State::Found(number);
+                    slot.name = number;
                     slot.file = self.context.budget.take().then_some(fd);
-                    self.apply(file, slot);
+                    self.apply(slot);
                     return Ok(());
                 }
                 Err(errno) if is_gone(errno) => self.doubt = true,
                 Err(errno) => {
-                    slot.state = State::Found(number);
-                    self.failed(file, slot, errno);
+                    slot.name = number;
+                    self.failed(slot, errno);
                     return Ok(());
                 }
             }
         }
-        slot.state = State::Missing;
+        slot.miss();
         Ok(())
     }
 
-    fn apply(&mut self, file: &'static FileSpec, slot: &FileSlot) {
+    fn apply(&mut self, slot: &FileSlot) {
         self.files += 1;
-        if let Err(error) = (file.apply)(self.context.buffer.text(), &mut self.reading.stats) {
-            self.reading.errors.push(FilesError::parse(self.path(file, slot), error));
+        if let Err(error) = (slot.spec.apply)(self.context.buffer.text(), &mut self.reading.stats) {
+            self.reading.errors.push(FilesError::parse(self.path(slot), error));
         }
     }
 
     /// Notes why a file could not be read. What the kernel does not support is missing, not wrong.
-    fn failed(&mut self, file: &'static FileSpec, slot: &mut FileSlot, errno: Errno) {
+    fn failed(&mut self, slot: &mut FileSlot, errno: Errno) {
         match errno {
-            Errno::OPNOTSUPP => slot.state = State::Missing,
+            Errno::OPNOTSUPP => slot.miss(),
             _ => {
                 self.note_starved(errno);
-                self.reading.errors.push(FilesError::io(self.path(file, slot), errno));
+                self.reading.errors.push(FilesError::io(self.path(slot), errno));
             }
         }
     }
@@ -222,7 +212,7 @@ impl<'a> Pass<'a> {
 
     fn note_starved(&mut self, errno: Errno) {
         if matches!(errno, Errno::MFILE | Errno::NFILE) {
-            self.context.budget.starve();
+            self.context.budget.is_starved = true;
         }
     }
 
@@ -235,16 +225,12 @@ impl<'a> Pass<'a> {
     }
 
     fn dir_path(&self) -> PathBuf {
-        self.context
-            .hierarchies
-            .get(self.index)
-            .map(|source| source.hierarchy.dir(self.cgroup))
-            .unwrap_or_default()
+        let source = self.context.hierarchies.get(self.index);
+        source.map(|source| source.hierarchy.dir(self.cgroup)).unwrap_or_default()
     }
 
-    fn path(&self, file: &FileSpec, slot: &FileSlot) -> PathBuf {
-        let number = if let State::Found(number) = slot.state { number } else { 0 };
-        let name = file.names.get(number).map(|name| name.to_bytes()).unwrap_or_default();
+    fn path(&self, slot: &FileSlot) -> PathBuf {
+        let name = slot.spec.names.get(slot.name).map(|name| name.to_bytes()).unwrap_or_default();
         self.dir_path().join(OsStr::from_bytes(name))
     }
 }

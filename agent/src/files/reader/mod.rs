@@ -30,7 +30,8 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use self::budget::Budget;
 use self::buffer::Buffer;
 use self::member::{Member, Pass};
-use self::plan::Plan;
+use self::plan::plan;
+use self::spec::FileSpec;
 use super::{DeviceNames, FilesError, HostRoot};
 use crate::model::{CgroupKey, CgroupPath, CgroupStats, Hierarchy, HierarchyId, MetricSet, MetricSets};
 use crate::parse::proc_stat;
@@ -91,7 +92,7 @@ struct ReadContext {
 #[derive(Debug)]
 struct ReadHierarchy {
     hierarchy: Hierarchy,
-    plan: Plan,
+    files: Vec<&'static FileSpec>,
     /// Whether v1 accounts processor time here.
     is_cpuacct: bool,
     root: Option<OwnedFd>,
@@ -105,7 +106,7 @@ impl CgroupReader {
         let page_sizes = if sets.has(MetricSet::Hugetlb) { hugetlb::page_sizes(&host) } else { Vec::new() };
         let source = |hierarchy: &Hierarchy| ReadHierarchy {
             hierarchy: hierarchy.clone(),
-            plan: Plan::new(hierarchy, sets, &page_sizes),
+            files: plan(hierarchy, sets, &page_sizes),
             is_cpuacct: hierarchy.id != HierarchyId::V2 && hierarchy.has("cpuacct"),
             root: None,
         };
@@ -157,7 +158,7 @@ impl CgroupReader {
     }
 
     fn give_back_if_starved(&mut self) {
-        if self.context.budget.is_starved() {
+        if self.context.budget.is_starved {
             self.kept.clear();
             self.context.budget.shrink();
         }
@@ -172,7 +173,7 @@ impl CgroupReader {
 
     /// Files that are kept open now.
     pub fn open_files(&self) -> usize {
-        self.context.budget.open()
+        self.context.budget.open
     }
 
     /// The processes of the cgroup itself, in the first of its hierarchies that has any; `None` when none can be read.

@@ -4,27 +4,18 @@ use super::spec::FileSpec;
 use super::{ReadSets, v1, v2};
 use crate::model::{CgroupVersion, Hierarchy};
 
-/// The files that are read in each cgroup of a hierarchy.
-#[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) files: Vec<&'static FileSpec>,
-}
-
-impl Plan {
-    /// What `sets` need of a hierarchy.
-    pub(super) fn new(hierarchy: &Hierarchy, sets: ReadSets, page_sizes: &[String]) -> Self {
-        let of_controllers = match hierarchy.version {
-            CgroupVersion::V1 => v1::FILES,
-            CgroupVersion::V2 => v2::FILES,
-        };
-        let of_all = if hierarchy.version == CgroupVersion::V2 { v2::CORE_FILES } else { &[] };
-        let here = of_controllers.iter().filter(|(controller, _)| hierarchy.has(controller));
-        let files = here.flat_map(|(_, files)| *files);
-        let has_size =
-            |file: &FileSpec| file.page_size.is_none_or(|size| page_sizes.iter().any(|known| known == size));
-        let wanted = |file: &&FileSpec| (file.needed)(sets) && has_size(file);
-        Self { files: of_all.iter().chain(files).filter(wanted).collect() }
-    }
+/// The files that `sets` need in each cgroup of a hierarchy.
+pub(super) fn plan(hierarchy: &Hierarchy, sets: ReadSets, page_sizes: &[String]) -> Vec<&'static FileSpec> {
+    let (of_all, of_controllers) = match hierarchy.version {
+        CgroupVersion::V1 => (&[][..], v1::FILES),
+        CgroupVersion::V2 => (v2::CORE_FILES, v2::FILES),
+    };
+    let here = of_controllers.iter().filter(|(controller, _)| hierarchy.has(controller));
+    let files = here.flat_map(|(_, files)| *files);
+    let has_size =
+        |file: &FileSpec| file.page_size.is_none_or(|size| page_sizes.iter().any(|known| known == size));
+    let wanted = |file: &&FileSpec| (file.needed)(sets) && has_size(file);
+    of_all.iter().chain(files).filter(wanted).collect()
 }
 
 #[cfg(test)]
@@ -40,8 +31,8 @@ mod tests {
         let id = HierarchyId(if version == CgroupVersion::V2 { 0 } else { 3 });
         let controllers = controllers.iter().map(|c| (*c).to_owned()).collect();
         let hierarchy = Hierarchy { id, version, controllers, mount: "/x".into() };
-        let plan = Plan::new(&hierarchy, sets, &["2MB".to_owned()]);
-        plan.files.iter().map(|file| file.names[0].to_str().unwrap().to_owned()).collect()
+        let files = plan(&hierarchy, sets, &["2MB".to_owned()]);
+        files.iter().map(|file| file.names[0].to_str().unwrap().to_owned()).collect()
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The row of one file of a cgroup: its names, the sets that need it, and the field that its text fills.
 
 use std::ffi::CStr;
-use std::fmt;
 
 use super::ReadSets;
 use crate::model::CgroupStats;
@@ -70,6 +69,7 @@ files! {
     }
 }
 
+#[derive(Debug)]
 pub(super) struct FileSpec {
     /// Its names, best first: the first that exists is read.
     pub(super) names: &'static [&'static CStr],
@@ -80,7 +80,7 @@ pub(super) struct FileSpec {
     /// Not read in a cgroup that v1's `cpuacct` counts as well: v1 has it finer there.
     pub(super) yields_to_cpuacct: bool,
     /// Whether the files before it in the plan have already given, in this pass, exactly its values.
-    pub(super) is_told: fn(&CgroupStats) -> bool,
+    pub(super) is_known: fn(&CgroupStats) -> bool,
     /// Read only where the kernel has huge pages of this size.
     pub(super) page_size: Option<&'static str>,
 }
@@ -91,12 +91,6 @@ impl FileSpec {
         needed: fn(ReadSets) -> bool,
         apply: fn(&[u8], &mut CgroupStats) -> Result<(), ParseError>,
     ) -> Self {
-        Self { names, needed, apply, yields_to_cpuacct: false, is_told: |_| false, page_size: None }
-    }
-}
-
-impl fmt::Debug for FileSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.names).finish()
+        Self { names, needed, apply, yields_to_cpuacct: false, is_known: |_| false, page_size: None }
     }
 }

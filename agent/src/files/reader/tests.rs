@@ -1,7 +1,7 @@
 //! Whole cgroups of both versions in a folder, and what happens when they change under the reader.
 
+mod passed_over;
 mod sets;
-mod told;
 
 use std::fs;
 
@@ -264,10 +264,10 @@ fn one_broken_file_hides_only_itself() {
     fs::write(host.fixture.path("sys/fs/cgroup/a/pids.current"), "").unwrap();
     let reading = host.read(&mut host.reader(100), "/a");
     assert_eq!(reading.errors.len(), 2);
-    let told = reading.errors[0].to_string();
+    let found = reading.errors[0].to_string();
     assert!(
-        told.contains("a/memory.stat") && told.contains("line 2") && told.contains("file what"),
-        "{told}"
+        found.contains("a/memory.stat") && found.contains("line 2") && found.contains("file what"),
+        "{found}"
     );
     let memory = reading.stats.memory.unwrap();
     assert_eq!(
@@ -292,7 +292,7 @@ fn a_missing_file_is_remembered_and_looked_for_again() {
 }
 
 #[test]
-fn a_kept_file_never_tells_of_a_later_cgroup() {
+fn a_kept_file_never_reads_a_later_cgroup() {
     let host = v2();
     let mut reader = host.reader(100);
     let path = CgroupPath::from("/a");
@@ -310,7 +310,7 @@ fn a_kept_file_never_tells_of_a_later_cgroup() {
 }
 
 #[test]
-fn a_cgroup_that_is_gone_from_one_hierarchy_is_told_by_the_others() {
+fn a_cgroup_that_is_gone_from_one_hierarchy_is_read_from_the_others() {
     let host = v1();
     let all = host.members("/a");
     assert_eq!(all.len(), 2);
@@ -389,7 +389,7 @@ fn when_descriptors_run_out_less_is_kept() {
     let mut reader = host.reader(100);
     let wanted = host.read(&mut reader, "/a").stats;
     let open = reader.open_files();
-    reader.context.budget.starve();
+    reader.context.budget.is_starved = true;
     assert_eq!(host.read(&mut reader, "/a").stats, wanted);
     assert_eq!(reader.open_files(), 0, "all is given back at once");
     assert_eq!(host.read(&mut reader, "/a").stats, wanted);

@@ -24,7 +24,7 @@ files! {
     CPUACCT {
         [c"cpuacct.usage_percpu"] PerCpu       => usage_percpu;
         [c"cpuacct.usage"]        Cpu | PerCpu => into!(cpu.usage_nsec, parse::value),
-            is_told: |stats| stats.cpu.as_ref().is_some_and(|cpu| cpu.usage_nsec.is_some());
+            is_known: |stats| stats.cpu.as_ref().is_some_and(|cpu| cpu.usage_nsec.is_some());
         [c"cpuacct.stat"]         Cpu          => |text, stats| parse::cpuacct_stat(text, stats.cpu.get_or_insert_default());
     }
 }
@@ -32,9 +32,9 @@ files! {
 files! {
     /// The kernel counts periods of a cgroup that has a quota; without one there is nothing to read.
     CPU {
-        [c"cpu.cfs_quota_us"]  Cpu | spec => into!(cpu.quota_usec, parse::quota_v1);
+        [c"cpu.cfs_quota_us"]  Cpu | spec => into!(cpu.quota_usec, parse::limit_v1);
         [c"cpu.stat"]          Cpu        => |text, stats| parse::cpu_stat(text, stats.cpu.get_or_insert_default()),
-            is_told: |stats| stats.cpu.as_ref().is_some_and(|cpu| cpu.quota_usec == Some(Limit::Max));
+            is_known: |stats| stats.cpu.as_ref().is_some_and(|cpu| cpu.quota_usec == Some(Limit::Max));
         [c"cpu.cfs_period_us"] spec       => into!(cpu.period_usec, parse::value);
         [c"cpu.shares"]        spec       => into!(cpu.shares, parse::value);
     }
@@ -51,10 +51,10 @@ files! {
         [c"memory.failcnt"]              Memory | peaks => into!(memory.failcnt, parse::value);
         [c"memory.kmem.usage_in_bytes"]  Memory         => into!(memory.kernel_bytes, parse::value);
         [c"memory.limit_in_bytes"]       Memory | spec  => into!(memory.limit, parse::limit_v1),
-            is_told: |stats| stats.memory.as_ref().is_some_and(|memory| memory.limit.is_some());
+            is_known: |stats| stats.memory.as_ref().is_some_and(|memory| memory.limit.is_some());
         [c"memory.soft_limit_in_bytes"]  spec           => into!(memory.reservation, parse::limit_v1);
         [c"memory.memsw.limit_in_bytes"] spec           => into!(memory.memory_and_swap_limit, parse::limit_v1),
-            is_told: |stats| stats.memory.as_ref().is_some_and(|memory| memory.memory_and_swap_limit.is_some());
+            is_known: |stats| stats.memory.as_ref().is_some_and(|memory| memory.memory_and_swap_limit.is_some());
     }
 }
 
@@ -67,7 +67,7 @@ files! {
             c"blkio.throttle.io_service_bytes"] DiskIo => into!(.io, parse::blkio_bytes);
         [c"blkio.throttle.io_serviced_recursive", c"blkio.bfq.io_serviced_recursive",
             c"blkio.throttle.io_serviced"] DiskIo => io_serviced,
-            is_told: |stats| stats.io.as_ref().is_some_and(Vec::is_empty);
+            is_known: |stats| stats.io.as_ref().is_some_and(Vec::is_empty);
     }
 }
 

@@ -4,10 +4,10 @@
 
 use super::hugetlb;
 use super::spec::{FileSpec, PIDS, files, into};
-use crate::model::CgroupStats;
 use crate::model::MetricSet::{
     CgroupDetail, Cpu, DiskIo, Memory, MemoryDetail, MemoryEvents, MemoryNuma, Pressure,
 };
+use crate::model::{self, CgroupStats};
 use crate::parse::{self, ParseError};
 
 pub(super) const FILES: &[(&str, &[FileSpec])] =
@@ -22,7 +22,7 @@ files! {
         [c"memory.pressure"] Pressure     => into!(.pressure.memory, parse::pressure);
         [c"io.pressure"]     Pressure     => into!(.pressure.io, parse::pressure);
         [c"irq.pressure"]    CgroupDetail => into!(.pressure.irq, parse::pressure);
-        [c"cgroup.stat"]     CgroupDetail => into!(.descendants, parse::cgroup_stat);
+        [c"cgroup.stat"]     CgroupDetail => into!(.descendants, parse::keyed);
     }
 }
 
@@ -41,9 +41,9 @@ files! {
         [c"memory.stat"]         MemoryDetail                => |text, stats| memory_stat(text, true, stats);
         [c"memory.numa_stat"]    MemoryNuma                  => into!(memory.numa, numa_stat);
         [c"memory.peak"]         Memory | peaks              => into!(memory.peak_bytes, parse::value);
-        [c"memory.events"]       Memory | MemoryEvents       => into!(memory.events, parse::memory_events);
-        [c"memory.events.local"] MemoryEvents                => into!(memory.events_local, parse::memory_events);
-        [c"memory.swap.events"]  MemoryEvents                => into!(memory.swap_events, parse::swap_events);
+        [c"memory.events"]       Memory | MemoryEvents       => into!(memory.events, parse::keyed::<model::MemoryEvents>);
+        [c"memory.events.local"] MemoryEvents                => into!(memory.events_local, parse::keyed::<model::MemoryEvents>);
+        [c"memory.swap.events"]  MemoryEvents                => into!(memory.swap_events, parse::keyed::<model::SwapEvents>);
         [c"memory.swap.peak"]    MemoryDetail                => into!(memory.swap_peak_bytes, parse::value);
         [c"memory.swap.current"] Memory                      => into!(memory.swap_bytes, parse::value);
         [c"memory.max"]          Memory | spec               => into!(memory.limit, parse::limit);
@@ -71,6 +71,6 @@ fn memory_stat(text: &[u8], with_detail: bool, stats: &mut CgroupStats) -> Resul
     Ok(())
 }
 
-fn numa_stat(text: &[u8]) -> Result<Vec<crate::model::NumaPages>, ParseError> {
+fn numa_stat(text: &[u8]) -> Result<Vec<model::NumaPages>, ParseError> {
     parse::numa_stat_v2(text, rustix::param::page_size() as u64)
 }

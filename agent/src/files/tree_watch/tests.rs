@@ -1,4 +1,4 @@
-//! On an ordinary file system, which tells of directories in the same way.
+//! On an ordinary file system, which reports directories in the same way.
 
 use super::*;
 
@@ -27,11 +27,11 @@ impl Tree {
     fn events(&mut self) -> Vec<(String, LifecycleKind)> {
         let found = self.watch.read().unwrap();
         assert!(found.errors.is_empty(), "{:?}", found.errors);
-        found.events.into_iter().map(|event| (event.path.to_text().into_owned(), event.kind)).collect()
+        found.seen.events.into_iter().map(|event| (event.path.to_text().into_owned(), event.kind)).collect()
     }
 }
 
-fn told(path: &str, kind: LifecycleKind) -> (String, LifecycleKind) {
+fn event(path: &str, kind: LifecycleKind) -> (String, LifecycleKind) {
     (path.to_owned(), kind)
 }
 
@@ -44,15 +44,15 @@ fn directories_that_come_and_go() {
     tree.make("a");
     // Faster than any watch on the first.
     let inner = tree.make("a/b");
-    assert_eq!(tree.events(), [told("/a", Created), told("/a/b", Created)]);
+    assert_eq!(tree.events(), [event("/a", Created), event("/a/b", Created)]);
     assert_eq!(tree.events(), [], "each once");
-    assert_eq!(tree.watch.add_all().events, [], "nothing is missing");
+    assert_eq!(tree.watch.add_all().seen.events, [], "nothing is missing");
     std::fs::remove_dir(inner).unwrap();
     std::fs::remove_dir(tree.folder.path().join("a")).unwrap();
     std::fs::remove_dir(tree.folder.path().join("before")).unwrap();
-    assert_eq!(tree.events(), [told("/a/b", Removed), told("/a", Removed), told("/before", Removed)]);
+    assert_eq!(tree.events(), [event("/a/b", Removed), event("/a", Removed), event("/before", Removed)]);
     tree.make("a");
-    assert_eq!(tree.events(), [told("/a", Created)]);
+    assert_eq!(tree.events(), [event("/a", Created)]);
 }
 
 #[test]
@@ -61,10 +61,10 @@ fn what_is_gone_before_it_is_seen_is_counted() {
     let dir = tree.make("short");
     std::fs::remove_dir(dir).unwrap();
     let found = tree.watch.read().unwrap();
-    assert_eq!((found.events, found.unseen), (vec![], 1));
+    assert_eq!((found.seen.events, found.seen.unseen), (vec![], 1));
 }
 
-/// A full queue: nobody told of these removals.
+/// A full queue: no record of these removals came.
 #[test]
 fn what_is_gone_without_a_word_is_forgotten() {
     let mut tree = Tree::new(CgroupVersion::V1);
@@ -75,9 +75,9 @@ fn what_is_gone_without_a_word_is_forgotten() {
     std::fs::remove_dir(tree.folder.path().join("a")).unwrap();
     inotify::drain(&tree.watch.fd).unwrap();
     let found = tree.watch.add_all();
-    let told_of: Vec<_> =
-        found.events.iter().map(|event| (event.path.to_text().into_owned(), event.kind)).collect();
-    assert_eq!(told_of, [told("/a/b", Removed), told("/a", Removed)]);
+    let reported: Vec<_> =
+        found.seen.events.iter().map(|event| (event.path.to_text().into_owned(), event.kind)).collect();
+    assert_eq!(reported, [event("/a/b", Removed), event("/a", Removed)]);
     assert_eq!(tree.watch.known.len(), 2, "the root and what was there before");
 }
 
@@ -88,22 +88,22 @@ fn a_renamed_directory_takes_along_what_is_in_it() {
     tree.make("a/b");
     tree.events();
     std::fs::rename(tree.folder.path().join("a"), tree.folder.path().join("c")).unwrap();
-    assert_eq!(tree.events(), [told("/c", Renamed)]);
+    assert_eq!(tree.events(), [event("/c", Renamed)]);
     tree.make("c/b/d");
-    assert_eq!(tree.events(), [told("/c/b/d", Created)]);
+    assert_eq!(tree.events(), [event("/c/b/d", Created)]);
     std::fs::remove_dir(tree.folder.path().join("c/b/d")).unwrap();
-    assert_eq!(tree.events(), [told("/c/b/d", Removed)]);
+    assert_eq!(tree.events(), [event("/c/b/d", Removed)]);
 }
 
 #[test]
-fn a_file_of_v2_tells_what_runs() {
+fn a_file_of_v2_has_what_runs() {
     let mut tree = Tree::new(CgroupVersion::V2);
     let dir = tree.folder.path().join("kept");
     std::fs::create_dir(&dir).unwrap();
     std::fs::write(dir.join("cgroup.events"), "populated 0\nfrozen 0\n").unwrap();
-    assert_eq!(tree.events(), [told("/kept", Created)]);
+    assert_eq!(tree.events(), [event("/kept", Created)]);
     for (number, kind) in [(1, Populated(true)), (0, Populated(false))] {
         std::fs::write(dir.join("cgroup.events"), format!("populated {number}\nfrozen 0\n")).unwrap();
-        assert_eq!(tree.events(), [told("/kept", kind)]);
+        assert_eq!(tree.events(), [event("/kept", kind)]);
     }
 }

@@ -23,7 +23,6 @@ pub(super) struct Layer {
     pub(super) path: PathBuf,
     /// The name of the file system that it is on.
     pub(super) label: String,
-    /// That file system.
     pub(super) device: (u32, u32),
 }
 

@@ -11,16 +11,18 @@ mod pace;
 mod walk;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 use self::layer::{Layer, layer};
 use self::look::Looker;
 use super::{HostRoot, MountTable};
 use crate::kernel::go_last;
-use crate::model::CgroupPath;
+use crate::model::{Backoff, CgroupPath};
 
 /// Between two attempts to find a container's layer: doubled up to the last.
 const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
@@ -38,9 +40,7 @@ pub struct UsageSettings {
 pub struct Usage {
     /// The name of the file system that its layer is on.
     pub label: String,
-    /// That file system.
     pub device: (u32, u32),
-    /// Its writable layer.
     pub writable_bytes: u64,
     pub logs_bytes: u64,
     /// Inodes of both.
@@ -64,11 +64,10 @@ pub struct UsageCounts {
 
 /// Knows what containers use.
 pub struct UsageReader {
-    host: HostRoot,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     /// Containers whose layer is not known yet: attempts, and when to try again.
-    unknown: HashMap<CgroupPath, (u32, Instant)>,
+    unknown: HashMap<CgroupPath, (Backoff, Instant)>,
     round: u64,
 }
 
@@ -104,12 +103,12 @@ impl UsageReader {
     pub fn new(host: HostRoot, settings: UsageSettings) -> Self {
         let shared = Shared {
             settings,
-            host: host.clone(),
+            host,
             state: Mutex::default(),
             wake: Condvar::new(),
             ended: AtomicBool::new(false),
         };
-        Self { host, shared: Arc::new(shared), thread: None, unknown: HashMap::new(), round: 0 }
+        Self { shared: Arc::new(shared), thread: None, unknown: HashMap::new(), round: 0 }
     }
 
     /// What is known of each of these containers (cgroup and id), and of no other from now on. `process` gives a live
@@ -125,7 +124,7 @@ impl UsageReader {
         let mut found = HashMap::new();
         let mut new = Vec::new();
         let mut still_unknown = HashMap::new();
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         for (path, id) in containers {
             match state.containers.get_mut(path).filter(|container| *container.id == *id) {
                 Some(container) => {
@@ -138,15 +137,20 @@ impl UsageReader {
         state.containers.retain(|_, container| container.round == round);
         drop(state);
         for (path, id) in new {
-            let (attempts, due) = self.unknown.remove(path).unwrap_or((0, now));
-            let layer =
-                if due <= now { process(path).and_then(|pid| layer(&self.host, table, pid)) } else { None };
-            if let Some(layer) = layer {
-                self.add(path, id, layer, now);
+            let first = || (Backoff::new(RETRY[0], RETRY[1]), now);
+            let (mut backoff, due) = self.unknown.remove(path).unwrap_or_else(first);
+            let layer = if due <= now {
+                process(path).and_then(|pid| layer(&self.shared.host, table, pid))
             } else {
-                let wait = RETRY[0].saturating_mul(1 << attempts.min(16)).min(RETRY[1]);
-                let next = if due <= now { (attempts + 1, now + wait) } else { (attempts, due) };
-                still_unknown.insert(path.clone(), next);
+                None
+            };
+            if let Some(layer) = layer {
+                let (id, layer) = (Arc::from(id), Arc::new(layer));
+                let container = Container { id, layer, usage: None, due: now, asked: true, round };
+                self.shared.state.lock().containers.insert(path.clone(), container);
+            } else {
+                let due = if due <= now { now + backoff.pause() } else { due };
+                still_unknown.insert(path.clone(), (backoff, due));
             }
         }
         self.unknown = still_unknown;
@@ -156,18 +160,12 @@ impl UsageReader {
 
     /// What the thread has done.
     pub fn counts(&self) -> UsageCounts {
-        self.shared.lock().counts
-    }
-
-    fn add(&mut self, path: &CgroupPath, id: &str, layer: Layer, now: Instant) {
-        let (id, layer) = (Arc::from(id), Arc::new(layer));
-        let container = Container { id, layer, usage: None, due: now, asked: true, round: self.round };
-        self.shared.lock().containers.insert(path.clone(), container);
+        self.shared.state.lock().counts
     }
 
     /// Wakes the thread; starts it when there is something to do for the first time.
     fn start(&mut self) {
-        if self.shared.lock().containers.is_empty() {
+        if self.shared.state.lock().containers.is_empty() {
             return;
         }
         if self.thread.is_some() {
@@ -191,33 +189,29 @@ impl Drop for UsageReader {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn serve(&self) {
         if let Err(error) = go_last() {
             tracing::debug!(%error, "walks have the priority of other threads");
         }
         let mut looker = Looker::new(self.host.clone(), self.settings.entries_per_second);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         while !self.ended.load(Ordering::Relaxed) {
             let now = Instant::now();
             let asked = state.containers.iter().filter(|(_, container)| container.asked);
             let next = asked.min_by_key(|(_, container)| container.due);
             let Some((path, container)) = next else {
-                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                self.wake.wait(&mut state);
                 continue;
             };
             if container.due > now {
                 let wait = container.due - now;
-                state = self.wake.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+                self.wake.wait_for(&mut state, wait);
                 continue;
             }
             let (path, id, layer) = (path.clone(), container.id.clone(), container.layer.clone());
             drop(state);
             let usage = looker.look(&id, &layer, &self.ended);
-            state = self.lock();
+            state = self.state.lock();
             state.counts = looker.counts;
             if let Some(container) = state.containers.get_mut(&path).filter(|found| found.id == id) {
                 (container.due, container.asked) = (Instant::now() + self.settings.interval, false);

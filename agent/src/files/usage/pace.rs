@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_when_it_is_told_to() {
+    fn it_ends_on_request() {
         let ended = AtomicBool::new(true);
         let mut pace = Pace::new(100);
         assert!((0..2).any(|_| !pace.step(&ended)));

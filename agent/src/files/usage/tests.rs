@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicU32;
 use rustix::fs::OFlags;
 
 use super::*;
+use crate::files::Filesystems;
 use crate::files::fixture::Fixture;
-use crate::files::{Filesystems, Wanted};
-use crate::model::ProjectUsage;
+use crate::model::{MetricSets, ProjectUsage};
 
 const ID: &str = "4f1b6a0d9e8c7b6a5f4e3d2c1b0a99887766554433221100ffeeddccbbaa9988";
 const LONG: Duration = Duration::from_secs(30);
@@ -25,7 +25,7 @@ fn host() -> (Fixture, CgroupPath) {
 
 fn reader(fixture: &Fixture) -> (UsageReader, Arc<MountTable>) {
     let settings = UsageSettings { interval: Duration::from_millis(1), entries_per_second: 100_000 };
-    let table = Filesystems::new(fixture.host(), Wanted { sizes: false, disks: false }).mounts().unwrap();
+    let table = Filesystems::new(fixture.host(), MetricSets::none()).mounts().unwrap();
     (UsageReader::new(fixture.host(), settings), table)
 }
 
@@ -67,7 +67,7 @@ fn a_container_is_walked_and_its_layer_outlives_its_process() {
     assert_eq!(until(&mut reader, &table, &path, |_| true).inodes, 5);
     // Without its cgroup nothing is kept.
     assert!(reader.read(std::iter::empty(), &table, |_| None).is_empty());
-    assert!(reader.shared.lock().containers.is_empty() && reader.unknown.is_empty());
+    assert!(reader.shared.state.lock().containers.is_empty() && reader.unknown.is_empty());
 }
 
 #[test]
@@ -121,6 +121,6 @@ fn a_container_of_the_same_name_is_another_one() {
     fixture.file("proc/8/mountinfo", "99 98 0:50 / / rw - overlay overlay rw,upperdir=/second\n");
     let other = ID.replace('4', "5");
     reader.read([(&path, other.as_str())].into_iter(), &table, |_| Some(8));
-    let layer = reader.shared.lock().containers.get(&path).map(|found| found.layer.path.clone());
+    let layer = reader.shared.state.lock().containers.get(&path).map(|found| found.layer.path.clone());
     assert_eq!(layer.as_deref(), Some(Path::new("/second")));
 }

@@ -87,7 +87,7 @@ impl<'a> DiskWalk<'a> {
     /// Counts a directory and all below it, on its file system.
     ///
     /// # Errors
-    /// When the walk was told to end.
+    /// When the agent stops.
     pub(super) fn directory(&mut self, dir: &OwnedFd) -> Result<(), Ended> {
         let Ok(stat) = fstat(dir) else { return Ok(()) };
         self.file(&stat);
@@ -126,7 +126,7 @@ impl<'a> DiskWalk<'a> {
         Ok(())
     }
 
-    /// Back to the directory above: it is open, or it is where `..` leads if nobody has moved this one meanwhile.
+    /// Back to the directory above: it is open, or it is where `..` leads if this one was not moved meanwhile.
     fn go_back(&mut self, left: Option<Level>, levels: &mut [Level]) {
         let Some(above) = levels.last_mut() else { return };
         if above.dir.is_some() {

@@ -10,9 +10,10 @@ mod units;
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::model::{
@@ -28,11 +29,10 @@ const MAX_BYTES: usize = 64 << 20;
 /// Containers in one round of questions. The next round takes the others.
 const MAX_PER_ROUND: usize = 4_096;
 
-/// The table.
 #[derive(Debug)]
 pub struct Names {
     table: RwLock<Table>,
-    kept_labels: KeptLabels,
+    pub kept_labels: KeptLabels,
     /// The number of the newest want. A change wakes the threads that ask.
     wanted: watch::Sender<u64>,
     dropped_labels: AtomicU64,
@@ -189,18 +189,13 @@ impl Names {
             unresolved: unresolved as u64,
             dropped_labels: self.dropped_labels.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
-            sources: self.sources().clone(),
+            sources: self.sources.lock().clone(),
         }
     }
 
     /// The numbers of wants, to wait for a new one.
     pub fn follow(&self) -> watch::Receiver<u64> {
         self.wanted.subscribe()
-    }
-
-    /// Which labels and variables are kept.
-    pub fn kept_labels(&self) -> &KeptLabels {
-        &self.kept_labels
     }
 
     /// Whether there are open wants for a source of that kind.
@@ -263,28 +258,24 @@ impl Names {
 
     /// Adds a source; returns its index in the list.
     pub fn add_source(&self, source: NamesSource, place: String) -> usize {
-        let mut sources = self.sources();
+        let mut sources = self.sources.lock();
         sources.push(NamesSourceStatus { source, place, runtime: None, up: None, failing: None, errors: 0 });
         sources.len() - 1
     }
 
     /// Changes the status of a source.
     pub fn note(&self, source: usize, change: impl FnOnce(&mut NamesSourceStatus)) {
-        if let Some(status) = self.sources().get_mut(source) {
+        if let Some(status) = self.sources.lock().get_mut(source) {
             change(status);
         }
     }
 
-    fn sources(&self) -> MutexGuard<'_, Vec<NamesSourceStatus>> {
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn read<T>(&self, with: impl FnOnce(&Table) -> T) -> T {
-        with(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+        with(&self.table.read())
     }
 
     fn write<T>(&self, with: impl FnOnce(&mut Table) -> T) -> T {
-        with(&mut self.table.write().unwrap_or_else(PoisonError::into_inner))
+        with(&mut self.table.write())
     }
 }
 

@@ -41,13 +41,13 @@ fn container_of(names: &Names, id: &str) -> Option<String> {
 fn only_wanted_containers_get_names_and_a_better_source_wins() {
     let table = table();
     table.put(9, vec![answer("a", NamesSource::Cri, true)]);
-    assert!(table.get("a").is_none(), "nobody asked");
+    assert!(table.get("a").is_none(), "not asked for");
     assert!(table.want("a", Some("u-1")));
     let wanted = table.wanted(NamesSource::Cri);
     assert_eq!((wanted.ids, wanted.pods), (vec!["a".to_owned()], vec!["u-1".to_owned()]));
     table.put(wanted.number, vec![answer("a", NamesSource::Logs, false)]);
     assert_eq!(container_of(&table, "a").as_deref(), Some("logs"));
-    assert!(table.wanted(NamesSource::Logs).ids.is_empty(), "logs have no more to tell");
+    assert!(table.wanted(NamesSource::Logs).ids.is_empty(), "logs have no more names");
     assert_eq!(table.wanted(NamesSource::Cri).ids, ["a"]);
     table.put(wanted.number, vec![answer("a", NamesSource::Docker, true)]);
     table.put(wanted.number, vec![answer("a", NamesSource::Cri, true)]);

@@ -10,7 +10,7 @@ use crate::model::{
 };
 
 /// An [`OomRecord`]. `None` for a mark that is no kill: the kernel marks a process that is dying already, so that it may
-/// take what is left of the memory, and counts nothing. Only decisions tell that, so only their rungs leave it out.
+/// take what is left of the memory, and counts nothing. Only decisions show that, so only their rungs leave it out.
 pub(crate) fn oom(
     bytes: &[u8],
     clock: Clock,
@@ -66,6 +66,7 @@ fn victim(task: &TaskFacts) -> Victim {
 
 fn decision(facts: &OomDecision) -> Decision {
     let has = |bit: u32| facts.present & bit != 0;
+    let constraint = Constraint::ALL.into_iter().find(|known| *known as u32 == facts.constraint);
     let trigger = Trigger {
         pid: Some(facts.trigger_tgid),
         comm: Some(comm(facts.trigger_comm)),
@@ -75,21 +76,10 @@ fn decision(facts: &OomDecision) -> Decision {
     Decision {
         // Decisions are made one at a time and take longer than this unit, which every JSON reader can hold.
         incident: Some(facts.ktime_nsec / 1000),
-        constraint: constraint_of(facts.constraint).filter(|_| has(decided::CONSTRAINT)),
+        constraint: constraint.filter(|_| has(decided::CONSTRAINT)),
         owner: has(decided::OWNER).then(|| owner(facts)),
         trigger: Some(trigger),
         group_kill: has(decided::GROUP).then_some(facts.group_kill != 0),
-    }
-}
-
-/// `enum oom_constraint` (`include/linux/oom.h`).
-fn constraint_of(value: u32) -> Option<Constraint> {
-    match value {
-        0 => Some(Constraint::None),
-        1 => Some(Constraint::Cpuset),
-        2 => Some(Constraint::MemoryPolicy),
-        3 => Some(Constraint::Memcg),
-        _ => None,
     }
 }
 

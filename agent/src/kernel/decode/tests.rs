@@ -184,7 +184,7 @@ fn a_mark_that_is_no_kill_is_left_out_where_decisions_tell() {
     for source in [Source::Fentry, Source::Kprobe] {
         assert_eq!((kill(&undecided, source), kill(&dying, source)), (None, None));
     }
-    assert!(kill(&undecided, Source::TpBtf).is_some(), "nothing tells that it is none");
+    assert!(kill(&undecided, Source::TpBtf).is_some(), "no record says that it is none");
 }
 
 #[test]

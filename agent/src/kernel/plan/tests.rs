@@ -59,7 +59,7 @@ fn with_everything_the_typed_form_comes_first() {
 }
 
 #[test]
-fn an_exit_is_told_before_its_memory_is_given_up_where_the_tracepoint_comes_after() {
+fn an_exit_is_reported_before_its_memory_is_given_up_where_the_tracepoint_comes_after() {
     let mut facts = everything();
     assert_eq!(sources(&facts, AUTO, Hook::SchedProcessExit), [Source::TpBtf]);
     facts.btf.as_mut().unwrap().exit_is_late = true;

@@ -20,7 +20,7 @@ fn facts(btf: &Path) -> Facts {
 
 /// The classic forms are planned, and the one refusal of each hook is that line.
 fn assert_next_rung(facts: &Facts, why: &str) {
-    assert!(!facts.has_btf());
+    assert!(facts.btf.is_err());
     let planned = plan(facts, RungChoices { lifecycle: RungChoice::Auto, oom: RungChoice::Auto });
     for hook in planned.hooks {
         let sources: Vec<Source> = hook.attempts.iter().map(|attempt| attempt.source()).collect();
@@ -65,7 +65,7 @@ fn truncated_and_corrupt_btf() {
 #[test]
 fn sound_btf_without_our_types_refuses_by_name() {
     let facts = facts(file(&btf::sample()).path());
-    assert!(facts.has_btf());
+    assert!(facts.btf.is_ok());
     let planned = plan(&facts, RungChoices { lifecycle: RungChoice::Auto, oom: RungChoice::Auto });
     let mkdir = planned.hooks.iter().find(|plan| plan.hook == Hook::CgroupMkdir).unwrap();
     assert_eq!(mkdir.refused, ["tp_btf: BTF has no btf_trace_cgroup_mkdir"]);

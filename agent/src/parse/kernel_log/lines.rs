@@ -110,13 +110,8 @@ fn decision(rest: &[u8]) -> Option<OomLine<'_>> {
     let (rest, _comm) = around_from(rest, named, b",task=")?;
     let (rest, task_path) = around_last(rest, b",task_memcg=")?;
     let owner = around(rest, b",oom_memcg=").map(|(_, owner)| CgroupPath::from_bytes(owner));
-    let constraint = match constraint {
-        b"CONSTRAINT_NONE" => Some(Constraint::None),
-        b"CONSTRAINT_CPUSET" => Some(Constraint::Cpuset),
-        b"CONSTRAINT_MEMORY_POLICY" => Some(Constraint::MemoryPolicy),
-        b"CONSTRAINT_MEMCG" => Some(Constraint::Memcg),
-        _ => None,
-    };
+    let constraint = constraint.strip_prefix(b"CONSTRAINT_").map(<[u8]>::to_ascii_lowercase);
+    let constraint = constraint.and_then(|name| Constraint::from_name(str::from_utf8(&name).ok()?));
     let pid = decimal(pid).and_then(|pid| u32::try_from(pid).ok());
     Some(OomLine::Decision { constraint, owner, path: Some(CgroupPath::from_bytes(task_path)), pid })
 }

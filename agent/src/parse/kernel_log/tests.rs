@@ -139,7 +139,7 @@ fn a_kill_after_a_group_is_none_of_it() {
         (&found[0].path, &found[0].decision.owner, found[0].decision.group_kill),
         (&None, &None, None)
     );
-    // Without a table the time tells.
+    // Without a table the time decides.
     let (lines, first) = kills_at(7_000, &OomLines::default(), &[KILL, group, KILL]);
     assert_eq!(first[1].decision.group_kill, Some(true));
     for (time_usec, group_kill) in [(17_000, Some(true)), (37_000, None)] {

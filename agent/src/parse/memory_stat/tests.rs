@@ -54,7 +54,7 @@ fn a_whole_v1_file_gives_the_totals() {
     assert_eq!(stat.workingset_refault_anon, printed("total_workingset_refault_anon"));
     assert!(
         stat.file_bytes.is_some() && printed("total_cache") != printed("cache"),
-        "the fixture tells them apart"
+        "they differ in the fixture"
     );
 }
 
@@ -100,7 +100,7 @@ fn further_lines_of_v2_are_as_they_stand() {
     assert_eq!((found.slab_bytes, found.sock_bytes, found.zswpwb), (Some(7), Some(8), Some(9)));
     assert_eq!((found.workingset_nodereclaim, found.vmalloc_bytes), (Some(2), None));
     assert_eq!((file.stat.anon_bytes, file.stat.shmem_bytes, found.shmem_bytes), (Some(1), Some(3), Some(3)));
-    assert_eq!(memory_stat_v2(b"slab x\n", false).unwrap().detail, None, "nobody asked");
+    assert_eq!(memory_stat_v2(b"slab x\n", false).unwrap().detail, None, "not asked for");
     for refused in [&b""[..], b"slab\n", b"slab x\n"] {
         assert!(memory_stat_v2(refused, true).is_err(), "{refused:?}");
     }
@@ -110,8 +110,8 @@ fn further_lines_of_v2_are_as_they_stand() {
 fn further_lines_of_v1_are_those_with_all_below() {
     let text = b"unevictable 1\ntotal_unevictable 5\ntotal_rss_huge 6\ntotal_active_anon 7\n";
     let found = memory_stat_v1(text, true).unwrap().detail.unwrap();
-    let told = (found.unevictable_bytes, found.anon_thp_bytes, found.active_anon_bytes);
-    assert_eq!(told, (Some(5), Some(6), Some(7)));
+    let read = (found.unevictable_bytes, found.anon_thp_bytes, found.active_anon_bytes);
+    assert_eq!(read, (Some(5), Some(6), Some(7)));
     assert!(memory_stat_v1(b"total_unevictable -1\n", true).is_err());
 }
 

@@ -18,7 +18,7 @@ async fn take(path: &Path) -> Result<Vec<Listener>, String> {
 #[tokio::test]
 async fn a_port_in_use_is_an_error_that_names_it() {
     let taken = bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
-    let address = taken[0].address().clone();
+    let address = taken[0].address.clone();
     let err = bind(std::slice::from_ref(&address)).await.unwrap_err().to_string();
     assert!(err.contains(&address.to_string()) && err.contains("in use"), "{err}");
 }

@@ -55,7 +55,7 @@ pub(super) fn services(log: EventLog) -> Services {
         agent: AgentView::fixture(Registry::new(0), log),
         metrics: exposition_of(Bytes::from_static(b"up 1\n")),
         kubelet_metrics: exposition_of(Bytes::from_static(b"up 2\n")),
-        readiness: Readiness::new(),
+        readiness: Readiness::default(),
         liveness: Liveness::default(),
     }
 }
@@ -70,7 +70,7 @@ impl Agent {
         let alive = Some(services.liveness.begin());
         change(&mut services);
         let listeners = bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
-        let ListenAddr::Tcp(address) = *listeners[0].address() else { panic!("asked for TCP") };
+        let ListenAddr::Tcp(address) = listeners[0].address else { panic!("asked for TCP") };
         let (trigger, shutdown) = Shutdown::new();
         let server = tokio::spawn(serve(listeners, services.clone(), limits, shutdown));
         Self { address, services, alive, trigger, server }

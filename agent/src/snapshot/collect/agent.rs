@@ -1,6 +1,8 @@
 //! The agent itself: what its parts keep, for `/status` and for the own metrics that are copies.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::events::EventLog;
 use crate::identity::Names;
@@ -9,6 +11,7 @@ use crate::model::{
     DiskHealth, Hook, HookCounters, HookStatus, HostFacts, NamesStatus, OomKillCounts, SinkStatus, Status,
 };
 use crate::registry::Registry;
+use crate::snapshot::LastMemory;
 use crate::telemetry::{Telemetry, raise, set};
 
 /// The parts of the agent that know something about it. Clones share them.
@@ -20,34 +23,37 @@ pub struct AgentView {
     pub registry: Arc<Mutex<Registry>>,
     /// What containers are called.
     pub names: Arc<Names>,
-    /// The event log.
     pub events: EventLog,
     /// The counters of the BPF programs, where any is attached.
     pub programs: Option<Arc<CounterReader>>,
-    /// The own metrics.
     pub telemetry: Arc<Telemetry>,
+    /// The memory of each cgroup at the last reading.
+    pub memory: Arc<Mutex<Option<Arc<LastMemory>>>>,
 }
 
 impl AgentView {
     /// Everything that `/status` shows.
     pub fn status(&self) -> Status {
         let [cgroups, containers, tombstones] = self.sizes();
-        let Telemetry { walks, lost_records, oom_kills_reported, oom_kills_unreported, .. } =
-            &*self.telemetry;
         let hooks = self.facts.hooks.iter();
+        let ended = self.telemetry.ended.lock().clone();
+        let facts = Arc::clone(&self.facts);
         Status {
             ready_after: self.telemetry.ready_after.get().copied(),
             hooks: hooks
-                .map(|hook| HookStatus { counters: self.counters_of(hook.hook), ..hook.clone() })
+                .map(|hook| HookStatus {
+                    counters: self.counters_of(hook.hook).unwrap_or_default(),
+                    ..hook.clone()
+                })
                 .collect(),
             cgroups,
             containers,
             tombstones,
-            walks: walks.get(),
-            lost_records: lost_records.get(),
+            walks: self.telemetry.walks.get(),
+            lost_records: self.telemetry.lost_records.get(),
             oom_kills: self.facts.kernel_counts_kills.then(|| OomKillCounts {
-                reported: oom_kills_reported.get(),
-                unreported: oom_kills_unreported.get(),
+                reported: self.telemetry.oom_kills_reported.get(),
+                unreported: self.telemetry.oom_kills_unreported.get(),
             }),
             last_seq: self.events.last_seq(),
             first_seq: self.events.first_seq(),
@@ -55,14 +61,13 @@ impl AgentView {
             sinks: self.telemetry.sinks(),
             followers: self.events.followers(),
             names: self.names.status(),
-            facts: Arc::clone(&self.facts),
+            facts: if ended.is_empty() { facts } else { Arc::new(facts.without(&ended)) },
         }
     }
 
-    /// The counters of one hook's program now; zeros when nothing counts.
-    pub fn counters_of(&self, hook: Hook) -> HookCounters {
-        let read = self.programs.as_ref().map(|programs| programs.read(hook));
-        read.and_then(Result::ok).unwrap_or_default()
+    /// The counters of one hook's program now; `None` when nothing counts, or the counts cannot be read now.
+    pub fn counters_of(&self, hook: Hook) -> Option<HookCounters> {
+        self.programs.as_ref()?.read(hook).ok()
     }
 
     /// Sets the metrics that do not change while the agent runs.
@@ -79,7 +84,7 @@ impl AgentView {
     pub(super) fn copy(&self) {
         let telemetry = &*self.telemetry;
         for hook in Hook::ALL {
-            let HookCounters { seen, submitted, dropped } = self.counters_of(hook);
+            let HookCounters { seen, submitted, dropped } = self.counters_of(hook).unwrap_or_default();
             for (outcome, value) in [("seen", seen), ("submitted", submitted), ("dropped", dropped)] {
                 raise(&telemetry.kernel_records.with_label_values(&[hook.as_str(), outcome]), value);
             }
@@ -99,7 +104,7 @@ impl AgentView {
 
     /// How many cgroups, containers and tombstones the registry has.
     fn sizes(&self) -> [u64; 3] {
-        let registry: MutexGuard<'_, Registry> = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let registry = self.registry.lock();
         [registry.len(), registry.containers(), registry.tombstones().count() as u64]
     }
 }
@@ -120,6 +125,7 @@ fn copy_sink(telemetry: &Telemetry, sink: &SinkStatus) {
         raise(&telemetry.sink_events.with_label_values(&[sink.name.as_str(), outcome]), events);
     }
     raise(&telemetry.sink_retries.with_label_values(&[&sink.name]), sink.retried);
+    raise(&telemetry.sink_cursor_errors.with_label_values(&[&sink.name]), sink.cursor_errors);
     set(&telemetry.sink_position.with_label_values(&[&sink.name]), sink.seq);
 }
 
@@ -150,6 +156,7 @@ impl AgentView {
             events,
             programs: None,
             telemetry: Arc::default(),
+            memory: Arc::default(),
         }
     }
 }

@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 use super::CgroupToRead;
 use crate::files::{
     CgroupReader, FilesError, Filesystems, HostRoot, NodeFilesystem, Usage, UsageReader, UsageSettings,
-    Wanted,
 };
-use crate::model::{CgroupPath, CgroupStats, DiskStats, FilesystemStats, IoDeviceStats, WrittenStats};
+use crate::model::{
+    CgroupPath, CgroupStats, DiskStats, FilesystemStats, IoDeviceStats, MetricSets, WrittenStats,
+};
 use crate::snapshot::CgroupSample;
 use crate::telemetry::{Telemetry, raise};
 
 /// Reads file systems for a [`super::Collector`].
 pub struct FilesystemCollector {
-    node: Filesystems,
+    pub(super) node: Filesystems,
     written: Option<UsageReader>,
 }
 
@@ -28,9 +29,9 @@ pub(super) struct FilesystemReadings {
 
 impl FilesystemCollector {
     /// A collector of that host. Without `written` the files of containers are not counted.
-    pub fn new(host: &HostRoot, wanted: Wanted, written: Option<UsageSettings>) -> Self {
+    pub fn new(host: &HostRoot, sets: MetricSets, written: Option<UsageSettings>) -> Self {
         Self {
-            node: Filesystems::new(host.clone(), wanted),
+            node: Filesystems::new(host.clone(), sets),
             written: written.map(|settings| UsageReader::new(host.clone(), settings)),
         }
     }
@@ -43,20 +44,15 @@ impl FilesystemCollector {
         };
         let (node, error) = self.node.read(&table);
         let written = self.written.as_mut().map(|written| {
-            let containers = known.iter().filter(|cgroup| cgroup.identity.is_container());
+            let containers = known.iter().filter(|cgroup| cgroup.known.identity.is_container());
             let members: HashMap<_, _> = containers.clone().map(|cgroup| (&cgroup.path, cgroup)).collect();
-            let named = containers.filter_map(|c| Some((&c.path, c.identity.container_id.as_deref()?)));
+            let named = containers.filter_map(|c| Some((&c.path, c.known.identity.container_id.as_deref()?)));
             written.read(named, &table, |path| {
-                let cgroup = members.get(path).filter(|cgroup| cgroup.may_run)?;
-                reader.first_process(path, &cgroup.members)
+                let cgroup = members.get(path).filter(|cgroup| cgroup.known.may_run())?;
+                reader.first_process(path, &cgroup.known.members)
             })
         });
         FilesystemReadings { node, written: written.unwrap_or_default(), error }
-    }
-
-    /// Mounts that were asked how full they are and have not answered yet.
-    pub(super) fn hung(&self) -> u64 {
-        self.node.hung()
     }
 
     /// Copies into own metrics what the thread that looks at containers' files has counted.
@@ -74,10 +70,10 @@ impl FilesystemReadings {
     pub(super) fn put_into(mut self, samples: &mut [CgroupSample]) {
         let now = Instant::now();
         let sizes: HashMap<_, _> =
-            self.node.iter().map(|found| (found.device, found.stats.limit_bytes)).collect();
+            self.node.iter().map(|(device, stats)| (*device, stats.limit_bytes)).collect();
         for sample in samples.iter_mut().filter(|sample| !sample.removed) {
             if sample.path.is_root() && !self.node.is_empty() {
-                let node = self.node.drain(..).map(|found| found.stats).collect();
+                let node = self.node.drain(..).map(|(_, stats)| stats).collect();
                 put_node(&mut sample.stats, node);
             } else if let Some(usage) = self.written.remove(&sample.path) {
                 let size = sizes.get(&usage.device).copied().flatten();
@@ -148,10 +144,10 @@ mod tests {
         };
         let mut stats = CgroupStats { io: Some(vec![whole]), ..CgroupStats::default() };
         put_node(&mut stats, vec![disk(0, "/dev/sda"), disk(1, "/dev/sda1")]);
-        let told: Vec<_> =
+        let found: Vec<_> =
             stats.io.unwrap().into_iter().map(|d| (d.device.unwrap(), d.reads, d.writes)).collect();
         let wanted = [("/dev/sda".to_owned(), Some(1), Some(6)), ("/dev/sda1".to_owned(), Some(5), Some(6))];
-        assert_eq!(told, wanted);
+        assert_eq!(found, wanted);
         assert_eq!(stats.filesystems.unwrap().len(), 2);
     }
 
@@ -169,7 +165,7 @@ mod tests {
         let size = FilesystemStats { limit_bytes: Some(1 << 30), ..FilesystemStats::default() };
         let path = CgroupPath::from("/a");
         let found = FilesystemReadings {
-            node: vec![NodeFilesystem { device, stats: size }],
+            node: vec![(device, size)],
             written: HashMap::from([(path.clone(), usage)]),
             error: None,
         };

@@ -2,14 +2,12 @@
 //!
 //! All containers of a pod share a namespace, so it is the pod's, and a sum over cgroups counts it once. Any live process
 //! of the pod will do. A container without a pod owns its own. The root's is the host's. Who shares that has none of its
-//! own: that is said, and its traffic is not told again under it.
+//! own: a flag shows that, and its traffic is not counted again under it.
 
 use std::collections::BTreeMap;
 
 use super::CgroupToRead;
-use crate::files::{
-    CgroupReader, HostRoot, Namespace, SocketsWanted, read_host_network, read_network, read_sockets,
-};
+use crate::files::{CgroupReader, HostRoot, read_host_network, read_network, read_sockets};
 use crate::model::{CgroupPath, CgroupStats, InterfaceStats, MetricSet, MetricSets, Role, SocketStats};
 
 /// What is known of the namespace of one cgroup.
@@ -46,20 +44,16 @@ pub(super) fn networks<'a>(
     known: &'a [CgroupToRead],
     sets: MetricSets,
 ) -> Networks<'a> {
-    let wanted = SocketsWanted {
-        tcp: sets.has(MetricSet::Tcp),
-        udp: sets.has(MetricSet::Udp),
-        advanced_tcp: sets.has(MetricSet::AdvancedTcp),
-    };
-    if !sets.has(MetricSet::Network) && wanted == SocketsWanted::default() {
+    let with_sockets = sets.has_any(&[MetricSet::Tcp, MetricSet::Udp, MetricSet::AdvancedTcp]);
+    if !sets.has(MetricSet::Network) && !with_sockets {
         return Networks::default();
     }
     let mut networks = namespaces(host, reader, known);
-    if wanted != SocketsWanted::default() {
+    if with_sockets {
         let mut own: Vec<&mut Network> =
             networks.found.values_mut().filter(|network| !network.is_host).collect();
         let pids: Vec<u32> = own.iter().map(|network| network.pid).collect();
-        for (network, sockets) in own.iter_mut().zip(read_sockets(host, &pids, wanted)) {
+        for (network, sockets) in own.iter_mut().zip(read_sockets(host, &pids, sets)) {
             network.sockets = Some(sockets);
         }
     }
@@ -75,30 +69,30 @@ fn namespaces<'a>(host: &HostRoot, reader: &mut CgroupReader, known: &'a [Cgroup
     // Sorted by path: a pod comes before what lies in it.
     let mut pod: Option<&CgroupPath> = None;
     for cgroup in known {
-        if cgroup.identity.role == Role::Pod {
+        if cgroup.known.identity.role == Role::Pod {
             pod = Some(&cgroup.path);
         }
-        let inside = matches!(cgroup.identity.role, Role::Container | Role::InsideContainer);
-        if !inside || !cgroup.may_run {
+        let inside = matches!(cgroup.known.identity.role, Role::Container | Role::InsideContainer);
+        if !inside || !cgroup.known.may_run() {
             continue;
         }
         let owner = match pod {
             Some(pod) if cgroup.path.is_within(pod) => pod,
-            _ if cgroup.identity.is_container() => &cgroup.path,
+            _ if cgroup.known.identity.is_container() => &cgroup.path,
             _ => continue,
         };
         if networks.found.contains_key(owner) {
             continue;
         }
-        let Some(pid) = reader.first_process(&cgroup.path, &cgroup.members) else {
+        let Some(pid) = reader.first_process(&cgroup.path, &cgroup.known.members) else {
             networks.empty.push(&cgroup.path);
             continue;
         };
         let network = match read_network(host, pid) {
-            Ok(Namespace::Own(interfaces)) => Network { pid, interfaces, ..Network::default() },
-            Ok(Namespace::Host) => Network { pid, is_host: true, ..Network::default() },
+            Ok(Some(interfaces)) => Network { pid, interfaces, ..Network::default() },
+            Ok(None) => Network { pid, is_host: true, ..Network::default() },
             // A process that ended meanwhile is no fault.
-            Ok(Namespace::Gone) | Err(_) => continue,
+            Err(_) => continue,
         };
         networks.found.insert(owner.clone(), network);
     }

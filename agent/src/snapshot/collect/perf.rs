@@ -10,16 +10,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use self::tracked::Tracked;
+use self::tracked::{Totals, Tracked};
 use super::CgroupToRead;
 use crate::files::{CgroupReader, HostRoot, online_cpus};
 use crate::kernel::{CountedIn, CounterGroup};
 use crate::model::{
-    CgroupKey, CgroupPath, CpuCount, HardwareStats, PerfCode, PerfCounts, PerfEvent, PerfPlan, Role,
-    UncoreCount,
+    CgroupKey, CgroupPath, HardwareStats, PerfCode, PerfCounts, PerfEvent, PerfPlan, Role, UncoreCount,
 };
 
-/// All counters.
 pub(super) struct Perf {
     plan: PerfPlan,
     /// The most descriptors.
@@ -28,8 +26,9 @@ pub(super) struct Perf {
     kept: HashMap<CgroupPath, Counters>,
     /// Counters outside of the cores, by their place in the plan, with the package.
     uncore: Option<Vec<(usize, u32, Tracked)>>,
-    told: Told,
-    left_out: u64,
+    logged: Logged,
+    /// Cgroups whose events were not counted at the last reading, for want of descriptors.
+    pub(super) left_out: u64,
 }
 
 /// The counters of one cgroup.
@@ -43,12 +42,12 @@ struct Counters {
 
 /// What was logged already: each thing once.
 #[derive(Default)]
-struct Told {
+struct Logged {
     events: HashSet<Arc<str>>,
     limit: bool,
 }
 
-impl Told {
+impl Logged {
     fn refused(&mut self, event: &Arc<str>, error: &std::io::Error) {
         if self.events.insert(event.clone()) {
             tracing::warn!(%event, %error, "the kernel does not count this performance event; it is left out");
@@ -73,12 +72,15 @@ impl Perf {
         for event in &plan.absent {
             tracing::warn!(event, "this host has no unit for this performance event; it is left out");
         }
-        Self { plan, limit, open: 0, kept: HashMap::new(), uncore: None, told: Told::default(), left_out: 0 }
-    }
-
-    /// Cgroups whose events were not counted at the last reading, for want of descriptors.
-    pub(super) fn left_out(&self) -> u64 {
-        self.left_out
+        Self {
+            plan,
+            limit,
+            open: 0,
+            kept: HashMap::new(),
+            uncore: None,
+            logged: Logged::default(),
+            left_out: 0,
+        }
     }
 
     /// Reads the counters of the node and of each container.
@@ -146,7 +148,7 @@ impl Perf {
         let events: usize = self.plan.core.iter().map(Vec::len).sum();
         if self.open.saturating_add(events.saturating_mul(cpus.len())) > self.limit {
             self.left_out += 1;
-            self.told.limit(path, self.limit);
+            self.logged.limit(path, self.limit);
             return;
         }
         let dir = match member {
@@ -159,7 +161,7 @@ impl Perf {
         let counted_in = dir.as_ref().map_or(CountedIn::Processor, |dir| CountedIn::Cgroup(dir.as_fd()));
         let counters = self.kept.entry(path.clone()).or_insert(Counters { member, cpus: BTreeMap::new() });
         for &cpu in cpus {
-            let groups = self.plan.core.iter().map(|group| open(group, counted_in, cpu, &mut self.told));
+            let groups = self.plan.core.iter().map(|group| open(group, counted_in, cpu, &mut self.logged));
             let groups: Vec<Tracked> = groups.collect();
             self.open += groups.iter().map(Tracked::descriptors).sum::<usize>();
             counters.cpus.insert(cpu, groups);
@@ -167,16 +169,16 @@ impl Perf {
     }
 
     fn uncore(&mut self) -> Vec<UncoreCount> {
-        let Self { plan, told, open: opened, limit, .. } = self;
+        let Self { plan, logged, open: opened, limit, .. } = self;
         let counters = self.uncore.get_or_insert_with(|| {
             let mut counters = Vec::new();
             for (place, group) in plan.uncore.iter().enumerate() {
                 for &(cpu, socket) in &group.cpus {
                     if opened.saturating_add(group.events.len()) > *limit {
-                        told.limit(&CgroupPath::root(), *limit);
+                        logged.limit(&CgroupPath::root(), *limit);
                         return counters;
                     }
-                    let tracked = open(&group.events, CountedIn::Processor, cpu, told);
+                    let tracked = open(&group.events, CountedIn::Processor, cpu, logged);
                     *opened += tracked.descriptors();
                     counters.push((place, socket, tracked));
                 }
@@ -214,7 +216,7 @@ impl Counters {
             for (tracked, found) in groups.iter_mut().zip(&mut found) {
                 for (index, count) in tracked.read() {
                     if let Some(counts) = found.get_mut(index) {
-                        counts.cpus.push(CpuCount { cpu, count });
+                        counts.cpus.push((cpu, count));
                     }
                 }
             }
@@ -228,21 +230,21 @@ fn counted_by<'a>(
     reader: &CgroupReader,
     cgroup: &'a CgroupToRead,
 ) -> Option<(&'a CgroupPath, Option<CgroupKey>)> {
-    match cgroup.identity.role {
+    match cgroup.known.identity.role {
         Role::Root => Some((&cgroup.path, None)),
-        Role::Container => Some((&cgroup.path, Some(reader.perf_member(&cgroup.members)?))),
+        Role::Container => Some((&cgroup.path, Some(reader.perf_member(&cgroup.known.members)?))),
         _ => None,
     }
 }
 
-fn open(events: &[PerfEvent], counted_in: CountedIn<'_>, cpu: u32, told: &mut Told) -> Tracked {
+fn open(events: &[PerfEvent], counted_in: CountedIn<'_>, cpu: u32, logged: &mut Logged) -> Tracked {
     let codes: Vec<PerfCode> = events.iter().map(|event| event.code).collect();
     let group = CounterGroup::open(&codes, counted_in, cpu, &mut |index, error| {
         if let Some(event) = events.get(index) {
-            told.refused(&event.name, &error);
+            logged.refused(&event.name, &error);
         }
     });
-    Tracked::new(group)
+    Tracked { group, totals: Totals::default() }
 }
 
 #[cfg(test)]

@@ -4,11 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use super::CgroupToRead;
-use crate::files::{
-    CgroupReader, HostRoot, ProcessFacts, TasksWanted, clear_referenced, open_files_limit, process_facts,
-};
+use crate::files::{CgroupReader, HostRoot, ProcessFacts, clear_referenced, open_files_limit, process_facts};
 use crate::model::{
-    CgroupPath, CgroupStats, LoadAverages, MetricSet, MetricSets, ProcessStats, SchedStats, TaskStates,
+    CgroupPath, LoadAverages, MetricSet, MetricSets, ProcessStats, SchedStats, TaskStates, TaskStats,
 };
 
 /// The span of the load averages.
@@ -18,7 +16,6 @@ const LOAD_SEC: f64 = 10.0;
 #[derive(Default)]
 pub(super) struct Tasks {
     sets: MetricSets,
-    load: bool,
     /// Readings after which referenced memory is cleared; 0 is never.
     referenced_reset: u64,
     readings: u64,
@@ -35,44 +32,16 @@ type Load = [f64; 2];
 
 /// One process, as it is added up.
 struct CountedProcess {
-    process: ProcessFacts,
+    facts: ProcessFacts,
+    /// What its tasks had more than at the last reading.
     sched: SchedStats,
-    states: TaskStates,
-}
-
-/// The sums of the tasks of one cgroup and all below it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct TaskSums {
-    processes: Option<ProcessStats>,
-    sched: Option<SchedStats>,
-    states: Option<TaskStates>,
-    load: Option<LoadAverages>,
-    referenced_bytes: Option<u64>,
-}
-
-impl TaskSums {
-    pub(super) fn put(self, stats: &mut CgroupStats) {
-        stats.processes = self.processes;
-        stats.sched = self.sched;
-        stats.tasks = self.states;
-        stats.load = self.load;
-        stats.referenced_bytes = self.referenced_bytes;
-    }
 }
 
 impl Tasks {
     /// `load` says whether states and load averages are read, as each task then costs a file.
     pub(super) fn new(sets: MetricSets, load: bool, referenced_reset: u64) -> Self {
-        Self { sets, load: load && sets.has(MetricSet::CpuLoad), referenced_reset, ..Self::default() }
-    }
-
-    fn wanted(&self) -> TasksWanted {
-        TasksWanted {
-            descriptors: self.sets.has(MetricSet::Process),
-            sched: self.sets.has(MetricSet::Sched),
-            states: self.load,
-            referenced: self.sets.has(MetricSet::ReferencedMemory),
-        }
+        let sets = if load { sets } else { sets.without(MetricSet::CpuLoad) };
+        Self { sets, referenced_reset, ..Self::default() }
     }
 
     /// Reads the tasks of all cgroups; nothing when no set wants any.
@@ -81,19 +50,19 @@ impl Tasks {
         host: &HostRoot,
         reader: &mut CgroupReader,
         known: &[CgroupToRead],
-    ) -> HashMap<CgroupPath, TaskSums> {
-        let wanted = self.wanted();
-        if wanted == TasksWanted::default() {
+    ) -> HashMap<CgroupPath, TaskStats> {
+        let sets = [MetricSet::Process, MetricSet::Sched, MetricSet::CpuLoad, MetricSet::ReferencedMemory];
+        if !self.sets.has_any(&sets) {
             return HashMap::new();
         }
         let pids = processes(reader, known);
-        let facts = self.read(host, &pids, wanted);
+        let counted = self.read(host, &pids);
         let now = Instant::now();
         let decay = self.last.replace(now).map(|last| (-(now - last).as_secs_f64() / LOAD_SEC).exp());
         self.sched.retain(|path, _| pids.contains_key(path));
         self.loads.retain(|path, _| pids.contains_key(path));
         let sums = pids.into_iter().map(|(path, pids)| {
-            let sums = self.sum(host, &path, &pids, &facts, decay);
+            let sums = self.sum(host, &path, &pids, &counted, decay);
             (path, sums)
         });
         sums.collect()
@@ -103,31 +72,28 @@ impl Tasks {
         &mut self,
         host: &HostRoot,
         pids: &HashMap<CgroupPath, Vec<u32>>,
-        wanted: TasksWanted,
     ) -> HashMap<u32, CountedProcess> {
         self.readings += 1;
-        let clear = wanted.referenced
+        let clear = self.sets.has(MetricSet::ReferencedMemory)
             && self.referenced_reset > 0
             && self.readings.is_multiple_of(self.referenced_reset);
         let all: HashSet<u32> = pids.values().flatten().copied().collect();
-        let (mut facts, mut times) = (HashMap::new(), HashMap::new());
+        let (mut counted, mut times) = (HashMap::new(), HashMap::new());
         for pid in all {
-            let Some(process) = process_facts(host, pid, wanted) else { continue };
+            let Some(facts) = process_facts(host, pid, self.sets) else { continue };
             let mut sched = SchedStats::default();
-            for &(tid, now) in &process.sched {
+            for &(tid, now) in &facts.sched {
                 sched = sched.plus(self.times.get(&tid).map_or(now, |&before| now.since(before)));
                 times.insert(tid, now);
             }
-            let mut states = TaskStates::default();
-            process.states.iter().for_each(|&state| states.add(state));
             if clear {
                 // A process that has ended needs none.
                 let _ = clear_referenced(host, pid);
             }
-            facts.insert(pid, CountedProcess { process, sched, states });
+            counted.insert(pid, CountedProcess { facts, sched });
         }
         self.times = times;
-        facts
+        counted
     }
 
     fn sum(
@@ -135,33 +101,33 @@ impl Tasks {
         host: &HostRoot,
         path: &CgroupPath,
         pids: &[u32],
-        facts: &HashMap<u32, CountedProcess>,
+        counted: &HashMap<u32, CountedProcess>,
         decay: Option<f64>,
-    ) -> TaskSums {
-        let wanted = self.wanted();
-        let living: Vec<&CountedProcess> = pids.iter().filter_map(|pid| facts.get(pid)).collect();
-        let mut sums = TaskSums::default();
-        if wanted.descriptors {
+    ) -> TaskStats {
+        let living: Vec<&CountedProcess> = pids.iter().filter_map(|pid| counted.get(pid)).collect();
+        let mut sums = TaskStats::default();
+        if self.sets.has(MetricSet::Process) {
             // Where one process may not be read, the sum is unknown too.
-            let of = |pick: fn(&ProcessFacts) -> Option<u64>| living.iter().map(|f| pick(&f.process)).sum();
+            let of = |pick: fn(&ProcessFacts) -> Option<u64>| living.iter().map(|one| pick(&one.facts)).sum();
             sums.processes = Some(ProcessStats {
                 count: Some(living.len() as u64),
-                file_descriptors: of(|process| process.descriptors.map(|d| d.open)),
-                sockets: of(|process| process.descriptors.map(|d| d.sockets)),
+                file_descriptors: of(|facts| facts.descriptors.map(|d| d.open)),
+                sockets: of(|facts| facts.descriptors.map(|d| d.sockets)),
                 open_files_limit: pids.first().and_then(|&pid| open_files_limit(host, pid)),
             });
         }
-        if wanted.referenced {
-            let told = living.iter().filter_map(|f| f.process.referenced_bytes);
-            sums.referenced_bytes = Some(told.fold(0, u64::saturating_add));
+        if self.sets.has(MetricSet::ReferencedMemory) {
+            let referenced = living.iter().filter_map(|one| one.facts.referenced_bytes);
+            sums.referenced_bytes = Some(referenced.fold(0, u64::saturating_add));
         }
-        if wanted.sched {
+        if self.sets.has(MetricSet::Sched) {
             let total = self.sched.entry(path.clone()).or_default();
-            *total = living.iter().fold(*total, |total, f| total.plus(f.sched));
+            *total = living.iter().fold(*total, |total, one| total.plus(one.sched));
             sums.sched = Some(*total);
         }
-        if wanted.states {
-            let states = living.iter().fold(TaskStates::default(), |states, f| states.plus(f.states));
+        if self.sets.has(MetricSet::CpuLoad) {
+            let states =
+                living.iter().fold(TaskStates::default(), |states, one| states.plus(one.facts.states));
             sums.states = Some(states);
             sums.load = Some(self.averages(path, states, decay));
         }
@@ -188,7 +154,7 @@ impl Tasks {
 /// processes cannot be read is left out.
 fn processes(reader: &mut CgroupReader, known: &[CgroupToRead]) -> HashMap<CgroupPath, Vec<u32>> {
     let own = known.iter().filter_map(|cgroup| {
-        let pids = reader.processes(&cgroup.path, &cgroup.members)?;
+        let pids = reader.processes(&cgroup.path, &cgroup.known.members)?;
         Some((&cgroup.path, pids))
     });
     let own: Vec<(&CgroupPath, Vec<u32>)> = own.collect();

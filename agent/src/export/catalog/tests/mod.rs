@@ -178,7 +178,7 @@ fn shares_come_from_the_weight_on_v2() {
 }
 
 #[test]
-fn cpu_time_is_by_cpu_only_where_told_and_wanted() {
+fn cpu_time_is_by_cpu_only_where_read_and_wanted() {
     let usage = named("container_cpu_usage_seconds_total");
     let labels = |stats, sets| -> BTreeMap<String, Value> {
         samples_of(usage, stats, sets).into_iter().map(|(labels, value)| (labels.concat(), value)).collect()

@@ -73,9 +73,9 @@ fn page() -> String {
     table(&mut page, "Always there", None);
     for set in MetricSet::ALL {
         let heading = match (set.is_ours(), set.is_default()) {
-            (true, _) => format!("`{set}` (ours, off by default)"),
-            (false, true) => format!("`{set}`"),
-            (false, false) => format!("`{set}` (off by default)"),
+            (true, _) => format!("`{}` (ours, off by default)", set.as_str()),
+            (false, true) => format!("`{}`", set.as_str()),
+            (false, false) => format!("`{}` (off by default)", set.as_str()),
         };
         table(&mut page, &heading, Some(set));
     }

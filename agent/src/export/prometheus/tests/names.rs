@@ -119,7 +119,7 @@ fn the_runtime_knows_better_when_it_began() {
 }
 
 #[test]
-fn health_is_told_where_the_runtime_tells_it() {
+fn health_is_shown_where_the_runtime_gives_it() {
     for (health, wanted) in [
         (Some(Health::Healthy), Some(" 1")),
         (Some(Health::Starting), Some(" 0")),

@@ -19,14 +19,14 @@ struct Gate {
 
 impl Gate {
     fn pass(&self) {
-        let mut open = self.open.lock().unwrap();
+        let mut open = self.open.lock();
         while !*open {
-            open = self.opened.wait(open).unwrap();
+            self.opened.wait(&mut open);
         }
     }
 
     fn open(&self) {
-        *self.open.lock().unwrap() = true;
+        *self.open.lock() = true;
         self.opened.notify_all();
     }
 }
@@ -59,7 +59,7 @@ fn round(pool: &Pool, majors: &[u32], within: Duration) -> Vec<u32> {
 }
 
 #[test]
-fn all_that_answer_are_told() {
+fn all_that_answer_are_returned() {
     let (pool, _) = pool(2);
     assert_eq!(round(&pool, &[1, 2, 50, 3], LONG), [1, 2, 3]);
     assert_eq!(round(&pool, &[], LONG), Vec::<u32>::new());
@@ -88,7 +88,7 @@ fn threads_are_bounded_and_a_round_that_nobody_can_serve_ends_at_once() {
     let dead = [101, 102, 103, 104, 105];
     assert_eq!(round(&pool, &dead, Duration::from_secs(1)), Vec::<u32>::new());
     assert_eq!(pool.hung(), 3);
-    assert_eq!(pool.shared.lock().threads, 3);
+    assert_eq!(pool.shared.state.lock().threads, 3);
     assert_eq!(round(&pool, &[1], LONG), Vec::<u32>::new());
     gate.open();
     while pool.hung() > 0 {
@@ -98,7 +98,7 @@ fn threads_are_bounded_and_a_round_that_nobody_can_serve_ends_at_once() {
 }
 
 #[test]
-fn what_is_somewhere_else_by_now_is_not_told() {
+fn a_mount_that_moved_meanwhile_is_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let host = HostRoot::default();
     let device = fstat(std::fs::File::open(folder.path()).unwrap()).unwrap().st_dev;

@@ -1,11 +1,11 @@
 //! Files of the sets that are off by default. v1's hugetlb and cpuset have no hierarchy in the fixtures: `hugetlb.rs`.
 
-use super::told::NOT_READ;
+use super::passed_over::NOT_READ;
 use super::*;
 use crate::model::{Descendants, HugetlbStats, NumaKind};
 
 #[test]
-fn v2_tells_what_the_further_sets_want() {
+fn v2_has_what_the_further_sets_want() {
     let host = v2();
     host.fixture.dir(b"sys/kernel/mm/hugepages/hugepages-2048kB");
     for (file, text) in [
@@ -55,8 +55,8 @@ fn further_lines_cost_no_second_reading() {
     assert_eq!((memory.stat.anon_bytes, memory.detail.unwrap().slab_bytes), (Some(1), Some(3)));
     for (set, detail) in [(MetricSet::Memory, false), (MetricSet::MemoryDetail, true)] {
         let sets = ReadSets { metrics: MetricSets::none().with(set), ..ReadSets::NONE };
-        let plan = Plan::new(&host.hierarchies[0], sets, &[]);
-        let named = plan.files.iter().filter(|file| file.names[0] == c"memory.stat").count();
+        let files = plan(&host.hierarchies[0], sets, &[]);
+        let named = files.iter().filter(|file| file.names[0] == c"memory.stat").count();
         assert_eq!(named, 1);
         let mut reader = CgroupReader::new(host.fixture.host(), host.hierarchies.clone(), sets, 100);
         assert_eq!(host.read(&mut reader, "/a").stats.memory.unwrap().detail.is_some(), detail);

@@ -1,14 +1,15 @@
 //! Roots of containers as runtimes mount them.
 
 use super::*;
-use crate::files::filesystems::{Filesystems, Wanted};
+use crate::files::filesystems::Filesystems;
 use crate::files::fixture::Fixture;
+use crate::model::MetricSets;
 
 const HOST: &str = "27 1 254:0 / / rw - ext4 /dev/vda rw\n28 27 254:1 /sub /data rw - xfs /dev/vdb rw\n";
 
 fn layer_of(fixture: &Fixture, mountinfo: &str) -> Option<PathBuf> {
     fixture.file("proc/7/mountinfo", mountinfo);
-    let table = Filesystems::new(fixture.host(), Wanted { sizes: false, disks: false }).mounts().unwrap();
+    let table = Filesystems::new(fixture.host(), MetricSets::none()).mounts().unwrap();
     layer(&fixture.host(), &table, 7).map(|layer| {
         assert!(["/dev/vda", "/dev/vdb"].contains(&layer.label.as_str()), "{layer:?}");
         layer.path

@@ -150,7 +150,7 @@ fn another_file_system_is_left_out() {
 }
 
 #[test]
-fn it_ends_when_it_is_told_to() {
+fn it_ends_on_request() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path().join("x"), b"").unwrap();
     let mut stop = || false;

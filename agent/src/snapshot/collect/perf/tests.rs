@@ -3,6 +3,7 @@
 use super::*;
 use crate::files::{ReadSets, hierarchies};
 use crate::model::{Hierarchy, HierarchyId, Identity};
+use crate::registry::Cgroup;
 
 const PAGE_FAULTS: PerfCode = PerfCode { pmu: 1, config: [2, 0, 0] };
 
@@ -17,20 +18,13 @@ fn reader() -> CgroupReader {
 }
 
 fn known(path: &str, role: Role, members: Vec<CgroupKey>) -> CgroupToRead {
-    CgroupToRead {
-        path: CgroupPath::from(path),
-        identity: Arc::new(Identity { role, ..Identity::default() }),
-        members,
-        oom_kills: 0,
-        created: None,
-        may_run: true,
-        last: None,
-    }
+    let identity = Identity { role, ..Identity::default() };
+    CgroupToRead { path: CgroupPath::from(path), known: Cgroup::fixture(identity, members) }
 }
 
 fn count(found: &HashMap<CgroupPath, Box<HardwareStats>>, path: &str) -> Option<u64> {
     let reading = found.get(&CgroupPath::from(path))?;
-    reading.perf.first().map(|counts| counts.cpus.iter().map(|cpu| cpu.count.count).sum())
+    reading.perf.first().map(|counts| counts.cpus.iter().map(|(_, counted)| counted.count).sum())
 }
 
 #[test]
@@ -50,7 +44,7 @@ fn the_node_is_counted_as_a_whole_and_what_nobody_has_is_left_out() {
     let found = perf.collect(&host, &mut reader, &root);
     assert!(count(&found, "/").unwrap() >= before + 8, "{found:?} after {before}, {started:?}");
     assert_eq!(found[&CgroupPath::root()].perf.len(), 1);
-    assert_eq!(perf.told.events.iter().map(|name| &**name).collect::<Vec<_>>(), ["none"]);
+    assert_eq!(perf.logged.events.iter().map(|name| &**name).collect::<Vec<_>>(), ["none"]);
     assert_eq!((perf.open, perf.left_out), (online_cpus(&host).len(), 0));
 }
 
@@ -86,9 +80,9 @@ fn too_few_descriptors_leave_out_what_comes_last() {
         println!("skipped: needs the right to count performance events, and no v1 hierarchy of them");
         return;
     }
-    assert_eq!((count(&found, "/a"), perf.left_out(), perf.told.limit), (None, 1, true));
+    assert_eq!((count(&found, "/a"), perf.left_out, perf.logged.limit), (None, 1, true));
     perf.collect(&host, &mut reader, &nodes[..1]);
-    assert_eq!(perf.left_out(), 0);
+    assert_eq!(perf.left_out, 0);
 }
 
 #[test]

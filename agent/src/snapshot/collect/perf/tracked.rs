@@ -6,15 +6,11 @@ use crate::model::Scaled;
 /// A group that is counted, and its counts so far.
 #[derive(Debug)]
 pub(super) struct Tracked {
-    group: CounterGroup,
-    totals: Totals,
+    pub(super) group: CounterGroup,
+    pub(super) totals: Totals,
 }
 
 impl Tracked {
-    pub(super) fn new(group: CounterGroup) -> Self {
-        Self { group, totals: Totals::default() }
-    }
-
     pub(super) fn descriptors(&self) -> usize {
         self.group.descriptors()
     }
@@ -22,12 +18,12 @@ impl Tracked {
     /// Which of the group's events, and its count up to now; nothing of a group that the kernel gave up.
     pub(super) fn read(&mut self) -> impl Iterator<Item = (usize, Scaled)> {
         let read = self.group.read().ok().flatten();
-        let told = read.is_some();
+        let is_counted = read.is_some();
         if let Some(reading) = read {
             self.totals.add(reading);
         }
         let ratio = self.totals.running_ratio();
-        let counts = self.totals.counts.iter().filter(move |_| told);
+        let counts = self.totals.counts.iter().filter(move |_| is_counted);
         counts.map(move |&(index, count)| (index, Scaled { count, running_ratio: ratio }))
     }
 }
@@ -35,7 +31,7 @@ impl Tracked {
 /// Each interval is extrapolated by its own ratio. With the ratio of the whole time a count would go down where the
 /// ratio goes up, and a counter that goes down is taken for one that began anew.
 #[derive(Debug, Default)]
-struct Totals {
+pub(super) struct Totals {
     last: GroupReading,
     counts: Vec<(usize, u64)>,
 }

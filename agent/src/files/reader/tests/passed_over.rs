@@ -1,4 +1,4 @@
-//! Files that are passed over, as another one tells their value.
+//! Files that are passed over, as another one has their value.
 
 use super::*;
 
@@ -50,7 +50,7 @@ fn where_no_limit_lies_above_the_own_is_not_read() {
     write(&lowest(NONE, NONE), NOT_READ, NOT_READ);
     assert_eq!(limits(), (Some(Limit::Max), Some(Limit::Max)), "and none again");
     write("", "500\n", "600\n");
-    assert_eq!(limits(), (Some(Limit::Value(500)), Some(Limit::Value(600))), "the lowest is not told");
+    assert_eq!(limits(), (Some(Limit::Value(500)), Some(Limit::Value(600))), "the lowest is not read");
 }
 
 #[test]
