@@ -65,7 +65,7 @@ impl Hierarchies {
         self.with("memory").is_some_and(|h| h.v2)
     }
 
-    /// All, also those that nobody reads.
+    /// All, also those that no test reads.
     #[must_use]
     pub fn all(&self) -> &[Hierarchy] {
         &self.0

@@ -8,7 +8,7 @@ use crate::hierarchies::Hierarchies;
 
 mod rungs;
 
-pub use rungs::{Rung, bpf, victims_are_told};
+pub use rungs::{Rung, bpf, victims_are_reported};
 
 /// The file to which each skipped test adds a line `NAME: why`; the test command counts and repeats them.
 pub const SKIP_LOG: &str = "CGTAP_TEST_SKIP_LOG";

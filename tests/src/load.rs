@@ -14,7 +14,7 @@ pub use crate::member::{Killed, Member, hog, newborn};
 /// The path of a load program to use instead of the one that cargo builds.
 pub const BINARY: &str = "CGTAP_TEST_LOAD";
 
-/// A mark in the middle of the uid of each pod of a [`Tree`], to tell our pods from others.
+/// A mark in the middle of the uid of each pod of a [`Tree`]: it marks the pods of these tests.
 const MARK: &str = "c67a-4000-8000";
 
 /// Trees of one process share the class's directory, and the last one removes it. So only one at a time is made or removed.

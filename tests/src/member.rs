@@ -51,7 +51,7 @@ impl Member {
         Ok(Self::with(load, &[mode], dir, &[])?.0)
     }
 
-    /// Starts `LOAD MODE DIR REST` and waits until it says `ready`; gives the ids that it says behind that.
+    /// Starts `LOAD MODE DIR REST` and waits until it says `ready`; returns the ids that it prints after that.
     ///
     /// # Errors
     /// It could not enter.
@@ -92,7 +92,7 @@ impl Member {
     /// Whether it runs.
     ///
     /// # Errors
-    /// The kernel does not tell.
+    /// The kernel does not say.
     pub fn runs(&mut self) -> Result<bool> {
         Ok(self.0.try_wait()?.is_none())
     }

@@ -23,7 +23,7 @@ fn main() -> Result<()> {
     for _ in 0..mib {
         kept.push(black_box(vec![1u8; 1 << 20]));
     }
-    bail!("{} MiB were taken and nobody killed this process", kept.len())
+    bail!("{} MiB were taken and the kernel killed no process", kept.len())
 }
 
 /// Starts the other process as a child of our parent, which then sees its end too. Returns its id.

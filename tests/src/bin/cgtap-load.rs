@@ -80,7 +80,7 @@ fn number<T: std::str::FromStr<Err = std::num::ParseIntError>>(text: &str) -> Re
     text.parse().with_context(|| format!("{text:?} is no number"))
 }
 
-/// For a network namespace of its own, where nobody else can reach it.
+/// For a network namespace of its own: no other process reaches it.
 fn listen(dir: &Path, tcp: usize, udp: usize) -> Result<()> {
     load::enter(dir)?;
     let any = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
@@ -94,7 +94,7 @@ fn listen(dir: &Path, tcp: usize, udp: usize) -> Result<()> {
 fn hog(dir: &Path, mib: usize) -> Result<()> {
     load::enter(dir)?;
     let kept = take(mib);
-    bail!("{} MiB were taken and nobody killed this process", kept.len())
+    bail!("{} MiB were taken and the kernel killed no process", kept.len())
 }
 
 /// Written, not only reserved: the kernel charges a page when it is touched.
@@ -118,23 +118,23 @@ fn hold(dir: &Path, mib: usize) -> Result<()> {
     Ok(())
 }
 
-/// All begin when the ids are told: a thread that is killed tells nothing.
+/// All threads begin once all ids are printed: a killed thread prints nothing.
 fn threads(dir: &Path, mib: usize, count: usize) -> Result<()> {
     load::enter(dir)?;
-    let (begin, (tell, told)) = (Barrier::new(count + 1), channel());
+    let (begin, (sender, ids)) = (Barrier::new(count + 1), channel());
     std::thread::scope(|scope| {
         for _ in 0..count {
-            let (tell, begin) = (tell.clone(), &begin);
+            let (sender, begin) = (sender.clone(), &begin);
             scope.spawn(move || {
-                let _ = tell.send(rustix::thread::gettid().as_raw_nonzero().to_string());
+                let _ = sender.send(rustix::thread::gettid().as_raw_nonzero().to_string());
                 begin.wait();
                 black_box(take(mib));
             });
         }
-        println!("ready {}", told.iter().take(count).collect::<Vec<_>>().join(" "));
+        println!("ready {}", ids.iter().take(count).collect::<Vec<_>>().join(" "));
         begin.wait();
     });
-    bail!("{count} threads took {mib} MiB each and nobody killed this process")
+    bail!("{count} threads took {mib} MiB each and the kernel killed no process")
 }
 
 fn work(dir: &Path) -> Result<()> {
@@ -193,7 +193,7 @@ fn disk(file: &Path, dirs: &[&str]) -> Result<()> {
     }
 }
 
-/// Says that the work is done, and sleeps until somebody kills this process.
+/// Says that the work is done, and sleeps until this process is killed.
 fn wait_ready() {
     println!("ready");
     loop {

@@ -55,7 +55,7 @@ impl Rung {
 
     /// Whether BPF programs report each change in order. The other rungs read the state.
     #[must_use]
-    pub fn tells_each(self) -> bool {
+    pub fn reports_each(self) -> bool {
         matches!(self, Self::TpBtf | Self::Tracepoint)
     }
 
@@ -132,7 +132,7 @@ fn oom_function() -> Check {
     Err("needs the function oom_kill_process, and BTF does not have it".to_owned())
 }
 
-/// No file tells whether the entry of a function may be changed. The kernel that refused it was locked down and built without
+/// No file says whether the entry of a function may be changed. The kernel that refused it was locked down and built without
 /// kprobes.
 fn functions_may_be_traced() -> Check {
     if lockdown().is_none_or(|mode| mode != "none") && !Path::new(KPROBES).exists() {
@@ -163,7 +163,7 @@ fn lockdown() -> Option<String> {
 
 /// Whether `mark_victim` has more than a thread id: then BTF has its record with the victim's memory.
 #[must_use]
-pub fn victims_are_told() -> bool {
+pub fn victims_are_reported() -> bool {
     btf_has("shmem_rss")
 }
 

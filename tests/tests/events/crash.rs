@@ -68,9 +68,9 @@ fn change_saved(state: &Path, change: impl FnOnce(&mut Value)) {
     std::fs::write(state.join("agent.json"), agent.to_string()).unwrap();
 }
 
-/// Whether it has saved a settled point with a position of the kernel log.
-fn has_saved_the_log(state: &Path) -> bool {
-    saved(state)["settled"]["log_sequence"].is_u64()
+/// Whether it has saved its place in the kernel log, and what it knows of cgroups.
+fn has_saved_all(state: &Path) -> bool {
+    saved(state)["settled"]["log_sequence"].is_u64() && state.join("cgroups.json").exists()
 }
 
 fn path_of(event: &Value) -> &str {
@@ -78,8 +78,8 @@ fn path_of(event: &Value) -> &str {
 }
 
 #[test]
-fn killed_at_any_moment_it_goes_on_without_gap_or_repeat_and_tells_every_kill_once() {
-    let name = "crash::killed_at_any_moment_it_goes_on_without_gap_or_repeat_and_tells_every_kill_once";
+fn killed_at_any_moment_it_goes_on_without_gap_or_repeat_and_reports_every_kill_once() {
+    let name = "crash::killed_at_any_moment_it_goes_on_without_gap_or_repeat_and_reports_every_kill_once";
     if skip_unless(name, memory_cgroups().and_then(|()| Rung::Kmsg.must_serve())) {
         return;
     }
@@ -93,7 +93,7 @@ fn killed_at_any_moment_it_goes_on_without_gap_or_repeat_and_tells_every_kill_on
     let cgroup = TestCgroup::new().unwrap();
     // An agent that runs from the start knows where counting begins.
     let first = Agent::start_in(state.path(), &[]).unwrap();
-    wait_for("its place in the kernel log", QUIET, || has_saved_the_log(state.path()));
+    wait_for("the saved state", QUIET, || has_saved_all(state.path()));
     drop(first);
     let churn =
         Churn::start(support::load().to_owned(), &cgroup, rate, Duration::from_millis(kill_every)).unwrap();
@@ -109,12 +109,12 @@ fn killed_at_any_moment_it_goes_on_without_gap_or_repeat_and_tells_every_kill_on
     }
     let agent = Agent::start_in(state.path(), &[]).unwrap();
     let done = churn.finish().unwrap();
-    let told = || {
-        let told = kills(&whole_log(&agent));
-        done.killed.iter().all(|pid| told.contains_key(&u64::from(*pid)))
+    let reported = || {
+        let reported = kills(&whole_log(&agent));
+        done.killed.iter().all(|pid| reported.contains_key(&u64::from(*pid)))
     };
     let begun = std::time::Instant::now();
-    while !told() && begun.elapsed() < QUIET {
+    while !reported() && begun.elapsed() < QUIET {
         std::thread::sleep(Duration::from_millis(50));
     }
     // A repeat would come with the next reading of the kernel's count.
@@ -122,12 +122,21 @@ fn killed_at_any_moment_it_goes_on_without_gap_or_repeat_and_tells_every_kill_on
     let log = whole_log(&agent);
     assert_unbroken_from_1(&log);
     for (seq, event) in &seen {
-        assert_eq!(&log[usize::try_from(*seq).unwrap() - 1], event, "told otherwise before a crash");
+        assert_eq!(
+            &log[usize::try_from(*seq).unwrap() - 1],
+            event,
+            "differs from the record before the crash"
+        );
     }
-    let told = kills(&log);
-    let untold: Vec<&u32> = done.killed.iter().filter(|pid| !told.contains_key(&u64::from(**pid))).collect();
-    assert!(untold.is_empty(), "{untold:?} of {:?} were not told of, but {told:?}", done.killed);
-    assert!(told.values().all(|times| *times == 1), "{told:?}");
+    let reported = kills(&log);
+    let unreported: Vec<&u32> =
+        done.killed.iter().filter(|pid| !reported.contains_key(&u64::from(**pid))).collect();
+    assert!(
+        unreported.is_empty(),
+        "{unreported:?} of {:?} were not reported, these were: {reported:?}",
+        done.killed
+    );
+    assert!(reported.values().all(|times| *times == 1), "{reported:?}");
     let counted = counted_kills(&cgroup.memory_dir().unwrap().join("victims"));
     assert_eq!(done.killed.len(), counted, "the kernel's count is the judge");
     let recovered =
@@ -138,14 +147,14 @@ fn killed_at_any_moment_it_goes_on_without_gap_or_repeat_and_tells_every_kill_on
         "{rounds} rounds: {} events, {} of them seen by followers, {} kills, {recovered} recovered, {crashes} starts after a crash",
         log.len(),
         seen.len(),
-        told.len()
+        reported.len()
     ));
 }
 
 /// Where `/dev/kmsg` cannot be read, as in many containers.
 #[test]
-fn without_the_kernel_log_the_counts_tell_how_many_and_where() {
-    let name = "crash::without_the_kernel_log_the_counts_tell_how_many_and_where";
+fn without_the_kernel_log_the_counts_say_how_many_and_where() {
+    let name = "crash::without_the_kernel_log_the_counts_say_how_many_and_where";
     if skip_unless(
         name,
         memory_cgroups().and_then(|()| mounts()).and_then(|()| program("unshare", "util-linux")),
@@ -171,13 +180,13 @@ fn without_the_kernel_log_the_counts_tell_how_many_and_where() {
     kill(&old);
     let agent = start();
     kill(&old);
-    let told_at = |agent: &Agent, path: &str| {
+    let reported_at = |agent: &Agent, path: &str| {
         let log = whole_log(agent);
         let of = |event: &&Value| kind(event) == "oom_kill" && path_of(event) == path;
         log.iter().filter(of).map(|event| event["source"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    let told = |agent: &Agent, cgroup: &TestCgroup| told_at(agent, &cgroup.path());
-    wait_for("the first kill", QUIET, || told(&agent, &old).len() == 1);
+    let reported = |agent: &Agent, cgroup: &TestCgroup| reported_at(agent, &cgroup.path());
+    wait_for("the first kill", QUIET, || reported(&agent, &old).len() == 1);
     let log = whole_log(&agent);
     let first = log.iter().rfind(|event| kind(event) == "oom_kill" && path_of(event) == old.path()).unwrap();
     // The next agent must know which kills this one has reported.
@@ -193,22 +202,22 @@ fn without_the_kernel_log_the_counts_tell_how_many_and_where() {
     let killed_beside = churn.finish().unwrap().killed.len();
     // A kill at the very moment of a reading of the counts may have no certain cgroup.
     let victims = format!("{}/victims", beside.path());
-    let told_beside = || told_at(&agent, &victims).len() + told_at(&agent, "").len();
+    let reported_beside = || reported_at(&agent, &victims).len() + reported_at(&agent, "").len();
     wait_for("the other kills", QUIET, || {
-        told(&agent, &old).len() + told(&agent, &new).len() >= 6 && told_beside() >= killed_beside
+        reported(&agent, &old).len() + reported(&agent, &new).len() >= 6 && reported_beside() >= killed_beside
     });
     std::thread::sleep(Duration::from_secs(2));
-    assert_eq!(told(&agent, &old)[1..], ["recovered"; 3]);
-    assert_eq!(told(&agent, &new), ["recovered"; 2]);
-    assert_eq!(told_beside(), killed_beside, "{} without a place", told_at(&agent, "").len());
+    assert_eq!(reported(&agent, &old)[1..], ["recovered"; 3]);
+    assert_eq!(reported(&agent, &new), ["recovered"; 2]);
+    assert_eq!(reported_beside(), killed_beside, "{} without a place", reported_at(&agent, "").len());
     let of_old = agent.metrics().unwrap().one("container_oom_events_total", &[("id", &old.path())]).unwrap();
     assert_eq!(of_old, Some(4.0), "the count goes on over the crash");
 }
 
 /// The agent has counted, and does not know yet the position of the kernel log at that time.
 #[test]
-fn after_a_crash_at_the_first_start_the_count_tells_of_kills() {
-    let name = "crash::after_a_crash_at_the_first_start_the_count_tells_of_kills";
+fn after_a_crash_at_the_first_start_kills_are_recovered_from_the_count() {
+    let name = "crash::after_a_crash_at_the_first_start_kills_are_recovered_from_the_count";
     if skip_unless(name, memory_cgroups()) {
         return;
     }
@@ -228,10 +237,61 @@ fn after_a_crash_at_the_first_start_the_count_tells_of_kills() {
     assert!(kill["victim"]["tgid"].is_null(), "the log has older kills too: {kill}");
 }
 
+/// The first save is enough: an agent may crash before it makes another.
+#[test]
+fn a_kill_after_a_crash_before_the_agent_was_ready_has_its_process() {
+    let name = "crash::a_kill_after_a_crash_before_the_agent_was_ready_has_its_process";
+    if skip_unless(name, memory_cgroups().and_then(|()| Rung::Kmsg.must_serve())) {
+        return;
+    }
+    let _alone = load::the_only_kills();
+    let state = tempfile::tempdir().unwrap();
+    let cgroup = TestCgroup::new().unwrap();
+    cgroup.limit_memory(8 << 20).unwrap();
+    // A kill that no agent may report.
+    load::hog(support::load(), cgroup.memory_dir().unwrap(), 64).unwrap();
+    let agent = Agent::spawn(&Options::new(&[]).unwrap().in_state_dir(state.path())).unwrap();
+    wait_for("the first save", QUIET, || state.path().join("agent.json").exists());
+    agent.signal(Signal::KILL).unwrap();
+    drop(agent);
+    load::hog(support::load(), cgroup.memory_dir().unwrap(), 64).unwrap();
+    let agent = Agent::start_in(state.path(), &[]).unwrap();
+    let follower = agent.follow("&since_seq=0&types=oom_kill").unwrap();
+    let kill = follower.next(QUIET).unwrap().unwrap();
+    assert_eq!((path_of(&kill), &kill["source"]), (cgroup.path().as_str(), &Value::from("recovered")));
+    assert!(kill["victim"]["tgid"].is_u64(), "{kill}");
+    assert_eq!(kills(&whole_log(&agent)).len(), 1);
+}
+
+/// The files that the last agent left are deleted while none runs.
+#[test]
+fn without_the_saved_state_the_stream_says_that_events_may_be_missing() {
+    let name = "crash::without_the_saved_state_the_stream_says_that_events_may_be_missing";
+    if skip_unless(name, memory_cgroups()) {
+        return;
+    }
+    let _alone = load::the_only_kills();
+    let state = tempfile::tempdir().unwrap();
+    let cgroup = TestCgroup::new().unwrap();
+    cgroup.limit_memory(8 << 20).unwrap();
+    let agent = Agent::start_in(state.path(), &[]).unwrap();
+    wait_for("the saved state", QUIET, || has_saved_all(state.path()));
+    drop(agent);
+    std::fs::write(state.path().join("agent.json"), "{").unwrap();
+    load::hog(support::load(), cgroup.memory_dir().unwrap(), 64).unwrap();
+    for _ in 0..2 {
+        let agent = Agent::start_in(state.path(), &[]).unwrap();
+        let lost: Vec<Value> = whole_log(&agent).into_iter().filter(|event| kind(event) == "lost").collect();
+        assert_eq!(lost.len(), 1, "{lost:?}");
+        assert_eq!((&lost[0]["source"], &lost[0]["records"]), (&Value::from("recovered"), &Value::Null));
+        wait_for("the saved state", QUIET, || has_saved_all(state.path()));
+    }
+}
+
 /// The agent has reported a cgroup, and has saved nothing yet.
 #[test]
-fn what_went_after_a_crash_at_the_first_start_is_told_and_nothing_that_was_there_before() {
-    let name = "crash::what_went_after_a_crash_at_the_first_start_is_told_and_nothing_that_was_there_before";
+fn after_a_crash_at_the_first_start_removals_are_reported_and_older_cgroups_are_not() {
+    let name = "crash::after_a_crash_at_the_first_start_removals_are_reported_and_older_cgroups_are_not";
     if skip_unless(name, memory_cgroups()) {
         return;
     }
@@ -240,19 +300,19 @@ fn what_went_after_a_crash_at_the_first_start_is_told_and_nothing_that_was_there
     let agent = Agent::start_in(state.path(), &[]).unwrap();
     let went = cgroup.memory_dir().unwrap().join("went");
     std::fs::create_dir(&went).unwrap();
-    let told = |agent: &Agent| {
+    let reported = |agent: &Agent| {
         let mut log = whole_log(agent);
         log.retain(|event| path_of(event).starts_with(&cgroup.path()));
         log.iter().map(|event| (kind(event).to_owned(), event["source"] == "recovered")).collect::<Vec<_>>()
     };
     let created = ("cgroup_created".to_owned(), false);
-    wait_for("the cgroup", QUIET, || told(&agent) == [created.clone()]);
+    wait_for("the cgroup", QUIET, || reported(&agent) == [created.clone()]);
     wait_for("the saved state", QUIET, || state.path().join("cgroups.json").exists());
     drop(agent);
     std::fs::remove_file(state.path().join("cgroups.json")).unwrap();
     std::fs::remove_dir(&went).unwrap();
     let agent = Agent::start_in(state.path(), &[]).unwrap();
-    assert_eq!(told(&agent), [created, ("cgroup_removed".to_owned(), true)]);
+    assert_eq!(reported(&agent), [created, ("cgroup_removed".to_owned(), true)]);
 }
 
 /// As far as a test can do it: the saved state of the last agent has another boot.
@@ -274,7 +334,7 @@ fn after_a_reboot_what_was_there_is_gone_and_what_is_there_is_new() {
     let start = log.iter().rposition(|event| kind(event) == "agent_started").unwrap();
     assert_eq!(log[start]["reason"], "reboot");
     let of = |event: &&Value| path_of(event) == cgroup.path();
-    let told: Vec<(&str, &str)> =
+    let reported: Vec<(&str, &str)> =
         log[start..].iter().filter(of).map(|e| (kind(e), e["source"].as_str().unwrap())).collect();
-    assert_eq!(told, [("cgroup_removed", "recovered"), ("cgroup_created", "recovered")]);
+    assert_eq!(reported, [("cgroup_removed", "recovered"), ("cgroup_created", "recovered")]);
 }

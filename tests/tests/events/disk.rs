@@ -53,8 +53,8 @@ fn assert_serves(agent: &Agent, cgroup: &TestCgroup, count: u32) {
 }
 
 #[test]
-fn a_full_disk_is_told_and_when_there_is_room_all_is_written() {
-    let name = "disk::a_full_disk_is_told_and_when_there_is_room_all_is_written";
+fn a_full_disk_is_reported_and_all_is_written_once_there_is_room() {
+    let name = "disk::a_full_disk_is_reported_and_all_is_written_once_there_is_room";
     if skip_unless(name, memory_cgroups().and_then(|()| mounts())) {
         return;
     }
@@ -73,8 +73,8 @@ fn a_full_disk_is_told_and_when_there_is_room_all_is_written() {
     assert_serves(&agent, &cgroup, 10);
     let last = whole_log(&agent).last().unwrap()["seq"].as_u64();
     wait_for("the disk to have all", QUIET, || disk(&agent)["written_seq"].as_u64() >= last);
-    let told = disk(&agent);
-    assert_eq!((told["unsaved_records"].as_u64(), healthy(&agent)), (Some(0), Some(1.0)), "{told}");
+    let reported = disk(&agent);
+    assert_eq!((reported["unsaved_records"].as_u64(), healthy(&agent)), (Some(0), Some(1.0)), "{reported}");
     drop(agent);
     // Only the disk has them now.
     let agent = Agent::start_in(&state, &[]).unwrap();
@@ -83,8 +83,30 @@ fn a_full_disk_is_told_and_when_there_is_room_all_is_written() {
 }
 
 #[test]
-fn a_read_only_state_directory_is_told_and_taken_into_use_when_it_can_be() {
-    let name = "disk::a_read_only_state_directory_is_told_and_taken_into_use_when_it_can_be";
+fn a_stop_on_a_full_disk_is_no_crash() {
+    let name = "disk::a_stop_on_a_full_disk_is_no_crash";
+    if skip_unless(name, memory_cgroups().and_then(|()| mounts())) {
+        return;
+    }
+    let (folder, cgroup) = (tempfile::tempdir().unwrap(), TestCgroup::new().unwrap());
+    let mount = Mount::new(folder.path(), "size=200k");
+    let state = folder.path().join("state");
+    let mut agent = Agent::start_in(&state, &[]).unwrap();
+    assert_serves(&agent, &cgroup, 1000);
+    wait_for("a failure", QUIET, || disk(&agent)["state"] == "failing");
+    // What the log has left is too little for a record, and room for a small file.
+    let rest = vec![b' '; 200 << 10];
+    let _ = std::fs::write(folder.path().join("rest"), &rest);
+    agent.terminate(QUIET).unwrap();
+    mount.remount("size=64m");
+    let agent = Agent::start_in(&state, &[]).unwrap();
+    let start = whole_log(&agent).into_iter().rfind(|event| kind(event) == "agent_started").unwrap();
+    assert_eq!(start["reason"], "restart", "{start}");
+}
+
+#[test]
+fn a_read_only_state_directory_is_reported_and_used_once_it_is_writable() {
+    let name = "disk::a_read_only_state_directory_is_reported_and_used_once_it_is_writable";
     if skip_unless(name, memory_cgroups().and_then(|()| mounts())) {
         return;
     }

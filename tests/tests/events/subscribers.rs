@@ -110,8 +110,8 @@ fn since(came: SystemTime, event: &Value) -> Duration {
 }
 
 #[test]
-fn a_follower_that_falls_behind_the_whole_log_is_told_and_goes_on() {
-    let name = "subscribers::a_follower_that_falls_behind_the_whole_log_is_told_and_goes_on";
+fn a_follower_slower_than_the_whole_log_gets_a_lost_record_and_goes_on() {
+    let name = "subscribers::a_follower_slower_than_the_whole_log_gets_a_lost_record_and_goes_on";
     if skip_unless(name, memory_cgroups()) {
         return;
     }
@@ -159,8 +159,8 @@ fn lines_of(client: &mut TcpStream) -> impl Iterator<Item = String> {
 
 /// Reconnects as a browser does, also to another agent.
 #[test]
-fn a_client_that_comes_back_with_its_last_event_goes_on_behind_it() {
-    let name = "subscribers::a_client_that_comes_back_with_its_last_event_goes_on_behind_it";
+fn a_client_that_comes_back_with_its_last_event_goes_on_after_it() {
+    let name = "subscribers::a_client_that_comes_back_with_its_last_event_goes_on_after_it";
     if skip_unless(name, memory_cgroups()) {
         return;
     }

@@ -132,7 +132,7 @@ fn a_cgroup_without_files_is_there_without_numbers() {
     let names: BTreeSet<&str> = of_it.map(|sample| sample.name.as_str()).collect();
     assert!(names.contains("container_last_seen"), "{names:?}");
     let counters = names.iter().filter(|name| name.contains("_memory_") || name.contains("_cpu_"));
-    assert_eq!(counters.count(), 0, "there is no file that tells them: {names:?}");
+    assert_eq!(counters.count(), 0, "no file has them: {names:?}");
     assert_eq!(read_errors(&agent), 0.0, "{}", agent.log());
     let served = lasting_text(&agent);
     let others = served.lines().filter(|line| !line.contains("bare.scope"));
@@ -140,7 +140,7 @@ fn a_cgroup_without_files_is_there_without_numbers() {
 }
 
 #[test]
-fn a_missing_file_of_proc_costs_what_it_tells() {
+fn a_missing_file_of_proc_costs_only_its_own_values() {
     let effect = Effect::of(&["container_scrape_error", "machine_scrape_error"], |host| {
         fs::remove_file(host.path("proc/meminfo")).unwrap();
     });

@@ -78,7 +78,7 @@ fn is_of_the_moment(line: &str) -> bool {
 }
 
 #[test]
-fn the_moment_is_told_from_what_lasts() {
+fn values_of_the_moment_are_kept_apart_from_facts_that_last() {
     assert!(is_of_the_moment("container_last_seen{id=\"/\"} 1"));
     assert!(is_of_the_moment("# HELP process_open_fds x") && is_of_the_moment("cgtap_cgroups 3"));
     assert!(!is_of_the_moment("container_memory_rss{id=\"/cgtap_x\"} 1"));

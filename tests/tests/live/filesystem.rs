@@ -61,12 +61,12 @@ fn the_nodes_file_systems_are_what_statfs_says() {
         loop {
             let before = statvfs(at);
             let metrics = agent.metrics().unwrap();
-            let told = NODE.map(|name| metrics.one(name, &labels).unwrap());
+            let shown = NODE.map(|name| metrics.one(name, &labels).unwrap());
             // Other processes write to it. On a busy machine it may not answer in time; then it is absent.
-            if before == statvfs(at) && told == before.map(Some) {
+            if before == statvfs(at) && shown == before.map(Some) {
                 break;
             }
-            assert!(Instant::now() < deadline, "{device}: {told:?}, the kernel says {before:?}");
+            assert!(Instant::now() < deadline, "{device}: {shown:?}, the kernel says {before:?}");
         }
     }
     let metrics = agent.metrics().unwrap();
@@ -143,9 +143,9 @@ fn the_nodes_disks_are_what_diskstats_says() {
             (9, "container_fs_io_time_seconds_total", 1e-3),
             (10, "container_fs_io_time_weighted_seconds_total", 1e-3),
         ] {
-            let told = metrics.one(name, &[("id", "/"), ("device", device)]).unwrap().unwrap();
+            let shown = metrics.one(name, &[("id", "/"), ("device", device)]).unwrap().unwrap();
             let (low, high) = (before[column] * unit - 1e-6, after[column] * unit + 1e-6);
-            assert!(low <= told && told <= high, "{name} {device}: {low} {told} {high}");
+            assert!(low <= shown && shown <= high, "{name} {device}: {low} {shown} {high}");
         }
         // One series, from either file.
         for name in ["container_fs_reads_total", "container_fs_writes_total", "container_fs_io_current"] {
@@ -228,18 +228,18 @@ fn until_equal(agent: &Agent, cgroup: &str, id: &str, overlay: &Overlay) -> Expo
     loop {
         let wanted = overlay.du(id);
         let metrics = agent.metrics().unwrap();
-        let told = [
+        let shown = [
             "cgtap_container_fs_writable_bytes",
             "cgtap_container_fs_logs_bytes",
             "container_fs_inodes_total",
         ]
         .map(|name| metrics.one(name, &[("id", cgroup)]).unwrap());
-        if told == wanted.map(Some) {
+        if shown == wanted.map(Some) {
             let all = metrics.one("container_fs_usage_bytes", &[("id", cgroup)]).unwrap();
             assert_eq!(all, Some(wanted[0] + wanted[1]));
             return metrics;
         }
-        assert!(Instant::now() < deadline, "{told:?}, du says {wanted:?}\n{}", agent.log());
+        assert!(Instant::now() < deadline, "{shown:?}, du says {wanted:?}\n{}", agent.log());
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -46,13 +46,13 @@ fn anywhere(_: Rung) -> Check {
     Ok(())
 }
 
-fn tells_each(rung: Rung) -> Check {
-    if rung.tells_each() { Ok(()) } else { Err(format!("{} looks at what there is", rung.flag())) }
+fn reports_each(rung: Rung) -> Check {
+    if rung.reports_each() { Ok(()) } else { Err(format!("{} looks at what there is", rung.flag())) }
 }
 
 /// Only a tracepoint gives a path that may be cut. Where helpers are refused, paths are found by id and are whole.
 fn cuts_paths(rung: Rung) -> Check {
-    tells_each(rung).and_then(|()| bpf_probe_read())
+    reports_each(rung).and_then(|()| bpf_probe_read())
 }
 
 macro_rules! on_each_rung {
@@ -68,7 +68,7 @@ macro_rules! on_each_rung {
             #[test]
             fn a_burst_through_a_small_ring() {
                 let name = concat!(module_path!(), "::a_burst_through_a_small_ring");
-                super::case(name, RUNG, super::tells_each, super::small_ring);
+                super::case(name, RUNG, super::reports_each, super::small_ring);
             }
 
             #[test]
@@ -120,7 +120,7 @@ fn here(count: u32) -> u32 {
 
 /// How many the full speed is tried with, once per machine with the larger number, and the agent for it.
 fn burst_of(rung: Rung) -> (u32, Lent) {
-    if !rung.tells_each() || (rung != Rung::TpBtf && Rung::TpBtf.must_serve().is_ok()) {
+    if !rung.reports_each() || (rung != Rung::TpBtf && Rung::TpBtf.must_serve().is_ok()) {
         return (here(FEWER), agent(rung));
     }
     if machine_of_ours().is_err() {
@@ -134,7 +134,7 @@ fn burst(rung: Rung) {
     let (count, agent) = burst_of(rung);
     let parent = TestCgroup::new().unwrap();
     let dir = parent.memory_dir().unwrap();
-    if !rung.tells_each() {
+    if !rung.reports_each() {
         load::burst(dir, count).unwrap();
         (0..100).for_each(|n| std::fs::create_dir(dir.join(format!("stays{n}"))).unwrap());
         return assert_becomes_the_tree(&agent, dir, &parent.path());
@@ -153,10 +153,10 @@ fn burst(rung: Rung) {
 }
 
 /// Events until the last cgroup of the burst is gone.
-fn read_burst(stream: &Lines, parent: &str, count: u32) -> Vec<Told> {
+fn read_burst(stream: &Lines, parent: &str, count: u32) -> Vec<Reported> {
     let (mut gone, mut events) = (0, Vec::new());
     while gone < count
-        && let Some(event) = stream.next_as::<Told>(QUIET).unwrap()
+        && let Some(event) = stream.next_as::<Reported>(QUIET).unwrap()
     {
         gone += u32::from(event.kind == "cgroup_removed" && event.is_below(parent));
         events.push(event);
@@ -166,7 +166,7 @@ fn read_burst(stream: &Lines, parent: &str, count: u32) -> Vec<Told> {
 
 /// The fields of an event that a burst needs: in a virtual machine a hundred thousand whole events take long to read.
 #[derive(Debug, Deserialize)]
-struct Told {
+struct Reported {
     seq: u64,
     #[serde(rename = "type")]
     kind: String,
@@ -182,7 +182,7 @@ struct ToldOf {
     path_cut: bool,
 }
 
-impl Told {
+impl Reported {
     /// As `support::name_below` has it.
     fn is_below(&self, parent: &str) -> bool {
         let below =
@@ -193,7 +193,7 @@ impl Told {
 
 /// Each cgroup of the burst was created once and then removed once. By id: where paths are looked for by id, one event
 /// of a cgroup may have its path and the other come too late for it.
-fn assert_each_once(events: &[Told], parent: &str, count: u32, rung: Rung) {
+fn assert_each_once(events: &[Reported], parent: &str, count: u32, rung: Rung) {
     let mut seen: HashMap<u64, Vec<&str>> = HashMap::new();
     for event in events.iter().filter(|event| event.is_below(parent)) {
         assert_eq!(event.source, rung.flag(), "{event:?}");
@@ -245,7 +245,7 @@ fn container(rung: Rung) {
         (Some(&"cgroup_created"), Some(&"cgroup_removed")),
         "{kinds:?}"
     );
-    if rung.tells_each() || is_file {
+    if rung.reports_each() || is_file {
         assert_eq!(kinds, ["cgroup_created", "container_started", "container_exited", "cgroup_removed"]);
     }
     facts::note("lifecycle", rung.flag(), kinds);
@@ -316,7 +316,7 @@ fn deep_and_long(rung: Rung) {
         std::fs::create_dir(dir.join(&deep[1..])).unwrap();
     }
     assert_becomes_the_tree(&agent, dir, &top);
-    if !rung.tells_each() {
+    if !rung.reports_each() {
         return;
     }
     let last = format!("{top}{deep}");

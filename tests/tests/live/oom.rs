@@ -46,8 +46,8 @@ fn a_killed_containers_count_outlives_it() {
 
 /// An agent opens the kernel log before it is ready, and reads the old lines first.
 #[test]
-fn the_kernel_log_tells_of_a_kill_at_the_start() {
-    let name = "oom::the_kernel_log_tells_of_a_kill_at_the_start";
+fn a_kill_during_the_start_is_reported_from_the_kernel_log() {
+    let name = "oom::a_kill_during_the_start_is_reported_from_the_kernel_log";
     if skip_unless(name, memory_cgroups().and_then(|()| Rung::Kmsg.must_serve())) {
         return;
     }
@@ -61,9 +61,9 @@ fn the_kernel_log_tells_of_a_kill_at_the_start() {
     agent.signal(Signal::CONT).unwrap();
     wait_for("the agent", QUIET, || agent.get("/readyz").is_ok_and(|answer| answer.status == 200));
     let follower = agent.follow("&since_seq=0&types=oom_kill").unwrap();
-    let is_told = |event: &Value| event["victim"]["tgid"] == killed.pid;
-    let events = follower.until(QUIET, is_told).unwrap();
-    assert!(events.iter().any(is_told), "{} is not told of: {events:?}", killed.pid);
+    let is_ours = |event: &Value| event["victim"]["tgid"] == killed.pid;
+    let events = follower.until(QUIET, is_ours).unwrap();
+    assert!(events.iter().any(is_ours), "{} is not reported: {events:?}", killed.pid);
 }
 
 fn times_open(pid: u32, path: &str) -> usize {

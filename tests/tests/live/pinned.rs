@@ -47,14 +47,14 @@ fn all_of(agent: &Agent, cgroup: &TestCgroup, killed: &[u32]) -> Vec<Value> {
     let last = cgroup.memory_dir().unwrap().join("last");
     std::fs::create_dir(&last).unwrap();
     let wanted = format!("{}/last", cgroup.path());
-    let mut untold: BTreeSet<u64> = killed.iter().copied().map(u64::from).collect();
+    let mut unreported: BTreeSet<u64> = killed.iter().copied().map(u64::from).collect();
     let mut is_last_told = false;
     let all = |event: &Value| {
         is_last_told |= path(event) == wanted;
         if let Some(tgid) = event["victim"]["tgid"].as_u64() {
-            untold.remove(&tgid);
+            unreported.remove(&tgid);
         }
-        is_last_told && untold.is_empty()
+        is_last_told && unreported.is_empty()
     };
     let log = follower.until(QUIET, all).unwrap();
     std::fs::remove_dir(last).unwrap();
@@ -90,17 +90,17 @@ fn restarts_under_load_miss_nothing_and_recover_nothing() {
     let reasons: Vec<&str> = started.map(|event| event["reason"].as_str().unwrap()).collect();
     assert_eq!(reasons, [&["first_start"][..], &vec!["restart"; rounds as usize]].concat());
     for wanted in ["cgroup_created", "cgroup_removed"] {
-        let mut told: BTreeMap<String, u32> = BTreeMap::new();
+        let mut reported: BTreeMap<String, u32> = BTreeMap::new();
         for event in log.iter().filter(|event| kind(event) == wanted) {
             // Under lockdown the shortest-lived cgroups have only their ids.
             let name = name_below(event, &cgroup.path());
             let churned = |name: &String| name.starts_with("/churn") || name.starts_with('#');
             if let Some(name) = name.filter(churned) {
-                *told.entry(name).or_default() += 1;
+                *reported.entry(name).or_default() += 1;
             }
         }
-        assert!(told.values().all(|times| *times == 1), "{wanted}: {told:?}");
-        assert_eq!(told.len() as u64, done.cgroups, "{wanted}");
+        assert!(reported.values().all(|times| *times == 1), "{wanted}: {reported:?}");
+        assert_eq!(reported.len() as u64, done.cgroups, "{wanted}");
     }
     let kills = |pid: &u32| {
         let of = |event: &&Value| kind(event) == "oom_kill" && event["victim"]["tgid"] == *pid;

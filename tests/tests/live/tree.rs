@@ -95,7 +95,7 @@ fn a_path_beyond_the_kernels_buffer_is_marked_and_then_found() {
     let parent = TestCgroup::new().unwrap();
     let (top, dir) = (parent.path(), parent.memory_dir().unwrap());
     let mut names = Vec::new();
-    // A path that fills the buffer to its last byte is marked too: it cannot be told from a longer one.
+    // A path that fills the buffer to its last byte is marked too: it looks like a longer one.
     while top.len() + names.len() * 201 < KERNEL_PATH_BYTES {
         names.push(char::from(b'a' + u8::try_from(names.len()).unwrap()).to_string().repeat(200));
         std::fs::create_dir(dir.join(names.join("/"))).unwrap();

@@ -164,11 +164,11 @@ fn started_when_its_runtime_says(agent: &Agent, containerd: &Containerd, id: &st
     let wanted = Duration::from_nanos(status.status.unwrap().started_at.try_into().unwrap()).as_secs_f64();
     let begun = Instant::now();
     loop {
-        let told = agent.metrics().unwrap().one("container_start_time_seconds", &[("id", id)]).unwrap();
-        if told.is_some_and(|told| (told - wanted).abs() < 0.001) {
+        let shown = agent.metrics().unwrap().one("container_start_time_seconds", &[("id", id)]).unwrap();
+        if shown.is_some_and(|shown| (shown - wanted).abs() < 0.001) {
             return;
         }
-        assert!(begun.elapsed() < NAMED_WITHIN, "{told:?} {wanted}");
+        assert!(begun.elapsed() < NAMED_WITHIN, "{shown:?} {wanted}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

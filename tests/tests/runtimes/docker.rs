@@ -164,8 +164,8 @@ fn assert_own_network_and_files(agent: &Agent, id: &str) {
 }
 
 #[test]
-fn docker_tells_names_starts_and_health() {
-    let name = "docker::docker_tells_names_starts_and_health";
+fn docker_gives_names_starts_and_health() {
+    let name = "docker::docker_gives_names_starts_and_health";
     if skip_unless(
         name,
         runtime(&[("dockerd", "docker.io"), ("docker", "docker.io"), ("runc", "runc"), ("ip", "iproute2")]),
@@ -191,8 +191,8 @@ fn docker_tells_names_starts_and_health() {
 }
 
 #[test]
-fn podman_tells_names_and_starts() {
-    let name = "docker::podman_tells_names_and_starts";
+fn podman_gives_names_and_starts() {
+    let name = "docker::podman_gives_names_and_starts";
     if skip_unless(name, runtime(&[("podman", "podman"), ("runc", "runc"), ("ip", "iproute2")])) {
         return;
     }

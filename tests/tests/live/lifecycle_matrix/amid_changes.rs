@@ -42,9 +42,10 @@ pub(super) fn start(rung: Rung) {
         scope.spawn(|| change(dir, before, &stop));
         let stop = StopOnDrop(&stop);
         let agent = Agent::start(&flags(rung)).unwrap();
-        if rung.tells_each() {
+        if rung.reports_each() {
             let follower = agent.follow(&format!("&since_seq=0&cgroup={top}")).unwrap();
-            (0..ENOUGH).for_each(|_| assert!(follower.next(QUIET).unwrap().is_some(), "no change is told"));
+            (0..ENOUGH)
+                .for_each(|_| assert!(follower.next(QUIET).unwrap().is_some(), "no change is reported"));
         } else {
             std::thread::sleep(Duration::from_millis(200));
         }
@@ -54,7 +55,7 @@ pub(super) fn start(rung: Rung) {
     let follower = agent.follow(&format!("&since_seq=0&cgroup={top}")).unwrap();
     std::fs::create_dir(dir.join("last")).unwrap();
     assert_becomes_the_tree(&agent, dir, &top);
-    if rung.tells_each() {
+    if rung.reports_each() {
         let last = format!("{top}/last");
         assert_alternates(&follower.until(QUIET, |event| path(event) == last).unwrap(), &parent);
     }
@@ -96,13 +97,13 @@ fn assert_alternates(events: &[Value], parent: &TestCgroup) {
     let below = format!("{}/", parent.path());
     let dir = |path: &String| parent.memory_dir().unwrap().join(path.strip_prefix(&below).unwrap());
     let gone: Vec<&String> = standing.iter().filter(|path| !dir(path).exists()).collect();
-    assert!(gone.is_empty(), "not told that these are gone: {gone:?}");
+    assert!(gone.is_empty(), "no removal was reported of: {gone:?}");
 }
 
 /// Needs a rung that reports each cgroup or directory, and cgroups that limit processor time.
 pub(super) fn can_be_slow(rung: Rung) -> Check {
     match rung {
-        Rung::Walk => Err("walk is told nothing that it could be late with".to_owned()),
+        Rung::Walk => Err("a walk has no queue of changes that it could be late with".to_owned()),
         _ if machine_of_ours().is_ok() => Err("an emulated processor is slow in every test".to_owned()),
         _ => cpu_limit(),
     }

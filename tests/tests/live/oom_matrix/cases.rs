@@ -33,22 +33,22 @@ fn limited() -> (TestCgroup, PathBuf) {
 }
 
 /// The events about the processes that died, one each, after comparing their number with the kernel's.
-fn told(watch: &Watch, cgroup: &TestCgroup, died: &[u32], dir: &Path) -> Vec<Value> {
+fn reported(watch: &Watch, cgroup: &TestCgroup, died: &[u32], dir: &Path) -> Vec<Value> {
     let counted = kills_of(dir);
     assert_eq!(counted, died.len() as u64, "the kernel's count against the processes that were seen to die");
-    told_of(watch, cgroup, died)
+    reported_for(watch, cgroup, died)
 }
 
 /// The same for a group that goes together. The kernel kills the one that it chose and then each of the group, and
 /// counts the first again if it still has its memory then: one more than there were processes. A rung that has the
-/// counts alone tells as many.
-fn told_together(watch: &Watch, cgroup: &TestCgroup, died: &[u32], dir: &Path) -> Vec<Value> {
+/// counts alone reports as many.
+fn reported_together(watch: &Watch, cgroup: &TestCgroup, died: &[u32], dir: &Path) -> Vec<Value> {
     let (counted, processes) = (kills_of(dir), died.len() as u64);
     assert!((processes..=processes + 1).contains(&counted), "{counted} counted, {processes} seen to die");
     if watch.rung == Rung::MemoryEvents {
-        return watch.told(&Ours::new(died.iter().copied(), cgroup), counted);
+        return watch.reported(&Ours::new(died.iter().copied(), cgroup), counted);
     }
-    told_of(watch, cgroup, died)
+    reported_for(watch, cgroup, died)
 }
 
 /// The comparison with the kernel's count must not make a kill of what the kernel counted twice.
@@ -61,8 +61,8 @@ fn assert_stays(watch: &Watch, cgroup: &TestCgroup, events: &[Value]) {
     assert_eq!(kills, named, "after a while: {}", kept.text().unwrap());
 }
 
-fn told_of(watch: &Watch, cgroup: &TestCgroup, died: &[u32]) -> Vec<Value> {
-    let events = watch.told(&Ours::new(died.iter().copied(), cgroup), died.len() as u64);
+fn reported_for(watch: &Watch, cgroup: &TestCgroup, died: &[u32]) -> Vec<Value> {
+    let events = watch.reported(&Ours::new(died.iter().copied(), cgroup), died.len() as u64);
     if events.iter().all(|event| victim(event).is_some()) {
         let victims: HashSet<u64> = events.iter().filter_map(victim).collect();
         assert_eq!(victims, died.iter().map(|&pid| u64::from(pid)).collect(), "{events:#?}");
@@ -76,7 +76,7 @@ pub(super) fn leaf(watch: &Watch) {
     let (cgroup, dir) = limited();
     let killed: Vec<Killed> = (0..2).map(|_| load::hog(program(), &dir, HOG_MIB).unwrap()).collect();
     let died: Vec<u32> = killed.iter().map(|killed| killed.pid).collect();
-    let events = told(watch, &cgroup, &died, &dir);
+    let events = reported(watch, &cgroup, &died, &dir);
     for event in &events {
         Wanted::leaf(&cgroup).assert(event, watch.rung);
         assert_memory(event);
@@ -121,20 +121,20 @@ pub(super) fn pod(watch: &Watch) {
     let dir = above.join("container");
     std::fs::create_dir(&dir).unwrap();
     let killed = load::hog(program(), &dir, HOG_MIB).unwrap();
-    let events = told(watch, &pod, &[killed.pid], &dir);
+    let events = reported(watch, &pod, &[killed.pid], &dir);
     let place = (format!("{}/container", pod.path()), id_of(&dir));
     let wanted = Wanted { cgroup: place, ..Wanted::leaf(&pod) };
     events.iter().for_each(|event| wanted.assert(event, watch.rung));
 }
 
-/// Nobody can have looked at the cgroup before the kill: it is made by the process that is killed in it.
+/// No process can have looked at the cgroup before the kill: it is made by the process that is killed in it.
 pub(super) fn newborn(watch: &Watch) {
     let (pod, above) = limited_with_those_below();
     let dirs: Vec<PathBuf> = (0..4).map(|number| above.join(format!("newborn{number}"))).collect();
     let died: Vec<u32> = dirs.iter().map(|dir| newborn_killed(dir)).collect();
     let counted: Vec<u64> = dirs.iter().map(|dir| kills_of(dir)).collect();
     assert_eq!(counted, [1; 4], "the kernel's counts");
-    let events = told_of(watch, &pod, &died);
+    let events = reported_for(watch, &pod, &died);
     let mut named = HashSet::new();
     for event in &events {
         let place = |number: usize| format!("{}/newborn{number}", pod.path());
@@ -162,7 +162,7 @@ pub(super) fn machine(watch: &Watch) {
     let dir = cgroup.memory_dir().unwrap().to_owned();
     let (hog, _) = Member::with(program(), &["willing"], &dir, &["1048576"]).unwrap();
     let killed = hog.killed().unwrap();
-    let events = told(watch, &cgroup, &[killed.pid], &dir);
+    let events = reported(watch, &cgroup, &[killed.pid], &dir);
     // Any process may be the one that found no memory.
     let wanted = Wanted { owner: None, asked_itself: false, ..Wanted::leaf(&cgroup) };
     events.iter().for_each(|event| wanted.assert(event, watch.rung));
@@ -176,7 +176,7 @@ pub(super) fn group(watch: &Watch) {
     let hog = load::hog(program(), &dir, HOG_MIB).unwrap();
     let mut died = vec![hog.pid];
     died.extend(quiet.into_iter().map(|member| member.killed().unwrap().pid));
-    let events = told_together(watch, &cgroup, &died, &dir);
+    let events = reported_together(watch, &cgroup, &died, &dir);
     let wanted = Wanted { group_kill: true, asked_itself: false, ..Wanted::leaf(&cgroup) };
     events.iter().for_each(|event| wanted.assert(event, watch.rung));
     if watch.rung.sees_decisions() {
@@ -186,7 +186,7 @@ pub(super) fn group(watch: &Watch) {
     assert_stays(watch, &cgroup, &events);
 }
 
-/// Each thread that meets the limit after the kill is marked by the kernel, and counted by nobody.
+/// Each thread that meets the limit after the kill is marked by the kernel, and not counted.
 pub(super) fn threads(watch: &Watch) {
     let (cgroup, dir) = limited();
     let each = HOG_MIB.to_string();
@@ -195,7 +195,7 @@ pub(super) fn threads(watch: &Watch) {
     let counted = kills_of(&dir);
     assert_eq!(counted, 1, "one process died");
     let ours = Ours::new(threads.into_iter().chain([killed.pid]), &cgroup);
-    let events = watch.told(&ours, counted);
+    let events = watch.reported(&ours, counted);
     assert_eq!(events.len(), 1, "one event for one process: {events:#?}");
     let wanted = Wanted { asked_itself: false, ..Wanted::leaf(&cgroup) };
     wanted.assert(&events[0], watch.rung);
@@ -211,7 +211,7 @@ pub(super) fn shared(watch: &Watch) {
     assert_eq!(other.len(), 1);
     let counted = kills_of(&dir);
     assert_eq!(counted, 1, "one memory, one kill");
-    let events = watch.told(&Ours::new(other.into_iter().chain([killed.pid]), &cgroup), counted);
+    let events = watch.reported(&Ours::new(other.into_iter().chain([killed.pid]), &cgroup), counted);
     assert_eq!(events.len(), 1, "{events:#?}");
     // The kernel chooses either of the two, which are as bad as each other.
     let wanted = Wanted { comm: "cgtap-load-shar", asked_itself: false, ..Wanted::leaf(&cgroup) };
@@ -226,7 +226,7 @@ pub(super) fn immune(watch: &Watch) {
     }
     let (mut immune, _) = Member::with(program(), &["immune"], &dir, &["4"]).unwrap();
     let killed = load::hog(program(), &dir, HOG_MIB).unwrap();
-    let events = told_together(watch, &cgroup, &[killed.pid], &dir);
+    let events = reported_together(watch, &cgroup, &[killed.pid], &dir);
     let group_kill = dir.join("memory.oom.group").exists();
     let wanted = Wanted { group_kill, ..Wanted::leaf(&cgroup) };
     events.iter().for_each(|event| wanted.assert(event, watch.rung));
@@ -248,7 +248,7 @@ pub(super) fn hundred(watch: &Watch) {
         15
     };
     let died: Vec<u32> = (0..kills).map(|_| load::hog(program(), &dir, HOG_MIB).unwrap().pid).collect();
-    let events = told(watch, &cgroup, &died, &dir);
+    let events = reported(watch, &cgroup, &died, &dir);
     let wanted = Wanted { limit_mib: SMALL_LIMIT_MIB, ..Wanted::leaf(&cgroup) };
     events.iter().for_each(|event| wanted.assert(event, watch.rung));
 }

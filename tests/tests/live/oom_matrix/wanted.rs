@@ -5,7 +5,7 @@ use std::path::Path;
 
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::facts;
-use cgtap_tests::host::{Rung, victims_are_told};
+use cgtap_tests::host::{Rung, victims_are_reported};
 use serde_json::Value;
 
 use super::watch::LIMIT_MIB;
@@ -55,7 +55,7 @@ impl Wanted {
     /// already: absent, never wrong. With BTF such kernels have the process that asked for memory.
     fn sure_of_victim(&self, rung: Rung) -> bool {
         match rung {
-            Rung::Fentry | Rung::Kprobe | Rung::TpBtf => victims_are_told() || self.asked_itself,
+            Rung::Fentry | Rung::Kprobe | Rung::TpBtf => victims_are_reported() || self.asked_itself,
             Rung::Kmsg => true,
             _ => false,
         }

@@ -59,7 +59,7 @@ impl Watch {
 
     /// The events about these processes, of which `count` were killed. A kill elsewhere, after
     /// theirs, shows that no further one is on its way.
-    pub(super) fn told(&self, ours: &Ours, count: u64) -> Vec<Value> {
+    pub(super) fn reported(&self, ours: &Ours, count: u64) -> Vec<Value> {
         let on_this_machine = kills_of_the_machine() - self.kills_before;
         let mut came = 0;
         let mut events = self.stream.until(QUIET, |event| {

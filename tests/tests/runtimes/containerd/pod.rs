@@ -42,6 +42,6 @@ fn a_pods_network_and_its_containers_files_are_its_own() {
     assert_eq!((row.label("namespace"), row.label("container")), ("shop", ""));
     wait_for_network(&agent, &pod_path, pid);
     let metrics = agent.metrics().unwrap();
-    assert!(!metrics.samples.iter().any(|s| s.name == received && s.label("id") == id), "told once");
+    assert!(!metrics.samples.iter().any(|s| s.name == received && s.label("id") == id), "counted twice");
     write_and_wait_for_usage(&agent, &id, pid);
 }
