@@ -40,7 +40,7 @@ struct Facts<'a> {
 
 impl Filter {
     /// Whether an event in memory is wanted.
-    pub fn matches(&self, event: &Event) -> bool {
+    pub fn matches(&self, Event { draft: event, .. }: &Event) -> bool {
         let renamed_from = match &event.kind {
             EventKind::CgroupCreated { renamed_from } => renamed_from.as_ref(),
             _ => None,

@@ -203,15 +203,12 @@ impl EventLog {
 
     /// Numbers the event and keeps it; returns the number. Waits for no subscriber and does no I/O.
     pub fn append(&self, draft: EventDraft) -> u64 {
-        let EventDraft { time, source, cgroup, identity, names, kind } = draft;
-        let mut event = Event { seq: 0, time, source, cgroup, identity, names, kind };
         let mut ring = self.shared.ring.lock();
         let awaits = ring.awaits_disk;
         let seq = ring.next_seq;
-        event.seq = seq;
         ring.next_seq = seq.saturating_add(1);
         let oldest = ring.make_room(self.shared.capacity);
-        ring.events.push_back(Arc::new(event));
+        ring.events.push_back(Arc::new(Event { seq, draft }));
         if awaits {
             ring.waits_since.get_or_insert_with(Instant::now);
         }

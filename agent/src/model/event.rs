@@ -136,21 +136,13 @@ pub struct EventDraft {
     pub kind: EventKind,
 }
 
-/// One record of the event log.
+/// One record of the event log. It never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Its number, without a gap.
     pub seq: u64,
-    pub time: SystemTime,
-    /// The rung that reported it.
-    pub source: Source,
-    /// The cgroup it is about.
-    pub cgroup: Option<CgroupRef>,
-    /// Whose cgroup that is.
-    pub identity: Option<Arc<Identity>>,
-    /// What was known of its container and pod when the event was numbered; that never changes after.
-    pub names: EventNames,
-    pub kind: EventKind,
+    /// All else.
+    pub draft: EventDraft,
 }
 
 /// What happened, with the facts of that kind alone.

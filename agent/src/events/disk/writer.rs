@@ -149,7 +149,7 @@ impl Writer {
             serde_json::to_writer(&mut json, &WireEvent::from_event(event, &self.boot_id))?;
             write_line(&mut lines, &json);
             last_seq = event.seq;
-            has_kill |= matches!(event.kind, EventKind::OomKill(_));
+            has_kill |= matches!(event.draft.kind, EventKind::OomKill(_));
             if lines.len() >= BYTES_AT_ONCE {
                 break;
             }

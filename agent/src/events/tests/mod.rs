@@ -192,8 +192,7 @@ fn matches(filter: &Filter, event: &Event) -> bool {
 }
 
 fn event(draft: EventDraft) -> Event {
-    let EventDraft { time, source, cgroup, identity, names, kind } = draft;
-    Event { seq: 1, time, source, cgroup, identity, names, kind }
+    Event { seq: 1, draft }
 }
 
 #[test]

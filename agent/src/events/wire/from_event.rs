@@ -19,10 +19,10 @@ macro_rules! copied {
 
 impl<'a> WireEvent<'a> {
     /// The record of an event. `boot_id` is empty where it is not known.
-    pub fn from_event(event: &'a Event, boot_id: &'a str) -> Self {
+    pub fn from_event(Event { seq, draft: event }: &'a Event, boot_id: &'a str) -> Self {
         let identity = event.identity.as_deref();
         let mut record = Self {
-            seq: Some(event.seq),
+            seq: Some(*seq),
             time: Some(rfc3339::format(event.time).into()),
             boot_id: (!boot_id.is_empty()).then_some(boot_id.into()),
             type_name: event.kind.type_name().into(),

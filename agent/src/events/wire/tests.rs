@@ -3,14 +3,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
 use crate::model::{
-    CgroupKey, CgroupPath, CgroupRef, Constraint, ContainerTitle, Decision, Event, EventNames, ExitSample,
-    HierarchyId, Identity, LastSample, Limit, LimitOwner, OomReport, OwnerKind, PodNames, QosClass, Role,
-    Runtime, StartReason, Trigger, Victim,
+    CgroupKey, CgroupPath, CgroupRef, Constraint, ContainerTitle, Decision, Event, EventDraft, EventNames,
+    ExitSample, HierarchyId, Identity, LastSample, Limit, LimitOwner, OomReport, OwnerKind, PodNames,
+    QosClass, Role, Runtime, StartReason, Trigger, Victim,
 };
 
-fn event(kind: EventKind) -> Event {
-    Event {
-        seq: 7,
+fn event(kind: EventKind) -> EventDraft {
+    EventDraft {
         time: UNIX_EPOCH + Duration::new(1, 2),
         source: Source::TpBtf,
         cgroup: None,
@@ -20,8 +19,12 @@ fn event(kind: EventKind) -> Event {
     }
 }
 
-fn text(event: &Event) -> String {
-    serde_json::to_string(&WireEvent::from_event(event, "b-1")).unwrap()
+fn numbered(draft: EventDraft) -> Event {
+    Event { seq: 7, draft }
+}
+
+fn text(draft: &EventDraft) -> String {
+    serde_json::to_string(&WireEvent::from_event(&numbered(draft.clone()), "b-1")).unwrap()
 }
 
 const HEAD: &str = r#"{"seq":7,"time":"1970-01-01T00:00:01.000000002Z","boot_id":"b-1","type":"#;
@@ -32,12 +35,12 @@ fn an_unknown_value_is_absent() {
         text(&event(EventKind::CgroupRemoved)),
         format!(r#"{HEAD}"cgroup_removed","source":"tp_btf"}}"#)
     );
-    let nothing_known = Event {
+    let nothing_known = EventDraft {
         identity: Some(Identity::default().into()),
         ..event(EventKind::ContainerExited { last_sample: None })
     };
     assert_eq!(text(&nothing_known), format!(r#"{HEAD}"container_exited","source":"tp_btf"}}"#));
-    let removed = event(EventKind::CgroupRemoved);
+    let removed = numbered(event(EventKind::CgroupRemoved));
     assert_eq!(WireEvent::from_event(&removed, "").boot_id, None);
 }
 
@@ -103,7 +106,7 @@ fn a_full_oom_kill() {
     };
     let key = CgroupKey { hierarchy: HierarchyId(4), id: 99 };
     let cgroup = CgroupRef { path: CgroupPath::from("/a b"), key: Some(key), path_cut: false };
-    let full = Event {
+    let full = EventDraft {
         cgroup: Some(cgroup),
         identity: Some(identity.into()),
         ..event(EventKind::OomKill(Box::new(OomReport {
@@ -162,7 +165,7 @@ fn what_each_type_adds() {
 #[test]
 fn a_cut_path_says_so() {
     let cgroup = CgroupRef { path: CgroupPath::from("/a"), key: None, path_cut: true };
-    let cut = Event { cgroup: Some(cgroup), ..event(EventKind::CgroupRemoved) };
+    let cut = EventDraft { cgroup: Some(cgroup), ..event(EventKind::CgroupRemoved) };
     assert!(text(&cut).ends_with(r#""cgroup":{"path":"/a","path_cut":true}}"#), "{}", text(&cut));
 }
 
@@ -172,7 +175,8 @@ fn a_loss_on_the_way_to_a_client_has_no_number() {
     write_delivery(&mut out, "b-1", &Delivery::Lost { from_seq: 3, to_seq: 9 }).unwrap();
     assert_eq!(out, br#"{"type":"lost","from_seq":3,"to_seq":9}"#);
     out.clear();
-    write_delivery(&mut out, "b-1", &Delivery::Event(Arc::new(event(EventKind::CgroupRemoved)))).unwrap();
+    write_delivery(&mut out, "b-1", &Delivery::Event(Arc::new(numbered(event(EventKind::CgroupRemoved)))))
+        .unwrap();
     assert!(out.starts_with(HEAD.as_bytes()));
 }
 
@@ -183,7 +187,7 @@ fn hostile_names_stay_inside_their_string() {
     let cgroup = CgroupRef { path: path.clone(), key: None, path_cut: false };
     let comm = Some(b"\n\x00\xc3".to_vec());
     let kind = killed(Victim { pid: Some(1), comm, ..Victim::default() });
-    let line = text(&Event { cgroup: Some(cgroup), ..event(kind) });
+    let line = text(&EventDraft { cgroup: Some(cgroup), ..event(kind) });
     assert!(!line.contains(['\n', '\r', '\0']), "{line}");
     let value: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(value["cgroup"]["path"], *path.to_text());
@@ -202,7 +206,7 @@ fn names_are_beside_what_the_path_says() {
     let pod =
         PodNames { name: Some("web-1".into()), namespace: Some("shop".into()), uid: Some("other".into()) };
     let names = EventNames { container: Some(title.into()), pod: Some(pod.into()) };
-    let event = Event { identity: Some(identity.into()), names, ..event(EventKind::ContainerStarted) };
+    let event = EventDraft { identity: Some(identity.into()), names, ..event(EventKind::ContainerStarted) };
     let wanted =
         r#""container":{"id":"c1","name":"web","pod":{"name":"web-1","namespace":"shop","uid":"u1"}}}"#;
     assert!(text(&event).ends_with(wanted), "{}", text(&event));
