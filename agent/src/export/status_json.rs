@@ -1,114 +1,129 @@
 //! The agent's own state: JSON for `/status`, a table for `cgtap check`.
 
-mod json;
+use serde_json::{Value, json};
 
-use crate::model::rfc3339;
 use crate::model::{
     DiskHealth, Hierarchy, HookStatus, NamesSourceStatus, Offer, OfferState, SinkState, SinkStatus, Status,
+    rfc3339,
 };
-use json::{Json, object};
 
 /// The status as indented JSON with a newline at its end.
 ///
 /// # Errors
 /// None is known; the serializer's are handed on rather than hidden.
 pub fn status_json(status: &Status) -> serde_json::Result<Vec<u8>> {
-    let mut out = serde_json::to_vec_pretty(&view(status))?;
+    let mut view = view(status);
+    leave_out_absent(&mut view);
+    let mut out = serde_json::to_vec_pretty(&view)?;
     out.push(b'\n');
     Ok(out)
 }
 
-fn view(status: &Status) -> Json {
+fn leave_out_absent(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(leave_out_absent);
+        }
+        Value::Array(items) => items.iter_mut().for_each(leave_out_absent),
+        _ => {}
+    }
+}
+
+fn list<T>(items: &[T], one: fn(&T) -> Value) -> Value {
+    items.iter().map(one).collect()
+}
+
+/// A value that is not there is null.
+fn view(status: &Status) -> Value {
     let facts = &status.facts;
-    object! {
-        version: facts.version,
-        started: rfc3339::format(facts.started),
-        ready_after_seconds: status.ready_after.map(|after| after.as_secs_f64()),
-        kernel_release: &*facts.kernel_release,
-        boot_id: &*facts.boot_id,
-        cgroup_mode: facts.cgroup_mode.as_str(),
-        hierarchies: Json::list(&facts.hierarchies, |one| object! { id: one.id.0, controllers: &*one.controllers }),
-        btf: facts.btf,
-        lifecycle_source: facts.lifecycle_source.as_str(),
-        oom_source: oom_source(status),
-        hooks: Json::list(&status.hooks, hook),
-        cgroups: status.cgroups,
-        containers: status.containers,
-        tombstones: status.tombstones,
-        walks: status.walks,
-        lost_records: status.lost_records,
-        oom_kills: status.oom_kills.map_or(Json::ABSENT, |kills| {
-            object! { reported: kills.reported, unreported: kills.unreported }
-        }),
-        rungs: Json::list(&facts.offers, |offer| {
+    json!({
+        "version": facts.version,
+        "started": rfc3339::format(facts.started),
+        "ready_after_seconds": status.ready_after.map(|after| after.as_secs_f64()),
+        "kernel_release": &*facts.kernel_release,
+        "boot_id": &*facts.boot_id,
+        "cgroup_mode": facts.cgroup_mode.as_str(),
+        "hierarchies": list(&facts.hierarchies, |one| json!({ "id": one.id.0, "controllers": &*one.controllers })),
+        "btf": facts.btf,
+        "lifecycle_source": facts.lifecycle_source.as_str(),
+        "oom_source": oom_source(status),
+        "hooks": list(&status.hooks, hook),
+        "cgroups": status.cgroups,
+        "containers": status.containers,
+        "tombstones": status.tombstones,
+        "walks": status.walks,
+        "lost_records": status.lost_records,
+        "oom_kills": status.oom_kills.map(|kills| json!({ "reported": kills.reported, "unreported": kills.unreported })),
+        "rungs": list(&facts.offers, |offer| {
             let (state, why) = state_of(offer);
-            object! { ladder: offer.ladder.as_str(), rung: offer.source.as_str(), state: state, why: why }
+            json!({ "ladder": offer.ladder.as_str(), "rung": offer.source.as_str(), "state": state, "why": why })
         }),
-        events: object! {
-            first_seq: status.first_seq,
-            last_seq: status.last_seq,
-            followers: status.followers,
-            disk: status.event_disk.as_ref().map_or(Json::ABSENT, disk),
-            sinks: if status.sinks.is_empty() { Json::ABSENT } else { Json::list(&status.sinks, sink) },
+        "events": {
+            "first_seq": status.first_seq,
+            "last_seq": status.last_seq,
+            "followers": status.followers,
+            "disk": status.event_disk.as_ref().map(disk),
+            "sinks": (!status.sinks.is_empty()).then(|| list(&status.sinks, sink)),
         },
-        names: object! {
-            resolved: status.names.resolved,
-            unresolved: status.names.unresolved,
-            dropped_labels: status.names.dropped_labels,
-            sources: Json::list(&status.names.sources, names_source),
+        "names": {
+            "resolved": status.names.resolved,
+            "unresolved": status.names.unresolved,
+            "dropped_labels": status.names.dropped_labels,
+            "sources": list(&status.names.sources, names_source),
         },
-    }
+    })
 }
 
-fn disk(health: &DiskHealth) -> Json {
-    object! {
-        state: if health.failing.is_some() { "failing" } else { "ok" },
-        why: health.failing.as_deref(),
-        written_seq: health.written_seq,
-        first_seq: health.first_seq,
-        segments: health.segments,
-        bytes: health.bytes,
-        errors: health.errors,
-        unsaved_records: health.unsaved,
-        served_early_records: health.served_early,
-        cut_bytes: health.cut_bytes,
-        damaged_records: health.damaged,
-    }
+fn disk(health: &DiskHealth) -> Value {
+    json!({
+        "state": if health.failing.is_some() { "failing" } else { "ok" },
+        "why": health.failing.as_deref(),
+        "written_seq": health.written_seq,
+        "first_seq": health.first_seq,
+        "segments": health.segments,
+        "bytes": health.bytes,
+        "errors": health.errors,
+        "unsaved_records": health.unsaved,
+        "served_early_records": health.served_early,
+        "cut_bytes": health.cut_bytes,
+        "damaged_records": health.damaged,
+    })
 }
 
-fn sink(status: &SinkStatus) -> Json {
+fn sink(status: &SinkStatus) -> Value {
     let (state, why) = match &status.state {
         SinkState::Delivering => ("ok", None),
         SinkState::Failing(why) => ("failing", Some(why.as_str())),
         SinkState::Stopped(why) => ("stopped", Some(why.as_str())),
     };
-    object! {
-        name: &*status.name,
-        state: state,
-        why: why,
-        sent: status.sent,
-        retried: status.retried,
-        dropped: status.dropped,
-        refused: status.refused,
-        seq: status.seq,
-    }
+    json!({
+        "name": &*status.name,
+        "state": state,
+        "why": why,
+        "sent": status.sent,
+        "retried": status.retried,
+        "dropped": status.dropped,
+        "refused": status.refused,
+        "seq": status.seq,
+    })
 }
 
-fn names_source(status: &NamesSourceStatus) -> Json {
+fn names_source(status: &NamesSourceStatus) -> Value {
     let state = match status.up {
         Some(true) => "ok",
         Some(false) => "failing",
         // It was not asked yet, or it is not there.
         None => "idle",
     };
-    object! {
-        source: status.source.as_str(),
-        place: &*status.place,
-        runtime: status.runtime.map(|runtime| runtime.as_str()),
-        state: state,
-        why: status.failing.as_deref(),
-        errors: status.errors,
-    }
+    json!({
+        "source": status.source.as_str(),
+        "place": &*status.place,
+        "runtime": status.runtime.map(|runtime| runtime.as_str()),
+        "state": state,
+        "why": status.failing.as_deref(),
+        "errors": status.errors,
+    })
 }
 
 /// The word is the setting's: no rung is `none`.
@@ -125,15 +140,15 @@ fn state_of(offer: &Offer) -> (&'static str, Option<&str>) {
     }
 }
 
-fn hook(status: &HookStatus) -> Json {
+fn hook(status: &HookStatus) -> Value {
     let counters = status.counters;
-    object! {
-        hook: status.hook.as_str(),
-        group: status.hook.group(),
-        rung: status.rung.map(|rung| rung.as_str()),
-        refused: (!status.refused.is_empty()).then_some(&*status.refused),
-        counters: object! { seen: counters.seen, submitted: counters.submitted, dropped: counters.dropped },
-    }
+    json!({
+        "hook": status.hook.as_str(),
+        "group": status.hook.group(),
+        "rung": status.rung.map(|rung| rung.as_str()),
+        "refused": (!status.refused.is_empty()).then_some(&*status.refused),
+        "counters": { "seen": counters.seen, "submitted": counters.submitted, "dropped": counters.dropped },
+    })
 }
 
 /// What this host supports, for people.
@@ -232,7 +247,7 @@ mod tests {
     #[test]
     fn json_has_every_field_under_its_name() {
         let bytes = status_json(&status()).unwrap();
-        let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let value: Value = serde_json::from_slice(&bytes).unwrap();
         let wanted = serde_json::json!({
             "version": "1.2.3", "started": "1970-01-01T00:00:00.000000000Z", "ready_after_seconds": 0.25,
             "kernel_release": "6.1", "boot_id": "b", "cgroup_mode": "hybrid", "btf": true,

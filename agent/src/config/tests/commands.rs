@@ -61,7 +61,6 @@ fn the_schema_has_the_declared_keys() {
     let keys: Vec<&str> = properties.keys().map(String::as_str).collect();
     let mut declared: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
     declared.push("sink");
-    declared.sort_unstable();
     assert_eq!(keys, declared);
     assert_eq!(properties["max_connections"]["maximum"], 65_536);
     assert_eq!(properties["max_connections"]["default"], 256);
