@@ -138,7 +138,8 @@ impl Join {
         self.repeats.0.drain(..count);
     }
 
-    fn keep(&mut self, line: LoggedKill, now: Instant) {
+    /// Keeps a line for a kill that may come, or may be missed.
+    pub(super) fn keep(&mut self, line: LoggedKill, now: Instant) {
         if self.lines.len() >= MAX_LINES {
             self.lines.pop_front();
         }
@@ -153,7 +154,8 @@ impl Join {
 
     /// Lines of kills that no source reported, at most so many: the newest, as they have just been missed, in their order;
     /// and how many more lines there were of the same processes.
-    pub(super) fn unclaimed(&mut self, at_most: u64) -> (Vec<LoggedKill>, u64) {
+    pub(super) fn unclaimed(&mut self, at_most: u64, now: Instant) -> (Vec<LoggedKill>, u64) {
+        self.forget(now);
         let others = self.lines.len().saturating_sub(usize::try_from(at_most).unwrap_or(usize::MAX));
         let mut found: Vec<LoggedKill> = self.lines.drain(others..).map(|(line, _)| line).collect();
         let lines = found.len();

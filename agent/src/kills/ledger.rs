@@ -82,6 +82,8 @@ pub(crate) struct Ledger {
     order: VecDeque<Process>,
     /// Until when lines about the previous agent's kills are expected; for as long as the old part of the log is read without end.
     previous_until: Option<Instant>,
+    /// Whether a kill was reported without its process, whose line may still come.
+    has_unnamed: bool,
     /// Kernel kills accounted for so far: the count at the start, plus every kill that was reported, repeated or given up.
     accounted: u64,
     /// The kernel's count and ours where they differ, and since when they are these.
@@ -97,6 +99,7 @@ impl Ledger {
     /// The previous agent has reported a kill after that count.
     pub(crate) fn resume(&mut self, process: Option<Process>, time: SystemTime) {
         self.accounted += 1;
+        self.has_unnamed |= process.is_none();
         self.restore(process, Reporter::Previous, time);
     }
 
@@ -120,6 +123,7 @@ impl Ledger {
             self.reported.retain(|_, reported| matches!(reported.by, Reporter::This { .. }));
         }
         let is_news = kill.victim.tgid.is_none_or(|tgid| self.enter(Process(tgid), kill.time, now));
+        self.has_unnamed |= kill.victim.tgid.is_none();
         if is_news {
             self.accounted += 1;
         }
@@ -203,6 +207,11 @@ impl Ledger {
     /// The kernel has counted this many processes again, or no source reports this many kills, nor will.
     pub(super) fn account(&mut self, counted: u64) {
         self.accounted += counted;
+    }
+
+    /// Whether a line that is news may be of a kill from before this agent that was reported without its process.
+    pub(super) fn has_unnamed(&self, now: Instant) -> bool {
+        self.has_unnamed && self.previous_until.is_none_or(|until| until > now)
     }
 
     /// Whether a line was read of each kill that this agent reported, as far as one is expected.

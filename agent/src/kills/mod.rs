@@ -182,11 +182,16 @@ impl Kills {
             return self.publish(kills, turn);
         }
         let process = line.victim.tgid.map(Process);
-        if process.is_none_or(|process| self.ledger.line(process, turn.now) == ledger::LineIs::News) {
-            self.kill(kill_of(line), turn);
-            // This line is its first.
-            process.map(|process| self.ledger.line(process, turn.now));
+        if process.is_some_and(|process| self.ledger.line(process, turn.now) != ledger::LineIs::News) {
+            return;
         }
+        if process.is_some() && self.ledger.has_unnamed(turn.now) {
+            // The kernel's count decides: a kill that it misses is reported then.
+            return self.join.keep(line, turn.now);
+        }
+        self.kill(kill_of(line), turn);
+        // This line is its first.
+        process.map(|process| self.ledger.line(process, turn.now));
     }
 
     /// Some kills may have waited long enough.
@@ -311,7 +316,7 @@ impl Kills {
     /// The kernel counted kills that no source reported; the log may have them.
     fn settle_missing(&mut self, missing: u64, turn: &mut Turn<'_>) {
         self.reported = Some(turn.now);
-        let (lines, repeats) = self.join.unclaimed(missing);
+        let (lines, repeats) = self.join.unclaimed(missing, turn.now);
         let lost = missing.saturating_sub(lines.len() as u64 + repeats);
         self.ledger.account(repeats + lost);
         for line in lines {

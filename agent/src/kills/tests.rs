@@ -245,12 +245,6 @@ impl Node {
         if self.kernel.rung == Rung::Ring {
             self.kernel.ring.clear();
         }
-        let is_blind = self.disk.saved.is_none_or(|(saved, _)| saved.log_sequence.is_none());
-        let has_unnamed = self.disk.events.iter().any(|(process, _)| process.is_none());
-        if has_unnamed || (self.kernel.rung == Rung::Log && is_blind) {
-            // A kill without a process is not known again by its line. A start takes longer than a line.
-            self.kernel.write_all();
-        }
         self.agent = Agent::start(&self.kernel, &mut self.disk, self.reads_log, self.wall);
         self.was_blind |= self.agent.after.is_none();
     }

@@ -111,8 +111,12 @@ fn lines_of_unreported_kills_stay_and_others_do_not() {
     node.line(line(7));
     node.line(line(8));
     node.line(line(9));
-    assert_eq!(node.join.unclaimed(1).0, [line(9)], "the last is the one that was missed a moment ago");
-    assert_eq!(node.join.unclaimed(5), (vec![line(8)], 0));
+    assert_eq!(
+        node.join.unclaimed(1, node.now).0,
+        [line(9)],
+        "the last is the one that was missed a moment ago"
+    );
+    assert_eq!(node.join.unclaimed(5, node.now), (vec![line(8)], 0));
 }
 
 /// The hook knows a thread alone, and the process was gone before `/proc` could be read.
@@ -128,7 +132,7 @@ fn the_line_of_a_kill_that_is_known_by_a_thread_is_no_news() {
         assert_eq!(node.kill(by_thread()), None);
         lines.into_iter().for_each(|tgid| assert_eq!(node.line(line(tgid)), None));
         assert_eq!(node.join.due(node.now + PATIENCE), [by_thread()]);
-        assert_eq!(node.join.unclaimed(9).0.len(), left);
+        assert_eq!(node.join.unclaimed(9, node.now).0.len(), left);
     }
 }
 
@@ -147,7 +151,7 @@ fn a_process_that_is_counted_twice_is_reported_once() {
             assert_eq!(node.line(line(7)), None);
         }
         assert_eq!(node.ledger.accounted(), 2, "{lines_first}");
-        assert_eq!(node.join.unclaimed(9), (vec![], 0));
+        assert_eq!(node.join.unclaimed(9, node.now), (vec![], 0));
     }
 }
 
@@ -181,7 +185,7 @@ fn a_process_that_is_counted_twice_is_named_once_by_counts() {
         reported.extend(node.join.release(node.now));
         let tgids: Vec<Option<u32>> = reported.iter().map(|kill| kill.victim.tgid).collect();
         assert_eq!((tgids, node.ledger.accounted()), (names.to_vec(), 2), "{steps}");
-        assert_eq!(node.join.unclaimed(9), (vec![], 0), "{steps}");
+        assert_eq!(node.join.unclaimed(9, node.now), (vec![], 0), "{steps}");
     }
 }
 
@@ -191,7 +195,7 @@ fn a_process_that_the_log_has_twice_is_unclaimed_once() {
     for tgid in [7, 8, 7] {
         node.line(line(tgid));
     }
-    assert_eq!(node.join.unclaimed(3), (vec![line(7), line(8)], 1));
+    assert_eq!(node.join.unclaimed(3, node.now), (vec![line(7), line(8)], 1));
 }
 
 #[test]
