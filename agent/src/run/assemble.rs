@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::io;
 use std::mem::ManuallyDrop;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Error, Result, anyhow};
+use anyhow::{Result, bail};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
 
@@ -73,20 +74,26 @@ pub async fn run(config: Config) -> Result<()> {
         liveness: liveness.clone(),
     };
     let follow = event_path.run(began, first_walk, shutdown.clone());
-    let mut ended = start_event_path(runtime, follow, liveness)?;
+    let mut ended = pin!(end(start_event_path(runtime, follow, liveness)?, &shutdown));
     for listener in &listeners {
         tracing::info!(address = %listener.address, "listening");
     }
     tokio::spawn(notify_systemd(readiness, shutdown.clone()));
     let limits = Limits { stalled_follower: config.client_timeout, ..Limits::new(config.max_connections) };
-    let serving = serve::serve(listeners, services, limits, shutdown.clone());
+    let mut serving = pin!(serve::serve(listeners, services, limits, shutdown.clone()));
     tokio::select! {
-        () = serving => {}
-        error = failure(&mut ended, &shutdown) => return Err(error),
-    }
-    let left = GRACE.saturating_sub(shutdown.since_order() + THREADS_WITHIN);
-    if tokio::time::timeout(left, ended).await.is_err() {
-        tracing::warn!("the state for the next start is not saved: the disk is too slow");
+        () = &mut serving => {
+            let left = GRACE.saturating_sub(shutdown.since_order() + THREADS_WITHIN);
+            match tokio::time::timeout(left, ended).await {
+                Ok(ended) => ended?,
+                Err(_) => tracing::warn!("the state for the next start is not saved: the disk is too slow"),
+            }
+        }
+        // Clients may still be served.
+        ended = &mut ended => {
+            ended?;
+            serving.await;
+        }
     }
     tracing::info!("stopped");
     Ok(())
@@ -111,13 +118,15 @@ fn start_event_path(
     Ok(has_ended)
 }
 
-/// Resolves when the thread of the event path ends without an order: an agent that sees nothing must not look alive, and its
-/// supervisor starts it again.
-async fn failure(ended: &mut oneshot::Receiver<()>, shutdown: &Shutdown) -> Error {
+/// Waits for the thread of the event path to end by an order.
+///
+/// # Errors
+/// It ends without one: an agent that sees nothing must not look alive, and its supervisor starts it again.
+async fn end(ended: oneshot::Receiver<()>, shutdown: &Shutdown) -> Result<()> {
     match ended.await {
-        Err(_dropped) => anyhow!("the thread of the event path panicked"),
-        Ok(()) if shutdown.is_ordered() => std::future::pending().await,
-        Ok(()) => anyhow!("the thread of the event path ended by itself"),
+        Err(_dropped) => bail!("the thread of the event path panicked"),
+        Ok(()) if shutdown.is_ordered() => Ok(()),
+        Ok(()) => bail!("the thread of the event path ended by itself"),
     }
 }
 
@@ -135,7 +144,9 @@ fn open_state(
     })?;
     let options = options::event_log(config, dir.events());
     let events = EventLog::on_disk(config.event_memory_records, options, boot_id)?;
-    let (past, saver) = history::open(dir, &events, boot_id, telemetry, || kernel_log::checkpoint_now(host));
+    let kernel_kills = files::oom_kills(host).ok().flatten();
+    let now = || kernel_log::checkpoint_now(host);
+    let (past, saver) = history::open(dir, &events, boot_id, telemetry, kernel_kills, now);
     Ok((events, past, saver))
 }
 

@@ -1,6 +1,7 @@
 //! Exit codes and SIGTERM.
 
-use std::net::TcpListener;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use cgtap_tests::agent::{Agent, run_to_end};
@@ -51,6 +52,18 @@ fn sigterm_ends_it_in_2_seconds_with_followers() {
         // The stream sends its remaining events and then ends.
         follower.until(Duration::from_secs(10), |_| false).unwrap();
     }
+}
+
+/// Its client is never answered: the end waits for it, and not for ever.
+#[test]
+fn sigterm_ends_it_within_its_time_while_a_request_is_unfinished() {
+    let mut agent = Agent::start(&["--lifecycle-source", "walk", "--oom-source", "none"]).unwrap();
+    let mut client = TcpStream::connect(agent.address).unwrap();
+    client.write_all(b"GET /events HTTP/1.1\r\nHost: a\r\nX: ").unwrap();
+    // The agent has read that.
+    std::thread::sleep(Duration::from_millis(200));
+    let (status, _) = agent.terminate(Duration::from_secs(4)).unwrap();
+    assert_eq!(status.code(), Some(0), "{}", agent.log());
 }
 
 #[test]
