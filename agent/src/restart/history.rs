@@ -13,13 +13,14 @@ use crate::telemetry::Telemetry;
 /// Records before the last checkpoint that are read too: the kernel may mark another thread of a process that they report.
 const EARLIER_RECORDS: u64 = 1000;
 
-/// Reads what the last agent left, and begins what is left to the next. Where no agent has counted kills before, they count from
-/// `now` on. Blocks.
+/// Reads what the last agent left, and begins what is left to the next. `kernel_kills` is the kernel's count; where no agent has
+/// counted kills before, they count from `now` on. Blocks.
 pub(crate) fn open(
     dir: StateDir,
     events: &EventLog,
     boot_id: &str,
     telemetry: &Arc<Telemetry>,
+    kernel_kills: Option<u64>,
     now: impl FnOnce() -> Option<Checkpoint>,
 ) -> (Past, Saver) {
     let last_seq = events.last_seq();
@@ -29,6 +30,8 @@ pub(crate) fn open(
     let reason = reason(agent.as_ref(), last_seq, boot_id);
     let is_new_boot = reason == Some(StartReason::Reboot);
     let saved = agent.as_ref().and_then(|agent| agent.checkpoint).filter(|_| !is_new_boot);
+    // A file that is broken, or a machine that went back to a snapshot: the kernel counts no kill back.
+    let saved = saved.filter(|saved| kernel_kills.is_none_or(|kills| saved.kernel_kills <= kills));
     // In a new boot the kernel counts from 0, and its log begins.
     let at_boot = SavedCheckpoint { seq: last_seq, kernel_kills: 0, log_sequence: Some(0) };
     let counted = saved.or(is_new_boot.then_some(at_boot));
@@ -39,7 +42,7 @@ pub(crate) fn open(
     events.replay(from_seq, |record| replay.record(record));
     let no_kills = first.is_none_or(|first| first.kernel_kills == 0);
     let left = [
-        ("agent.json", is_new || agent.is_some() || no_kills),
+        ("agent.json", is_new || no_kills),
         ("cgroups.json", is_new || knows_all),
         ("events", replay.is_whole(last_seq)),
     ];

@@ -134,13 +134,13 @@ struct Extent {
     last: Option<u64>,
     /// Whether records were overwritten right before the next one.
     is_cut: bool,
-    /// Whether each wanted record was read.
-    is_whole: bool,
+    /// Whether no wanted record was overwritten.
+    is_uncut: bool,
 }
 
 impl Extent {
     fn new(after: Option<u64>) -> Self {
-        Self { after, last: None, is_cut: false, is_whole: after.is_some() }
+        Self { after, last: None, is_cut: false, is_uncut: after.is_some() }
     }
 
     /// The next record was read; whether some before it were overwritten meanwhile.
@@ -149,10 +149,15 @@ impl Extent {
         // Only records older than this one were overwritten. That does not matter if those are not wanted. In a full log the
         // oldest record may go while it is read.
         if is_cut || self.last.is_none() {
-            self.is_whole &= self.after.is_some_and(|after| sequence <= after.saturating_add(1));
+            self.is_uncut &= self.after.is_some_and(|after| sequence <= after.saturating_add(1));
         }
         self.last = Some(sequence);
         is_cut
+    }
+
+    /// Whether each wanted record was read. A machine that went back to a snapshot has not written the record `after`.
+    fn is_whole(&self) -> bool {
+        self.is_uncut && self.last.is_none_or(|last| Some(last) >= self.after)
     }
 }
 
@@ -215,7 +220,7 @@ impl Log {
                 }
                 LogRead::Overrun => self.extent.is_cut = true,
                 LogRead::Nothing => {
-                    batch.caught_up = self.before.take().map(|_| self.extent.is_whole);
+                    batch.caught_up = self.before.take().map(|_| self.extent.is_whole());
                     batch.last_sequence = self.extent.last;
                     return Ok((batch, true));
                 }
@@ -247,7 +252,7 @@ mod tests {
                 extent.is_cut = true;
             }
         }
-        extent.is_whole
+        extent.is_whole()
     }
 
     #[test]
@@ -257,10 +262,12 @@ mod tests {
             (Some(10), &[Some(11), Some(12)], true),
             (Some(10), &[Some(12), Some(13)], false),
             // While the oldest was read.
-            (Some(10), &[None, Some(5), Some(6)], true),
+            (Some(10), &[None, Some(5), Some(10)], true),
             (Some(10), &[Some(3), None, Some(11), Some(12)], true),
             (Some(10), &[Some(3), None, Some(12)], false),
             (Some(10), &[Some(11), None, Some(40)], false),
+            (Some(10), &[Some(0), Some(9)], false),
+            (Some(10), &[Some(0), Some(10)], true),
             // No record is wanted.
             (None, &[Some(0), Some(1)], false),
             (Some(10), &[], true),

@@ -65,12 +65,12 @@ impl Node {
         self.report(path, 1, EventKind::OomKill(Box::new(report)))
     }
 
-    /// As the next agent reads it, when the kernel has counted 20 kills.
+    /// As the next agent reads it. The kernel has counted 20 kills.
     fn past(&mut self, boot_id: &str) -> Past {
         self.events.close(Duration::from_secs(20));
         self.events = log(self.folder.path());
         let now = || Some(Checkpoint { kernel_kills: 20, log_sequence: Some(500) });
-        let (past, mut saver) = open(self.dir(), &self.events, boot_id, &Arc::default(), now);
+        let (past, mut saver) = open(self.dir(), &self.events, boot_id, &Arc::default(), Some(20), now);
         saver.note_start();
         past
     }
@@ -211,12 +211,14 @@ fn what_is_not_left_makes_the_past_incomplete() {
         move |node: &Node| std::fs::write(node.folder.path().join("agent.json"), text).unwrap()
     };
     type Harm<'a> = &'a dyn Fn(&Node);
-    let harms: [(Harm<'_>, bool); 7] = [
+    let harms: [(Harm<'_>, bool); 9] = [
         (&|_| {}, false),
         (&remove("agent.json"), true),
         (&write("{"), true),
         (&write(r#"{"running":true}"#), true),
         (&write(r#"{"boot_id":"","running":true}"#), true),
+        (&write(r#"{"boot_id":"this-boot","running":true}"#), true),
+        (&write(r#"{"boot_id":"this-boot","settled":{"kernel_kills":21,"seq":1}}"#), true),
         (&remove("cgroups.json"), true),
         (&|node| std::fs::remove_dir_all(node.folder.path().join("events")).unwrap(), true),
     ];
