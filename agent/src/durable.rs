@@ -1,13 +1,40 @@
 //! Files that must survive a crash, and locks that keep a second agent out.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// An agent that ends gives its locks back within this time.
 const HANDOVER: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(20);
+
+/// Opens a file that may be in place of another: a pipe or socket is refused, as it waits for its other end.
+///
+/// # Errors
+/// The file cannot be opened or is of another kind.
+pub fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let file = options.custom_flags(libc::O_NONBLOCK).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_fifo() || kind.is_socket() {
+        return Err(io::Error::other("a pipe or socket; wanted: a file"));
+    }
+    Ok(file)
+}
+
+/// Reads a file of at most this many bytes.
+///
+/// # Errors
+/// The file cannot be read, is of another kind or is too long.
+pub fn read_file(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = open(path, OpenOptions::new().read(true))?;
+    if file.take(max_bytes + 1).read_to_end(&mut bytes)? as u64 > max_bytes {
+        return Err(io::Error::other(format!("the file is too long; wanted: at most {max_bytes} bytes")));
+    }
+    Ok(bytes)
+}
 
 /// Replaces a file: a reader finds the old text or the new one, also after a crash or a power failure. Makes its directory.
 ///
@@ -18,7 +45,7 @@ pub fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
         fs::create_dir_all(dir)?;
     }
     let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
+    let mut file = open(&new, OpenOptions::new().write(true).create(true).truncate(true))?;
     file.write_all(text)?;
     file.sync_data()?;
     fs::rename(&new, path)
@@ -55,6 +82,27 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
         assert_eq!(fs::read_dir(folder.path().join("made")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_pipe_in_place_of_a_file_is_refused() {
+        use rustix::fs::{CWD, Mode, mkfifoat};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("number");
+        for pipe in [&path, &path.with_extension("new")] {
+            mkfifoat(CWD, pipe, Mode::RUSR | Mode::WUSR).unwrap();
+        }
+        assert!(read_file(&path, 10).unwrap_err().to_string().contains("pipe"));
+        replace_file(&path, b"1").unwrap_err();
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("number");
+        replace_file(&path, b"123").unwrap();
+        assert_eq!(read_file(&path, 3).unwrap(), b"123");
+        assert!(read_file(&path, 2).unwrap_err().to_string().contains("at most 2"));
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! Reads the settings file, and merges it with the command line and the environment.
 
-use std::fs::OpenOptions;
-use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -13,6 +11,7 @@ use toml::{Table, Value};
 pub use super::declare::Given;
 use super::declare::Origin;
 use super::{Config, ConfigError};
+use crate::durable;
 
 /// The file that is read when none is named.
 pub const USUAL_FILE: &str = "/etc/cgtap/cgtap.toml";
@@ -111,22 +110,10 @@ impl Given {
     }
 }
 
-/// Reads a small file that the settings name. A pipe or socket is refused: it may never end.
+/// Reads a small file that the settings name.
 ///
 /// # Errors
-/// The file cannot be read, is of another kind or is too long.
+/// As [`durable::read_file`].
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    let kind = file.metadata()?.file_type();
-    if kind.is_fifo() || kind.is_socket() {
-        return Err(io::Error::other("a pipe or socket; wanted: a file"));
-    }
-    let mut bytes = Vec::new();
-    let read = file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)? as u64;
-    if read > MAX_FILE_BYTES {
-        return Err(io::Error::other(format!(
-            "the file is too long; wanted: at most {MAX_FILE_BYTES} bytes"
-        )));
-    }
-    Ok(bytes)
+    durable::read_file(path, MAX_FILE_BYTES)
 }

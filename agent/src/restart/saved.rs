@@ -17,7 +17,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::durable::{self, replace_file};
+use crate::durable::{self, read_file, replace_file};
 use crate::kills::totals::KillTotals;
 use crate::model::{CgroupPath, CgroupRef};
 use crate::registry::KnownCgroup;
@@ -25,6 +25,8 @@ use crate::registry::KnownCgroup;
 const AGENT: &str = "agent.json";
 const END: &str = "agent.end";
 const CGROUPS: &str = "cgroups.json";
+/// Far more than the cgroups of any node need.
+const MAX_FILE_BYTES: u64 = 64 << 20;
 
 /// How an agent runs or ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,7 +148,7 @@ impl StateDir {
     /// `None` when there is none. One that cannot be read is as good as none, and logged.
     fn load<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         let path = self.path.join(name);
-        let text = match fs::read(&path) {
+        let text = match read_file(&path, MAX_FILE_BYTES) {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 return None;
             }
@@ -216,6 +218,10 @@ mod tests {
             fs::write(folder.path().join(AGENT), text).unwrap();
             assert_eq!(dir.agent(), None, "{text:?}");
         }
+        fs::remove_file(folder.path().join(AGENT)).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, folder.path().join(AGENT), rustix::fs::Mode::RUSR).unwrap();
+        assert_eq!(dir.agent(), None, "it would wait for a writer");
+        fs::remove_file(folder.path().join(AGENT)).unwrap();
         // A later agent may save more.
         fs::write(folder.path().join(AGENT), r#"{"boot_id":"x","later":1}"#).unwrap();
         assert_eq!(dir.agent().unwrap().boot_id, "x");

@@ -1,10 +1,12 @@
 //! How far a sink has come: a file with one number, which outlives the agent.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::durable::replace_file;
+use crate::durable::{read_file, replace_file};
+
+/// More than a number has.
+const MAX_FILE_BYTES: u64 = 100;
 
 /// The file that has the number of the last event delivered.
 #[derive(Debug)]
@@ -20,8 +22,11 @@ impl Cursor {
 
     /// The last event delivered; `None` for a sink that is new.
     pub(super) fn load(&self) -> Option<u64> {
-        let text = fs::read_to_string(&self.path).ok()?;
-        let seq = text.trim().parse().ok();
+        let text = match read_file(&self.path, MAX_FILE_BYTES) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            text => text.unwrap_or_default(),
+        };
+        let seq = str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
         if seq.is_none() {
             tracing::warn!(path = %self.path.display(), "the cursor of a sink is no number; the sink begins anew");
         }
@@ -47,7 +52,7 @@ mod tests {
             cursor.save(seq).unwrap();
             assert_eq!(cursor.load(), Some(seq));
         }
-        fs::write(folder.path().join("sinks/pager.seq"), "x").unwrap();
+        std::fs::write(folder.path().join("sinks/pager.seq"), "x").unwrap();
         assert_eq!(cursor.load(), None);
     }
 }

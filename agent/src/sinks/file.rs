@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::{Outlet, Record, Undelivered};
 use crate::config::FileSettings;
+use crate::durable;
 
 /// How much of the newest files is read to find what a crash left undone.
 const TAIL_BYTES: u64 = 1 << 20;
@@ -48,7 +49,8 @@ impl FileOutlet {
         let rotated = rotated.take_while(|path| path.exists());
         let (mut known, mut read_bytes) = (HashSet::new(), 0);
         for path in std::iter::once(self.settings.path.clone()).chain(rotated) {
-            let read = File::open(path).and_then(|mut file| tail(&mut file));
+            let read =
+                durable::open(&path, OpenOptions::new().read(true)).and_then(|mut file| tail(&mut file));
             let (tail, _) = read.unwrap_or_default();
             known.extend(
                 tail.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec),

@@ -122,7 +122,7 @@ impl DiskReader {
     fn open_first(&mut self, begin: impl Fn(&[Segment]) -> usize) -> io::Result<bool> {
         let segments = segments::list(&self.dir)?;
         for segment in segments.iter().skip(begin(&segments)) {
-            match File::open(&segment.path) {
+            match segment.open() {
                 Ok(file) => {
                     self.open = Some((segment.first_seq, BufReader::with_capacity(64 << 10, file)));
                     return Ok(true);
@@ -145,7 +145,7 @@ fn lost(found: &mut Vec<Delivery>, next_seq: &mut u64, seq: u64) {
 
 /// The time of a segment's first record.
 fn first_time(segment: &Segment) -> Option<SystemTime> {
-    let mut file = BufReader::new(File::open(&segment.path).ok()?);
+    let mut file = BufReader::new(segment.open().ok()?);
     let mut line = Vec::new();
     file.by_ref().take(MAX_LINE_BYTES as u64).read_until(b'\n', &mut line).ok()?;
     read_record(&line)?.1.happened()

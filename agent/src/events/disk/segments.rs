@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::reader::read_record;
 use super::{DiskOptions, EventSync};
+use crate::durable;
 
 const SUFFIX: &str = ".log";
 
@@ -18,6 +19,12 @@ const MAX_TAIL_BYTES: u64 = 16 << 20;
 pub(in crate::events) struct Segment {
     pub(super) first_seq: u64,
     pub(super) path: PathBuf,
+}
+
+impl Segment {
+    pub(super) fn open(&self) -> io::Result<File> {
+        durable::open(&self.path, OpenOptions::new().read(true))
+    }
 }
 
 /// The segments of a directory, oldest first; none in a missing one. Other files are ignored.
@@ -61,7 +68,7 @@ pub(in crate::events) fn read_end(dir: &Path) -> io::Result<LogEnd> {
     let Some(last) = segments.last() else { return Ok(LogEnd::default()) };
     let mut bytes = Vec::new();
     // A file that is too large, by a bug or a foreign hand, is not read into memory as a whole.
-    let mut file = File::open(&last.path)?;
+    let mut file = last.open()?;
     let size = file.metadata()?.len();
     file.seek(SeekFrom::Start(size.saturating_sub(MAX_TAIL_BYTES)))?;
     file.take(MAX_TAIL_BYTES).read_to_end(&mut bytes)?;
@@ -127,7 +134,7 @@ impl Segments {
             segments.closed.push(Closed { bytes: metadata.len(), ended, segment });
         }
         if let Some((last, whole)) = &found.last {
-            let file = OpenOptions::new().append(true).open(&last.path)?;
+            let file = durable::open(&last.path, OpenOptions::new().append(true))?;
             if found.torn_bytes > 0 {
                 file.set_len(*whole)?;
             }

@@ -116,7 +116,7 @@ async fn few_containers_are_asked_about_and_many_are_listed() {
 #[tokio::test]
 async fn an_answer_too_large_or_broken_harms_no_other() {
     let of = |path: &str| match path {
-        "/containers/json?all=1" | "/containers/4/json" => (200, vec![b' '; 64 << 20]),
+        "/containers/json?all=1" | "/containers/4/json" => (200, vec![b' '; MAX_BYTES + 1]),
         "/containers/5/json" => (200, b"\xff{".to_vec()),
         "/containers/6/json" => (500, b"no".to_vec()),
         _ => (200, INSPECT.into()),
