@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Semaphore, watch};
 
-use super::disk::{DiskOptions, DiskReader, Writer, read_end};
+use super::disk::{DiskOptions, DiskReader, Writer, read_end, read_served};
 use super::wire::WireEvent;
 use super::{Delivery, Filter, Start, Subscription};
 use crate::model::{DiskHealth, Event, EventDraft};
@@ -120,13 +120,20 @@ impl Shared {
         self.serve(seq);
     }
 
-    /// Serves all records, and new ones at once, until the disk has all of them again: it fails or is too slow.
-    pub(super) fn serve_without_disk(&self) {
+    /// Serves all records, and new ones at once, until the disk has all of them again: it is too slow.
+    fn serve_without_disk(&self) {
         let mut ring = self.ring.lock();
         ring.awaits_disk = false;
-        ring.waits_since = None;
-        ring.written_seq = None;
         let last_seq = ring.last_seq();
+        drop(ring);
+        self.serve_unwritten(last_seq);
+    }
+
+    /// Serves the records up to that number, though the disk does not have them.
+    pub(super) fn serve_unwritten(&self, last_seq: u64) {
+        let mut ring = self.ring.lock();
+        ring.waits_since = Some(Instant::now()).filter(|_| ring.awaits_disk && last_seq < ring.last_seq());
+        ring.written_seq = None;
         drop(ring);
         let early = last_seq.saturating_sub(*self.served.borrow());
         self.with_health(|health| health.served_early += early);
@@ -163,6 +170,7 @@ impl EventLog {
     pub fn on_disk(capacity: usize, options: DiskOptions, boot_id: &str) -> io::Result<Self> {
         // A log that cannot be read cannot be continued; the writer meets the same error and logs it.
         let last_seq = read_end(&options.dir).map_or(0, |found| found.last_seq);
+        let last_seq = last_seq.max(read_served(&options.dir));
         let disk = Disk {
             options: options.clone(),
             health: Mutex::new(DiskHealth { written_seq: last_seq, ..DiskHealth::default() }),

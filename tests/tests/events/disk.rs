@@ -34,6 +34,10 @@ impl Drop for Mount {
     }
 }
 
+fn seq(event: &Value) -> u64 {
+    event["seq"].as_u64().unwrap()
+}
+
 fn disk(agent: &Agent) -> Value {
     agent.get("/status").unwrap().json().unwrap()["events"]["disk"].clone()
 }
@@ -83,25 +87,41 @@ fn a_full_disk_is_reported_and_all_is_written_once_there_is_room() {
 }
 
 #[test]
-fn a_stop_on_a_full_disk_is_no_crash() {
-    let name = "disk::a_stop_on_a_full_disk_is_no_crash";
+fn after_a_stop_or_a_crash_on_a_full_disk_numbers_go_on_and_the_rest_is_lost() {
+    let name = "disk::after_a_stop_or_a_crash_on_a_full_disk_numbers_go_on_and_the_rest_is_lost";
     if skip_unless(name, memory_cgroups().and_then(|()| mounts())) {
         return;
     }
-    let (folder, cgroup) = (tempfile::tempdir().unwrap(), TestCgroup::new().unwrap());
-    let mount = Mount::new(folder.path(), "size=200k");
-    let state = folder.path().join("state");
-    let mut agent = Agent::start_in(&state, &[]).unwrap();
-    assert_serves(&agent, &cgroup, 1000);
-    wait_for("a failure", QUIET, || disk(&agent)["state"] == "failing");
-    // What the log has left is too little for a record, and room for a small file.
-    let rest = vec![b' '; 200 << 10];
-    let _ = std::fs::write(folder.path().join("rest"), &rest);
-    agent.terminate(QUIET).unwrap();
-    mount.remount("size=64m");
-    let agent = Agent::start_in(&state, &[]).unwrap();
-    let start = whole_log(&agent).into_iter().rfind(|event| kind(event) == "agent_started").unwrap();
-    assert_eq!(start["reason"], "restart", "{start}");
+    for reason in ["restart", "crash"] {
+        let (folder, cgroup) = (tempfile::tempdir().unwrap(), TestCgroup::new().unwrap());
+        let mount = Mount::new(folder.path(), "size=200k");
+        let state = folder.path().join("state");
+        let mut agent = Agent::start_in(&state, &[]).unwrap();
+        assert_serves(&agent, &cgroup, 1000);
+        wait_for("a failure", QUIET, || disk(&agent)["state"] == "failing");
+        // What the log has left is too little for a record, and room for a small file.
+        let rest = vec![b' '; 200 << 10];
+        let _ = std::fs::write(folder.path().join("rest"), &rest);
+        let served = seq(whole_log(&agent).last().unwrap());
+        let written = disk(&agent)["written_seq"].as_u64().unwrap();
+        if reason == "restart" {
+            agent.terminate(QUIET).unwrap();
+        }
+        drop(agent);
+        mount.remount("size=64m");
+        let agent = Agent::start_in(&state, &[]).unwrap();
+        let log = whole_log(&agent);
+        let start = log.iter().rfind(|event| kind(event) == "agent_started").unwrap();
+        assert_eq!(start["reason"], reason, "{start}");
+        assert!(written < served && seq(start) > served, "{written} {served} {start}");
+        let lost: Vec<&Value> = log.iter().filter(|event| kind(event) == "lost").collect();
+        let [of_reader, of_agent] = lost[..] else { panic!("{lost:?}") };
+        assert_eq!(of_reader["from_seq"].as_u64(), Some(written + 1), "{of_reader}");
+        assert!(of_reader["to_seq"].as_u64() >= Some(served), "{of_reader}");
+        assert_eq!(of_agent["source"], "recovered", "{of_agent}");
+        let numbered: Vec<u64> = log.iter().filter_map(|event| event["seq"].as_u64()).collect();
+        assert!(numbered.is_sorted_by(|a, b| a < b), "a number was given twice");
+    }
 }
 
 #[test]
@@ -144,7 +164,10 @@ fn a_state_directory_that_is_deleted_comes_back() {
     let state = folder.path().join("state");
     let agent = Agent::start_in(&state, &[]).unwrap();
     assert_serves(&agent, &cgroup, 50);
-    std::fs::remove_dir_all(&state).unwrap();
+    // The agent may write below it meanwhile.
+    let aside = folder.path().join("aside");
+    std::fs::rename(&state, &aside).unwrap();
+    std::fs::remove_dir_all(&aside).unwrap();
     assert_serves(&agent, &cgroup, 50);
     wait_for("the loss to be seen", QUIET, || disk(&agent)["errors"].as_u64() > Some(0));
     wait_for("the disk's recovery", QUIET, || disk(&agent)["state"] == "ok");

@@ -5,6 +5,7 @@
 
 mod reader;
 mod segments;
+mod served;
 mod writer;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use crate::model::EventSync;
 
 pub(super) use reader::DiskReader;
 pub(super) use segments::read_end;
+pub(super) use served::read as read_served;
 pub(super) use writer::Writer;
 
 /// Where the log is and how much of it is kept.

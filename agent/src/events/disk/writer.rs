@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::segments::{LogEnd, Segments};
-use super::{DiskOptions, EventSync};
+use super::{DiskOptions, EventSync, served};
 use crate::events::log::Shared;
 use crate::events::stored::write_line;
 use crate::events::wire::WireEvent;
@@ -36,6 +36,8 @@ pub(in crate::events) struct Writer {
     log_at: Instant,
     /// The newest record on disk.
     written: u64,
+    /// The newest number that was served since the disk fails.
+    served: u64,
     unsynced_since: Option<Instant>,
 }
 
@@ -56,6 +58,7 @@ impl Writer {
             logged: None,
             log_at: now,
             written,
+            served: written,
             unsynced_since: None,
         }
     }
@@ -63,13 +66,17 @@ impl Writer {
     /// Runs until the log is closed, and then writes the rest if the disk takes it.
     pub(in crate::events) fn run(mut self) {
         loop {
-            let ends = self.shared.wait_for_more(self.written, self.pause());
+            let done = if self.segments.is_none() { self.served } else { self.written };
+            let ends = self.shared.wait_for_more(done, self.pause());
             if self.segments.is_none() && (ends || Instant::now() >= self.retry_at) {
                 self.open();
             }
             match self.write_all().and_then(|()| self.sync_if_due(ends)) {
                 Ok(()) => self.recover(),
                 Err(error) => self.fail(&error),
+            }
+            if self.segments.is_none() {
+                self.serve_unwritten();
             }
             if ends {
                 return;
@@ -108,6 +115,9 @@ impl Writer {
                         bytes = found.torn_bytes,
                         "a crash had cut the last record of the event log; it was removed"
                     );
+                }
+                if let Err(error) = served::prepare(&self.options.dir) {
+                    tracing::debug!(%error, "numbers that are served while the disk fails cannot be noted");
                 }
                 self.segments = Some(segments);
                 self.note();
@@ -194,7 +204,18 @@ impl Writer {
         }
     }
 
-    /// Serves records from memory alone until the disk works again.
+    /// Serves records from memory alone; first their numbers are noted where the disk takes that.
+    fn serve_unwritten(&mut self) {
+        let last_seq = self.shared.ring.lock().last_seq();
+        if last_seq > self.served.max(self.written) {
+            // A disk that does not even take this is logged as one that fails.
+            let _ = served::note(&self.options.dir, last_seq);
+        }
+        self.served = last_seq;
+        self.shared.serve_unwritten(last_seq);
+    }
+
+    /// Records are served from memory alone until the disk works again.
     fn fail(&mut self, error: &io::Error) {
         self.segments = None;
         self.unsynced_since = None;
@@ -209,7 +230,6 @@ impl Writer {
             health.errors += 1;
             health.failing = Some(why);
         });
-        self.shared.serve_without_disk();
     }
 
     fn count_unsaved(&self, records: u64) {

@@ -79,6 +79,7 @@ fn assert_whole(deliveries: &[Delivery], last: u64) {
 fn segments(options: &DiskOptions) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> =
         fs::read_dir(&options.dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
     paths.sort();
     paths
 }

@@ -100,6 +100,30 @@ async fn what_the_memory_could_not_keep_while_the_disk_failed_is_reported_as_los
     close(&log);
 }
 
+/// A full disk takes no record, and what is in place already.
+#[tokio::test]
+async fn a_number_that_was_served_without_a_disk_is_not_given_again() {
+    let folder = tempfile::tempdir().unwrap();
+    // Each record begins a segment.
+    let options = DiskOptions { max_bytes: 8, ..options(folder.path()) };
+    let log = open(10, &options);
+    fill(&log, 1);
+    written(&log).await;
+    let in_the_way = options.dir.join(format!("{:020}.log", 2));
+    fs::create_dir(&in_the_way).unwrap();
+    let mut follower = log.subscribe(Filter::default(), Start::Now);
+    fill(&log, 4);
+    for expected in 2..=5 {
+        assert_eq!(follower.next().await.unwrap().seq(), expected);
+    }
+    close(&log);
+    fs::remove_dir(&in_the_way).unwrap();
+    let log = open(10, &options);
+    fill(&log, 1);
+    assert_eq!(served(&all(&log, Filter::default(), Start::SinceSeq(0)).await), (vec![1, 6], vec![(2, 5)]));
+    close(&log);
+}
+
 #[tokio::test]
 async fn a_disk_that_hangs_holds_no_event_back_for_ever() {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
