@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::ledger::{Ledger, LineIs, Process, SAME_PROCESS};
-use crate::model::{CgroupPath, Decision, LoggedKill, OomKill, Victim};
+use crate::model::{CgroupPath, Decision, OomKill, Victim};
 
 /// How long a kill waits for its line. The kernel writes its lines before and right after it marks the victim; in between
 /// is nothing but a slow console.
@@ -18,7 +18,7 @@ const MAX_LINES: usize = 256;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Join {
     kills: VecDeque<(OomKill, Instant)>,
-    lines: VecDeque<(LoggedKill, Instant)>,
+    lines: VecDeque<(OomKill, Instant)>,
     /// Cgroups in which the kernel counted a process again. A source that knows only counts reports that as a kill, of which
     /// no process is known: it stays a kill, and stands for the repeat in the ledger.
     repeats: Expected,
@@ -75,7 +75,7 @@ impl Join {
     }
 
     /// Takes a line. Returns the kills that are complete with it.
-    pub(super) fn line(&mut self, line: LoggedKill, ledger: &mut Ledger, now: Instant) -> Vec<OomKill> {
+    pub(super) fn line(&mut self, line: OomKill, ledger: &mut Ledger, now: Instant) -> Vec<OomKill> {
         self.forget(now);
         let Some(process) = line.victim.tgid.map(Process) else {
             self.keep(line, now);
@@ -121,7 +121,7 @@ impl Join {
     }
 
     /// The kernel has counted a process again. A kill that is known by a count alone is the one, come or to come.
-    fn counted_again(&mut self, line: &LoggedKill, ledger: &mut Ledger, now: Instant) -> Option<OomKill> {
+    fn counted_again(&mut self, line: &OomKill, ledger: &mut Ledger, now: Instant) -> Option<OomKill> {
         let path = line.path.as_ref()?;
         let kill = self.take_kill(|kill| is_by_count(kill) && kill.path.as_ref() == Some(path));
         if kill.is_some() || self.unnamed.take(path) {
@@ -139,7 +139,7 @@ impl Join {
     }
 
     /// Keeps a line for a kill that may come, or may be missed.
-    pub(super) fn keep(&mut self, line: LoggedKill, now: Instant) {
+    pub(super) fn keep(&mut self, line: OomKill, now: Instant) {
         if self.lines.len() >= MAX_LINES {
             self.lines.pop_front();
         }
@@ -154,10 +154,10 @@ impl Join {
 
     /// Lines of kills that no source reported, at most so many: the newest, as they have just been missed, in their order;
     /// and how many more lines there were of the same processes.
-    pub(super) fn unclaimed(&mut self, at_most: u64, now: Instant) -> (Vec<LoggedKill>, u64) {
+    pub(super) fn unclaimed(&mut self, at_most: u64, now: Instant) -> (Vec<OomKill>, u64) {
         self.forget(now);
         let others = self.lines.len().saturating_sub(usize::try_from(at_most).unwrap_or(usize::MAX));
-        let mut found: Vec<LoggedKill> = self.lines.drain(others..).map(|(line, _)| line).collect();
+        let mut found: Vec<OomKill> = self.lines.drain(others..).map(|(line, _)| line).collect();
         let lines = found.len();
         let mut seen = HashSet::new();
         found.retain(|line| line.victim.tgid.is_none_or(|tgid| seen.insert(tgid)));
@@ -212,7 +212,7 @@ fn lacks(kill: &OomKill) -> bool {
 }
 
 /// By the process; a source that knows none knows the cgroup.
-fn is_same(kill: &OomKill, line: &LoggedKill) -> bool {
+fn is_same(kill: &OomKill, line: &OomKill) -> bool {
     let Victim { pid, tgid, .. } = kill.victim;
     match tgid.or(pid) {
         Some(id) => line.victim.tgid == Some(id),
@@ -228,7 +228,7 @@ macro_rules! filled {
 }
 
 /// Adds what is absent; what the source reported stands.
-fn fill(kill: OomKill, line: LoggedKill) -> OomKill {
+fn fill(kill: OomKill, line: OomKill) -> OomKill {
     let victim = filled!(
         Victim, kill.victim, line.victim,
         [pid tgid comm uid oom_score_adj total_vm_bytes anon_rss_bytes file_rss_bytes shmem_rss_bytes swap_bytes pgtables_bytes]

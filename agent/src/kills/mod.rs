@@ -21,8 +21,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::model::{
-    CgroupPath, Checkpoint, CountRequest, Decision, Deed, HierarchyId, LogBatch, LoggedKill, LookedUp,
-    OomKill, Source, Victim,
+    CgroupPath, Checkpoint, CountRequest, Decision, Deed, HierarchyId, LogBatch, LookedUp, OomKill, Source,
+    Victim,
 };
 use crate::registry::Registry;
 use join::Join;
@@ -158,7 +158,8 @@ impl Kills {
 
     /// The kernel log was read, and after it perhaps the kernel's count.
     pub(crate) fn log(&mut self, batch: LogBatch, turn: &mut Turn<'_>) {
-        let (old, new): (Vec<_>, Vec<_>) = batch.kills.into_iter().partition(|line| line.is_old);
+        let (old, new): (Vec<_>, Vec<_>) =
+            batch.kills.into_iter().partition(|line| line.source == Source::Recovered);
         if let Some(recovery) = &mut self.recovery {
             old.into_iter().for_each(|line| recovery.line(line, &mut self.ledger));
         }
@@ -176,7 +177,7 @@ impl Kills {
         }
     }
 
-    fn line(&mut self, line: LoggedKill, turn: &mut Turn<'_>) {
+    fn line(&mut self, line: OomKill, turn: &mut Turn<'_>) {
         if !self.log_is_source {
             let kills = self.join.line(line, &mut self.ledger, turn.now);
             return self.publish(kills, turn);
@@ -189,7 +190,7 @@ impl Kills {
             // The kernel's count decides: a kill that it misses is reported then.
             return self.join.keep(line, turn.now);
         }
-        self.kill(kill_of(line), turn);
+        self.kill(line, turn);
         // This line is its first.
         process.map(|process| self.ledger.line(process, turn.now));
     }
@@ -224,14 +225,11 @@ impl Kills {
         self.ledger.end_previous(turn.now);
         self.ledger.account(repeats);
         let mut unplaced = Vec::new();
-        for line in kills {
-            let kill = kill_of(line.clone());
+        for kill in kills {
             if !self.ledger.report_logged(&kill, turn.now) {
                 // It happened while the sources were opened: one of them has reported it.
-                self.line(line, turn);
-                continue;
-            }
-            if kill.path.is_none() {
+                self.line(kill, turn);
+            } else if kill.path.is_none() {
                 unplaced.push(kill);
             } else {
                 self.publish([kill], turn);
@@ -240,13 +238,9 @@ impl Kills {
         let named = unplaced.len();
         for _ in 0..nameless {
             // Only the kernel's count has it.
-            let kill = kill_of(LoggedKill {
-                time: turn.wall,
-                is_old: true,
-                victim: Victim::default(),
-                path: None,
-                decision: Decision::default(),
-            });
+            let (victim, decision) = (Victim::default(), Decision::default());
+            let (time, source) = (turn.wall, Source::Recovered);
+            let kill = OomKill { time, source, cgroup: None, path: None, victim, decision };
             self.ledger.report(&kill, turn.now);
             unplaced.push(kill);
         }
@@ -319,8 +313,7 @@ impl Kills {
         let (lines, repeats) = self.join.unclaimed(missing, turn.now);
         let lost = missing.saturating_sub(lines.len() as u64 + repeats);
         self.ledger.account(repeats + lost);
-        for line in lines {
-            let kill = kill_of(line);
+        for kill in lines {
             if self.ledger.report_logged(&kill, turn.now) {
                 self.publish([kill], turn);
             } else {
@@ -332,11 +325,4 @@ impl Kills {
             turn.deeds.push(Deed::GiveUp(lost));
         }
     }
-}
-
-/// A kill that only the log reports.
-fn kill_of(line: LoggedKill) -> OomKill {
-    let LoggedKill { time, is_old, victim, path, decision } = line;
-    let source = if is_old { Source::Recovered } else { Source::Kmsg };
-    OomKill { time, source, cgroup: None, path, victim, decision }
 }

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::time::SystemTime;
 
 use super::ledger::{Ledger, LineIs, Process};
-use crate::model::{LoggedKill, OomKill};
+use crate::model::OomKill;
 
 /// Lines that are kept until all that was in the log has been read.
 const MAX_LINES: usize = 16_384;
@@ -23,7 +23,7 @@ pub(super) struct Recovery {
     /// When the kernel's count was read.
     counted_at: Option<SystemTime>,
     /// The first line of each process whose kill no agent has reported.
-    lines: Vec<LoggedKill>,
+    lines: Vec<OomKill>,
     seen: HashSet<Process>,
     /// Further lines of a process: the kernel has counted it again.
     repeats: u64,
@@ -35,13 +35,13 @@ pub(super) struct Recovery {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Recovered {
     /// Kills that no agent has reported, in their order.
-    pub(super) kills: Vec<LoggedKill>,
+    pub(super) kills: Vec<OomKill>,
     /// How often the kernel has counted a process again.
     pub(super) repeats: u64,
     /// Kills of which only the number is known.
     pub(super) nameless: u64,
     /// Lines of kills that are not missing: this agent's sources report those.
-    pub(super) rest: Vec<LoggedKill>,
+    pub(super) rest: Vec<OomKill>,
 }
 
 impl Recovery {
@@ -61,7 +61,7 @@ impl Recovery {
     }
 
     /// Takes a line that was in the log before this agent began.
-    pub(super) fn line(&mut self, line: LoggedKill, ledger: &mut Ledger) {
+    pub(super) fn line(&mut self, line: OomKill, ledger: &mut Ledger) {
         let is = match line.victim.tgid.map(Process) {
             None => LineIs::News,
             Some(process) => match ledger.old_line(process) {
@@ -101,11 +101,12 @@ mod tests {
     use super::*;
     use crate::model::{Decision, Source, Victim};
 
-    fn line(tgid: u32) -> LoggedKill {
+    fn line(tgid: u32) -> OomKill {
         let victim = Victim { tgid: Some(tgid), ..Victim::default() };
-        LoggedKill {
+        OomKill {
             time: SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(tgid)),
-            is_old: true,
+            source: Source::Recovered,
+            cgroup: None,
             victim,
             path: None,
             decision: Decision::default(),
@@ -123,7 +124,7 @@ mod tests {
         reported.iter().for_each(|tgid| ledger.resume(Some(Process(*tgid)), SystemTime::UNIX_EPOCH));
         lines.iter().for_each(|tgid| recovery.line(line(*tgid), &mut ledger));
         let found = recovery.finish(is_whole);
-        let ids = |lines: &[LoggedKill]| lines.iter().filter_map(|line| line.victim.tgid).collect();
+        let ids = |lines: &[OomKill]| lines.iter().filter_map(|line| line.victim.tgid).collect();
         (ids(&found.kills), found.repeats, found.nameless, ids(&found.rest))
     }
 

@@ -175,9 +175,10 @@ impl Node {
         let line = |at: usize| {
             let Line { process, time, has_path } = kernel.log[at];
             let is_old = at < agent.old;
-            LoggedKill {
+            OomKill {
                 time: if is_old { time } else { self.wall },
-                is_old,
+                source: if is_old { Source::Recovered } else { Source::Kmsg },
+                cgroup: None,
                 victim: victim(process),
                 path: has_path.then(|| CgroupPath::from("/pod")),
                 decision: Decision::default(),

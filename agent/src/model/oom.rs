@@ -23,24 +23,12 @@ pub struct OomKill {
     pub decision: Decision,
 }
 
-/// A kill in the kernel log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoggedKill {
-    /// When it was written; of an old one by the log's own clock, else when it was read.
-    pub time: SystemTime,
-    /// Whether it was there before this agent began.
-    pub is_old: bool,
-    pub victim: Victim,
-    /// Its memory cgroup, where the log names it.
-    pub path: Option<CgroupPath>,
-    pub decision: Decision,
-}
-
 /// What was read of the kernel log, and after that of the kernel's count of kills.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogBatch {
-    /// In the order of the log.
-    pub kills: Vec<LoggedKill>,
+    /// In the order of the log. Those from before this agent have the log's own time and the source [`Source::Recovered`], the
+    /// others the time when they were read.
+    pub kills: Vec<OomKill>,
     /// How often records that were written since the log was opened were overwritten before they were read.
     pub overruns: u64,
     /// With this batch everything from before this agent has been read; whether nothing of interest was overwritten.

@@ -10,7 +10,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::thread::{OnThread, ThreadedSource};
 use crate::files::{self, HostRoot, KernelLog, LogRead};
 use crate::kernel::{Readable, wall_time};
-use crate::model::{Checkpoint, LogBatch, LoggedKill};
+use crate::model::{Checkpoint, LogBatch, OomKill, Source};
 use crate::parse::{LogKill, OomLines, log_record};
 
 /// Records that are taken at once: a busy log must not keep the thread from its other work.
@@ -232,10 +232,11 @@ impl Log {
 }
 
 /// The log's stamp is of a clock of its own, good enough for kills from before the agent. Later ones have the time of reading.
-fn logged(kill: LogKill, is_old: bool) -> LoggedKill {
+fn logged(kill: LogKill, is_old: bool) -> OomKill {
     let LogKill { time_usec, victim, path, decision } = kill;
     let time = if is_old { wall_time(Duration::from_micros(time_usec)) } else { SystemTime::now() };
-    LoggedKill { time, is_old, victim, path, decision }
+    let source = if is_old { Source::Recovered } else { Source::Kmsg };
+    OomKill { time, source, cgroup: None, path, victim, decision }
 }
 
 #[cfg(test)]

@@ -232,7 +232,7 @@ fn read_common(json: &[u8]) -> Option<WireEvent<'static>> {
 /// Takes a field out if it has the known form.
 fn take<T: DeserializeOwned>(fields: &mut UnknownFields, name: &str) -> Option<T> {
     let known = T::deserialize(fields.get(name)?).ok()?;
-    fields.remove(name);
+    fields.shift_remove(name);
     Some(known)
 }
 

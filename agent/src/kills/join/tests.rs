@@ -20,7 +20,7 @@ fn whole(tgid: u32) -> OomKill {
     OomKill { decision, ..kill(Some(tgid)) }
 }
 
-fn line(tgid: u32) -> LoggedKill {
+fn line(tgid: u32) -> OomKill {
     let victim = Victim {
         pid: Some(tgid),
         tgid: Some(tgid),
@@ -30,7 +30,8 @@ fn line(tgid: u32) -> LoggedKill {
     };
     let decision = Decision { incident: Some(3), constraint: Some(Constraint::Memcg), ..Decision::default() };
     let path = Some(CgroupPath::from("/pod/leaf"));
-    LoggedKill { time: SystemTime::UNIX_EPOCH, is_old: false, victim, path, decision }
+    let (time, source) = (SystemTime::UNIX_EPOCH, Source::Kmsg);
+    OomKill { time, source, cgroup: None, path, victim, decision }
 }
 
 struct Node {
@@ -50,7 +51,7 @@ impl Node {
         only(self.join.kill(kill, &mut self.ledger, self.now))
     }
 
-    fn line(&mut self, line: LoggedKill) -> Option<OomKill> {
+    fn line(&mut self, line: OomKill) -> Option<OomKill> {
         only(self.join.line(line, &mut self.ledger, self.now))
     }
 }
@@ -90,8 +91,8 @@ fn another_process_waits_on() {
 #[test]
 fn without_a_process_the_cgroup_decides() {
     let mut node = Node::new();
-    node.line(LoggedKill { path: Some(CgroupPath::from("/other")), ..line(1) });
-    node.line(LoggedKill { path: None, ..line(2) });
+    node.line(OomKill { path: Some(CgroupPath::from("/other")), ..line(1) });
+    node.line(OomKill { path: None, ..line(2) });
     node.line(line(3));
     let filled = node.kill(kill(None)).unwrap();
     assert_eq!((filled.victim.tgid, filled.victim.comm), (Some(3), Some(b"log".to_vec())));
