@@ -1,7 +1,6 @@
 //! One GET to a running agent. The answer is read as a stream.
 
-use std::io;
-
+use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
@@ -14,44 +13,43 @@ use crate::names::http::exchange;
 /// The most that is read of the body of an error.
 const ERROR_BYTES: usize = 64 * 1024;
 
-/// Why there is no answer.
+const UNREACHABLE: &str = "cannot reach the agent (is `cgtap serve` running, and at this --url?)";
+/// The connection broke, or the other end speaks no HTTP.
+pub(super) const BROKEN: &str = "the agent's answer broke off";
+
+/// The agent refused the request.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ClientError {
-    /// No agent answers at this address.
-    #[error("cannot reach the agent: {0}; is `cgtap serve` running, and at this --url?")]
-    Unreachable(#[from] io::Error),
-    /// The connection broke, or the other end speaks no HTTP.
-    #[error("the agent's answer broke off: {0}")]
-    Broken(#[from] hyper::Error),
-    /// The request could not be written.
-    #[error("no such request is possible: {0}")]
-    Request(#[from] axum::http::Error),
-    /// The agent refused the request.
-    #[error("the agent answers {status}: {text}")]
-    Refused { status: StatusCode, text: String },
+#[error("the agent answers {status}: {text}")]
+pub(super) struct Refused {
+    pub(super) status: StatusCode,
+    pub(super) text: String,
 }
 
 /// The body of a 200.
-pub(super) async fn get(url: &AgentUrl, path_and_query: &str) -> Result<Incoming, ClientError> {
+pub(super) async fn get(url: &AgentUrl, path_and_query: &str) -> anyhow::Result<Incoming> {
     let request = |host: &str| {
         let request = Request::get(path_and_query).header("host", host);
         request.header("accept", "application/x-ndjson").body(Empty::<Bytes>::new())
     };
     let answer = match url {
         AgentUrl::Tcp { host, port } => {
-            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            let stream = TcpStream::connect((host.as_str(), *port)).await.context(UNREACHABLE)?;
             let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-            exchange(stream, request(&host)?).await?
+            exchange(stream, request(&host)?).await
         }
-        AgentUrl::Unix(path) => exchange(UnixStream::connect(path).await?, request("localhost")?).await?,
+        AgentUrl::Unix(path) => {
+            let stream = UnixStream::connect(path).await.context(UNREACHABLE)?;
+            exchange(stream, request("localhost")?).await
+        }
     };
+    let answer = answer.context(BROKEN)?;
     let (status, body) = (answer.status(), answer.into_body());
     if status == StatusCode::OK {
         return Ok(body);
     }
     let body = Limited::new(body, ERROR_BYTES).collect().await;
     let text = body.map(|body| reason(&body.to_bytes())).unwrap_or_default();
-    Err(ClientError::Refused { status, text })
+    Err(Refused { status, text }.into())
 }
 
 /// The `error` and the allowed values of our own refusals; other text unchanged.
@@ -66,6 +64,8 @@ fn reason(body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     #[test]
@@ -125,11 +125,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         let missing = get(&AgentUrl::Unix(path.clone()), "/events?").await.unwrap_err();
-        assert!(matches!(missing, ClientError::Unreachable(_)), "{missing}");
+        assert!(missing.to_string().starts_with("cannot reach"), "{missing}");
         let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
         let agent = std::thread::spawn(move || answering(listener.accept().unwrap().0, "SSH-2.0\r\n"));
         let broken = get(&AgentUrl::Unix(path), "/events?").await.unwrap_err();
-        assert!(matches!(broken, ClientError::Broken(_)), "{broken}");
+        assert!(broken.to_string().ends_with("broke off"), "{broken}");
         agent.join().unwrap();
     }
 }

@@ -10,7 +10,7 @@ use clap::{Args, ColorChoice};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 
-use super::client::{self, ClientError};
+use super::client::{self, BROKEN};
 use super::url::{AgentUrl, encode};
 use super::{NO_OUTPUT, single_thread};
 use crate::export::explain;
@@ -135,7 +135,7 @@ where
 {
     let (mut pending, mut lines) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(ClientError::from)?;
+        let frame = frame.context(BROKEN)?;
         pending.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
         let whole = pending.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let rest = pending.split_off(whole);

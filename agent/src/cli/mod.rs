@@ -17,7 +17,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
-use self::client::ClientError;
+use self::client::Refused;
 use crate::config::{Config, ConfigError, Flags};
 use crate::export::status_json::{check_table, status_json};
 use crate::kernel::{self, PinError};
@@ -59,8 +59,7 @@ struct CheckArgs {
 
 /// The status of a command that failed: 2 for a mistake of the caller.
 fn exit_code(error: &anyhow::Error) -> u8 {
-    let is_refused =
-        |error: &ClientError| matches!(error, ClientError::Refused { status, .. } if status.as_u16() == 400);
+    let is_refused = |refused: &Refused| refused.status.as_u16() == 400;
     let is_setting = error.is::<ConfigError>() || error.is::<PinError>();
     let is_mistake = is_setting || error.downcast_ref().is_some_and(is_refused);
     if is_mistake { 2 } else { 1 }

@@ -6,6 +6,7 @@ use clap::Parser;
 use hyper::body::Frame;
 
 use super::*;
+use crate::cli::client::Refused;
 use crate::cli::exit_code;
 
 /// A body in the given pieces, as a network cuts them.
@@ -77,7 +78,7 @@ async fn a_line_without_end_is_refused() {
 fn a_refusal_of_the_request_is_a_usage_error_and_one_for_load_is_not() {
     for (status, code) in [(400, 2), (503, 1), (404, 1)] {
         let status = hyper::StatusCode::from_u16(status).unwrap();
-        let refused = ClientError::Refused { status, text: "t".into() };
+        let refused = Refused { status, text: "t".into() };
         assert_eq!(exit_code(&refused.into()), code);
     }
 }
