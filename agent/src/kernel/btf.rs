@@ -46,7 +46,6 @@ pub(crate) struct Member {
 #[derive(Clone, Copy)]
 struct Type {
     at: usize,
-    name: u32,
     kind: u32,
     count: usize,
     flag: bool,
@@ -68,9 +67,9 @@ impl Btf {
         let header =
             |index: usize| -> Result<usize, KernelError> { Ok(read_u32(&data, 4 + 4 * index)? as usize) };
         let (length, type_start, type_bytes, strings) = (header(0)?, header(1)?, header(2)?, header(3)?);
-        let from = length.checked_add(type_start).ok_or(corrupt("type section out of range"))?;
-        let to = from.checked_add(type_bytes).ok_or(corrupt("type section out of range"))?;
-        let strings = length.checked_add(strings).ok_or(corrupt("string section out of range"))?;
+        let from = length.checked_add(type_start).ok_or_else(|| corrupt("type section out of range"))?;
+        let to = from.checked_add(type_bytes).ok_or_else(|| corrupt("type section out of range"))?;
+        let strings = length.checked_add(strings).ok_or_else(|| corrupt("string section out of range"))?;
         if to > data.len() || strings > data.len() {
             return Err(corrupt("a section ends after the data"));
         }
@@ -87,8 +86,7 @@ impl Btf {
         let info = read_u32(&self.data, at + 4)?;
         Ok(Type {
             at,
-            name: read_u32(&self.data, at)?,
-            kind: (info >> 24) & 0x1f,
+            kind: kind_of(info),
             count: (info & 0xffff) as usize,
             flag: info >> 31 == 1,
             size_or_type: read_u32(&self.data, at + 8)?,
@@ -96,8 +94,8 @@ impl Btf {
     }
 
     fn by_id(&self, id: u32) -> Result<Type, KernelError> {
-        let index = (id as usize).checked_sub(1).ok_or(corrupt("void where a type was wanted"))?;
-        let at = self.types.get(index).ok_or(corrupt("type id out of range"))?;
+        let index = (id as usize).checked_sub(1).ok_or_else(|| corrupt("void where a type was wanted"))?;
+        let at = self.types.get(index).ok_or_else(|| corrupt("type id out of range"))?;
         self.at(*at as usize)
     }
 
@@ -110,10 +108,12 @@ impl Btf {
 
     /// The first type of that kind and name.
     fn find(&self, kind: u32, name: &str) -> Result<Option<Type>, KernelError> {
-        for at in &self.types {
-            let found = self.at(*at as usize)?;
-            if found.kind == kind && self.is_name(found.name, name.as_bytes()) {
-                return Ok(Some(found));
+        for &at in &self.types {
+            let at = at as usize;
+            if kind_of(read_u32(&self.data, at + 4)?) == kind
+                && self.is_name(read_u32(&self.data, at)?, name.as_bytes())
+            {
+                return self.at(at).map(Some);
             }
         }
         Ok(None)
@@ -161,7 +161,7 @@ impl Btf {
             return Ok(None);
         }
         for index in 0..of.count {
-            *budget = budget.checked_sub(1).ok_or(corrupt("a struct without an end"))?;
+            *budget = budget.checked_sub(1).ok_or_else(|| corrupt("a struct without an end"))?;
             let at = of.at + 12 + 12 * index;
             let (member_name, type_id) = (read_u32(&self.data, at)?, read_u32(&self.data, at + 4)?);
             let raw = read_u32(&self.data, at + 8)?;
@@ -246,7 +246,7 @@ impl Btf {
 impl Member {
     /// The same member, counted from the start of what its struct is in.
     fn within(self, base_bytes: u32) -> Result<Self, KernelError> {
-        let offset_bytes = base_bytes.checked_add(self.offset_bytes).ok_or(corrupt(OFFSET))?;
+        let offset_bytes = base_bytes.checked_add(self.offset_bytes).ok_or_else(|| corrupt(OFFSET))?;
         Ok(Self { offset_bytes, ..self })
     }
 
@@ -258,7 +258,7 @@ impl Member {
         inner_bytes: u32,
     ) -> Result<u32, KernelError> {
         let before = size_bytes.checked_mul(index).and_then(|bytes| bytes.checked_add(inner_bytes));
-        before.and_then(|bytes| bytes.checked_add(self.offset_bytes)).ok_or(corrupt(OFFSET))
+        before.and_then(|bytes| bytes.checked_add(self.offset_bytes)).ok_or_else(|| corrupt(OFFSET))
     }
 }
 
@@ -283,9 +283,13 @@ impl Type {
     }
 }
 
+fn kind_of(info: u32) -> u32 {
+    (info >> 24) & 0x1f
+}
+
 fn read_u32(data: &[u8], at: usize) -> Result<u32, KernelError> {
     let bytes = data.get(at..).and_then(|rest| rest.first_chunk::<4>());
-    bytes.map(|b| u32::from_ne_bytes(*b)).ok_or(corrupt("ends too early"))
+    bytes.map(|b| u32::from_ne_bytes(*b)).ok_or_else(|| corrupt("ends too early"))
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ fn error(bytes: &[u8], what: &'static str) -> KernelError {
 
 fn record_number(bytes: &[u8]) -> Result<RecordNumber, KernelError> {
     let Header { program, cpu, seq, .. } = read(bytes)?;
-    let program = Program::from_u32(program).ok_or(error(bytes, "of no program of ours"))?;
+    let program = Program::from_u32(program).ok_or_else(|| error(bytes, "of no program of ours"))?;
     Ok(RecordNumber { program, cpu, seq })
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn lifecycle(
 ) -> Result<(RecordNumber, LifecycleEvent), KernelError> {
     let number = record_number(bytes)?;
     // A record ends with its path, which is shorter than its room.
-    let path = bytes.get(LIFECYCLE_FIXED_BYTES..).ok_or(error(bytes, "shorter than its fields"))?;
+    let path = bytes.get(LIFECYCLE_FIXED_BYTES..).ok_or_else(|| error(bytes, "shorter than its fields"))?;
     let mut whole = [0; size_of::<LifecycleRecord>()];
     whole.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
     let record: LifecycleRecord = read(&whole)?;
@@ -69,7 +69,8 @@ pub(crate) fn lifecycle(
         }
     };
     let length = record.path_bytes as usize;
-    let path = CgroupPath::from_bytes(path.get(..length).ok_or(error(bytes, "shorter than its path"))?);
+    let path =
+        CgroupPath::from_bytes(path.get(..length).ok_or_else(|| error(bytes, "shorter than its path"))?);
     let key = |id| CgroupKey { hierarchy: HierarchyId(record.hierarchy), id };
     let event = LifecycleEvent {
         time: clock.wall(record.header.ktime_nsec),
