@@ -74,18 +74,30 @@ pub async fn run(config: Config) -> Result<()> {
         liveness: liveness.clone(),
     };
     let follow = event_path.run(began, first_walk, shutdown.clone());
-    let mut ended = pin!(end(start_event_path(runtime, follow, liveness)?, &shutdown));
+    let ended = end(start_event_path(runtime, follow, liveness)?, &shutdown);
     for listener in &listeners {
         tracing::info!(address = %listener.address, "listening");
     }
     tokio::spawn(notify_systemd(readiness, shutdown.clone()));
     let limits = Limits { stalled_follower: config.client_timeout, ..Limits::new(config.max_connections) };
-    let mut serving = pin!(serve::serve(listeners, services, limits, shutdown.clone()));
+    let serving = serve::serve(listeners, services, limits, shutdown.clone());
+    until_end(serving, ended, &shutdown).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Waits for both, for no longer than the agent has after the order to end.
+async fn until_end(
+    serving: impl Future<Output = ()>,
+    ended: impl Future<Output = Result<()>>,
+    shutdown: &Shutdown,
+) -> Result<()> {
+    let (mut serving, mut ended) = (pin!(serving), pin!(ended));
     tokio::select! {
         () = &mut serving => {
             let left = GRACE.saturating_sub(shutdown.since_order() + THREADS_WITHIN);
             match tokio::time::timeout(left, ended).await {
-                Ok(ended) => ended?,
+                Ok(ended) => return ended,
                 Err(_) => tracing::warn!("the state for the next start is not saved: the disk is too slow"),
             }
         }
@@ -95,7 +107,6 @@ pub async fn run(config: Config) -> Result<()> {
             serving.await;
         }
     }
-    tracing::info!("stopped");
     Ok(())
 }
 
