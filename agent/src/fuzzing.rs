@@ -13,7 +13,7 @@ use crate::identity::identify;
 use crate::kernel::clock::Clock;
 use crate::kernel::format::Format;
 use crate::kernel::{decode, offsets, probe};
-use crate::model::{CgroupPath, Source};
+use crate::model::{CgroupPath, CpuStats, MemoryEvents, Source, TcpStates, UdpStats};
 use crate::names;
 use crate::parse::{self, LogRecord, OomLines};
 
@@ -47,47 +47,34 @@ pub fn ring_record(input: &[u8]) {
 
 /// The files of a cgroup, v1 and v2.
 pub fn cgroup_files(input: &[u8]) {
-    use parse::{
-        blkio_bytes, blkio_requests, cpu_max, cpu_stat, cpuacct_stat, first_process, io_stat, limit,
-        limit_v1, memory_stat_v1, memory_stat_v2, per_cpu_nsec, pressure, value,
-    };
-    let _ = black_box((value(input), limit(input), limit_v1(input)));
-    let mut cpu = crate::model::CpuStats::default();
-    let _ = black_box((
-        cpu_stat(input, &mut cpu),
-        cpuacct_stat(input, &mut cpu),
-        per_cpu_nsec(input),
-        cpu_max(input),
-    ));
+    use parse::*;
+    let mut cpu = CpuStats::default();
+    let _ = black_box((value(input), limit(input), limit_v1(input), per_cpu_nsec(input), cpu_max(input)));
+    let _ = black_box((cpu_stat(input, &mut cpu), cpuacct_stat(input, &mut cpu)));
     for with_detail in [false, true] {
         let _ = black_box((memory_stat_v1(input, with_detail), memory_stat_v2(input, with_detail)));
     }
-    let _ =
-        black_box((parse::keyed::<crate::model::MemoryEvents>(input), parse::value_of(input, "oom_kill")));
+    let _ = black_box((keyed::<MemoryEvents>(input), value_of(input, "oom_kill"), max_events(input)));
     let _ = black_box((io_stat(input), blkio_bytes(input), blkio_requests(input), pressure(input)));
-    let _ = black_box((first_process(input), parse::processes(input)));
-    let _ = black_box((parse::numa_stat_v1(input), parse::numa_stat_v2(input, 4096)));
-    let _ = black_box(parse::max_events(input));
+    let _ =
+        black_box((first_process(input), processes(input), numa_stat_v1(input), numa_stat_v2(input, 4096)));
 }
 
 /// The files of the machine and of a process.
 pub fn machine_files(input: &[u8]) {
-    use parse::{assignment, meminfo, net_dev, proc_stat, tgid};
-    let _ = black_box((net_dev(input), proc_stat(input), meminfo(input)));
-    let _ = black_box((parse::perf_terms(input), parse::cpu_list(input), parse::resctrl_count(input)));
-    let _ = black_box(parse::perf_format(input).map(|bits| bits.put(u64::MAX, &mut [0; 3])));
-    let _ = black_box((tgid(input), assignment(input, "A")));
-    let _ = black_box(parse::diskstats(input));
-    let _ = black_box((parse::schedstat(input), parse::task_state(input), parse::open_files_limit(input)));
-    let _ = black_box((parse::referenced_bytes(input), parse::snmp(input, "Tcp")));
-    let _ = black_box((parse::proc_tcp(input), parse::proc_udp(input)));
+    use parse::*;
+    let _ = black_box((net_dev(input), proc_stat(input), meminfo(input), diskstats(input)));
+    let _ = black_box((perf_terms(input), cpu_list(input), resctrl_count(input), assignment(input, "A")));
+    let _ = black_box(perf_format(input).map(|bits| bits.put(u64::MAX, &mut [0; 3])));
+    let _ = black_box((schedstat(input), task_state(input), open_files_limit(input), tgid(input)));
+    let _ = black_box((referenced_bytes(input), snmp(input, "Tcp"), proc_tcp(input), proc_udp(input)));
     mountinfo(input);
-    proc_cgroup(input);
+    self::proc_cgroup(input);
 }
 
 /// A datagram of netlink's answer about sockets.
 pub fn sock_diag(input: &[u8]) {
-    let (mut tcp, mut udp) = (crate::model::TcpStates::default(), crate::model::UdpStats::default());
+    let (mut tcp, mut udp) = (TcpStates::default(), UdpStats::default());
     let _ = black_box((parse::diag_tcp(input, &mut tcp), parse::diag_udp(input, &mut udp)));
 }
 

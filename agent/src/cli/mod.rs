@@ -21,7 +21,7 @@ use self::client::Refused;
 use crate::config::{Config, ConfigError, Flags};
 use crate::export::status_json::{check_table, status_json};
 use crate::kernel::{self, PinError};
-use crate::model::THREADS_WITHIN;
+use crate::model::{THREADS_WITHIN, with_causes};
 use crate::run;
 
 const NO_RUNTIME: &str = "cannot start the runtime";
@@ -65,18 +65,6 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     if is_mistake { 2 } else { 1 }
 }
 
-/// The error and what caused it, in one line. Many of our messages already end with their cause.
-fn with_causes(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if !text.contains(&cause) {
-            let colon = if text.is_empty() { "" } else { ": " };
-            text = format!("{text}{colon}{cause}");
-        }
-    }
-    text
-}
-
 /// Names the variable that a refused value comes from: clap names its flag.
 fn with_variable(
     mut error: clap::Error,
@@ -109,7 +97,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // There is nowhere left to write to when standard error is gone.
-            let _ = writeln!(io::stderr(), "cgtap: {}", with_causes(&error));
+            let _ = writeln!(io::stderr(), "cgtap: {}", with_causes(error.as_ref()));
             ExitCode::from(exit_code(&error))
         }
     }

@@ -51,16 +51,3 @@ fn help_and_version_are_no_mistakes() {
         assert_eq!(parse(args).expect_err("printed").exit_code(), 0, "{args:?}");
     }
 }
-
-#[test]
-fn a_cause_is_printed_once() {
-    #[derive(Debug, thiserror::Error)]
-    #[error("cannot: {0}")]
-    struct Says(#[source] io::Error);
-    #[derive(Debug, thiserror::Error)]
-    #[error("cannot")]
-    struct Hides(#[source] io::Error);
-    let cause = || io::Error::other("because");
-    assert_eq!(with_causes(&Says(cause()).into()), "cannot: because");
-    assert_eq!(with_causes(&Hides(cause()).into()), "cannot: because");
-}

@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use crate::model::with_causes;
+
 /// Why a piece of the kernel cannot be used, in one line.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -13,24 +15,9 @@ impl KernelError {
     }
 }
 
-/// An error of aya as one line of text.
+/// An error of aya as one line of text: its outer messages name the program, the inner ones the answer of the kernel.
 pub(super) fn bpf(error: impl std::error::Error) -> KernelError {
-    KernelError(with_causes(&error))
-}
-
-/// An error and all that caused it: aya's outer messages name the program, the inner ones the kernel's answer. The
-/// verifier's log can be pages long; its end has the reason.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    shorten(&text)
+    KernelError(shorten(&with_causes(&error)))
 }
 
 /// One line of an error that may hold the verifier's log: its head, and the last line that is not statistics.

@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use super::KernelError;
 use super::error::bpf;
 use crate::durable;
-use crate::model::{Hook, RungChoice, RungChoices, Source};
+use crate::model::{Hook, RungChoices, Source};
 
 /// `BPF_FS_MAGIC` (`include/uapi/linux/magic.h`).
 const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
@@ -159,24 +159,10 @@ fn link_of(name: &str) -> Option<(Hook, Source)> {
     Some((hook, Source::from_name(rung).filter(|known| rungs.contains(known))?))
 }
 
-/// The settings that decide what is attached, as they stand in a key. Never changed: with another text an agent does not
+/// The settings that decide what is attached, as they stand in a key. A test holds their text: with another one an agent does not
 /// adopt what one before has pinned. Programs of a debug build write log lines, so they are others.
-pub(super) fn attached(rungs: RungChoices, is_debug: bool) -> String {
-    let rung = |choice| match choice {
-        RungChoice::Auto => "Auto".to_owned(),
-        RungChoice::Only(source) => format!("Only({})", camel_case(source.as_str())),
-        RungChoice::None => "None".to_owned(),
-    };
-    format!("Wishes {{ lifecycle: {}, oom: {} }} {is_debug}", rung(rungs.lifecycle), rung(rungs.oom))
-}
-
-/// `TpBtf` of `tp_btf`.
-fn camel_case(name: &str) -> String {
-    let capital = |word: &str| {
-        let mut chars = word.chars();
-        chars.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(chars).collect::<String>()
-    };
-    name.split('_').map(capital).collect()
+pub(super) fn attached(RungChoices { lifecycle, oom }: RungChoices, is_debug: bool) -> String {
+    format!("Wishes {{ lifecycle: {lifecycle:?}, oom: {oom:?} }} {is_debug}")
 }
 
 fn key(attached: &str, object: &[u8]) -> String {
@@ -209,6 +195,7 @@ fn remove(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::RungChoice;
 
     #[test]
     fn a_link_is_known_by_its_name() {

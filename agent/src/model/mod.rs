@@ -4,6 +4,7 @@
 //! never 0, and "no limit" is [`Limit::Max`], never a large number.
 
 mod backoff;
+mod causes;
 mod cgroup;
 mod deed;
 mod event;
@@ -28,6 +29,7 @@ mod status;
 mod topology;
 
 pub use backoff::*;
+pub use causes::with_causes;
 pub use cgroup::*;
 pub use deed::*;
 pub use event::*;

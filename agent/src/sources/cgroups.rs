@@ -35,19 +35,16 @@ pub(crate) fn broken(errors: &[KernelError]) -> u64 {
     records
 }
 
-/// What the thread of the watched directories can be asked.
+/// A request to watch the directories that a walk may have found and no event reported.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum TreeRequest {
-    /// Watch the directories that a walk may have found and no event reported.
-    WatchMissing,
-}
+pub(crate) struct WatchMissing;
 
 /// The source of cgroup events.
 pub(crate) enum CgroupSource {
     /// BPF programs that read the paths.
     Ring(Box<LifecycleRing>),
     /// BPF programs that may not read the paths, or watched directories.
-    Thread(OnThread<TreeRequest, CgroupBatch>),
+    Thread(OnThread<WatchMissing, CgroupBatch>),
 }
 
 impl CgroupSource {
@@ -89,7 +86,7 @@ impl CgroupSource {
     pub(crate) fn watch_missing(&self) {
         if let Self::Thread(thread) = self {
             // The next walk asks again.
-            let _ = thread.ask(TreeRequest::WatchMissing);
+            let _ = thread.ask(WatchMissing);
         }
     }
 }

@@ -76,10 +76,6 @@ impl ThreadedSource for LogAndCount {
         }
         Ok(batch)
     }
-
-    fn serve(&mut self, (): ()) -> Option<LogBatch> {
-        None
-    }
 }
 
 /// Cancel-safe: it waits only before the first record is taken.

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::cgroups::{CgroupBatch, TreeRequest};
+use super::cgroups::{CgroupBatch, WatchMissing};
 use super::thread::{OnThread, ThreadedSource};
 use crate::kernel::{Batch, LifecycleRing, Paths};
 use crate::model::{CgroupKey, CgroupPath, LifecycleEvent, LifecycleKind};
@@ -32,7 +32,10 @@ impl RingWithPaths {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub(super) fn start(ring: LifecycleRing, paths: Paths) -> io::Result<OnThread<TreeRequest, CgroupBatch>> {
+    pub(super) fn start(
+        ring: LifecycleRing,
+        paths: Paths,
+    ) -> io::Result<OnThread<WatchMissing, CgroupBatch>> {
         OnThread::start("cgtap-paths", move || Ok(Self { ring: ring.reregister()?, paths, held: None }))
     }
 }
@@ -56,7 +59,7 @@ impl RingWithPaths {
 
 impl ThreadedSource for RingWithPaths {
     type Report = CgroupBatch;
-    type Request = TreeRequest;
+    type Request = WatchMissing;
 
     /// What is waited for stays here when this is cancelled.
     async fn next(&mut self) -> io::Result<CgroupBatch> {
@@ -89,10 +92,6 @@ impl ThreadedSource for RingWithPaths {
             }
             tokio::time::sleep(PAUSE).await;
         }
-    }
-
-    fn serve(&mut self, TreeRequest::WatchMissing: TreeRequest) -> Option<CgroupBatch> {
-        None
     }
 }
 

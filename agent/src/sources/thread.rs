@@ -29,7 +29,9 @@ pub(super) trait ThreadedSource {
     async fn drain(&mut self) -> io::Result<Self::Report>;
 
     /// Does what it is asked; what there is to report of it.
-    fn serve(&mut self, request: Self::Request) -> Option<Self::Report>;
+    fn serve(&mut self, _request: Self::Request) -> Option<Self::Report> {
+        None
+    }
 }
 
 enum Item<T> {

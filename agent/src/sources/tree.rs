@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::cgroups::{CgroupBatch, TreeRequest};
+use super::cgroups::{CgroupBatch, WatchMissing};
 use super::thread::{OnThread, ThreadedSource};
 use crate::files::{FilesError, TreeEvents, TreeWatch};
 use crate::kernel::Readable;
@@ -22,7 +22,7 @@ impl Tree {
     ///
     /// # Errors
     /// When directories cannot be watched.
-    pub(super) fn start(hierarchies: Arc<[Hierarchy]>) -> io::Result<OnThread<TreeRequest, CgroupBatch>> {
+    pub(super) fn start(hierarchies: Arc<[Hierarchy]>) -> io::Result<OnThread<WatchMissing, CgroupBatch>> {
         OnThread::start("cgtap-tree", move || {
             let mut watch = TreeWatch::open(&hierarchies).map_err(io::Error::other)?;
             let found = watch.add_all();
@@ -51,7 +51,7 @@ impl Tree {
 
 impl ThreadedSource for Tree {
     type Report = CgroupBatch;
-    type Request = TreeRequest;
+    type Request = WatchMissing;
 
     /// It waits only before the first event is taken.
     async fn next(&mut self) -> io::Result<CgroupBatch> {
@@ -69,7 +69,7 @@ impl ThreadedSource for Tree {
         Ok(self.batch(found))
     }
 
-    fn serve(&mut self, TreeRequest::WatchMissing: TreeRequest) -> Option<CgroupBatch> {
+    fn serve(&mut self, _request: WatchMissing) -> Option<CgroupBatch> {
         let found = self.watch.add_all();
         Some(self.batch(found))
     }

@@ -18,6 +18,7 @@ use crate::model::{
     CgroupKey, CgroupPath, HardwareStats, PerfCode, PerfCounts, PerfEvent, PerfPlan, Role, UncoreCount,
 };
 
+#[derive(Default)]
 pub(super) struct Perf {
     plan: PerfPlan,
     /// The most descriptors.
@@ -72,15 +73,7 @@ impl Perf {
         for event in &plan.absent {
             tracing::warn!(event, "this host has no unit for this performance event; it is left out");
         }
-        Self {
-            plan,
-            limit,
-            open: 0,
-            kept: HashMap::new(),
-            uncore: None,
-            logged: Logged::default(),
-            left_out: 0,
-        }
+        Self { plan, limit, ..Self::default() }
     }
 
     /// Reads the counters of the node and of each container.
