@@ -68,9 +68,9 @@ fn build() -> Result<String> {
     cargo.args(["--package", "cgtap", "--package", "cgtap-tests", "--bins", "--test", "live"]);
     cargo.arg("--message-format=json-render-diagnostics");
     cargo.env("RUSTFLAGS", "-Ctarget-feature=+crt-static --cfg cgtap_machine");
-    // An emulated processor is slow, and the image stands in each machine's memory. What others wrote is built once.
-    cargo.args(["--config", "profile.dev.package.\"*\".opt-level=3"]);
-    cargo.env("CARGO_PROFILE_DEV_OPT_LEVEL", "2").env("CARGO_PROFILE_DEV_DEBUG", "0");
+    // An emulated processor is slow, and the image stands in each machine's memory. Higher levels take longer to build than they save.
+    cargo.args(["--config", "profile.dev.package.\"*\".opt-level=1"]);
+    cargo.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1").env("CARGO_PROFILE_DEV_DEBUG", "0");
     // With debug assertions the programs also log each record.
     cargo.env("CARGO_PROFILE_DEV_DEBUG_ASSERTIONS", "false");
     let output = exec::output(cargo.stderr(Stdio::inherit()))?;
