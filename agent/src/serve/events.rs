@@ -38,6 +38,7 @@ pub(super) fn respond(
         boot_id: Arc::clone(&services.agent.facts.boot_id),
         telemetry: Arc::clone(&services.agent.telemetry),
         sse: query.sse,
+        follows: query.follow,
         left: query.limit.unwrap_or(u64::MAX),
         keep_alive,
     };
@@ -51,6 +52,8 @@ struct Feed {
     boot_id: Arc<str>,
     telemetry: Arc<Telemetry>,
     sse: bool,
+    /// Whether it waits for new events; else it ends with those that were there.
+    follows: bool,
     /// Events still to deliver.
     left: u64,
     keep_alive: Interval,
@@ -66,8 +69,8 @@ impl Feed {
             if !out.is_empty() {
                 return Some((Ok(Bytes::from(out)), self));
             }
-            // All events from before the shutdown are delivered by now.
-            if self.left == 0 || ordered || self.subscription.is_at_end() {
+            // A follower goes on at the next agent. An answer with an end is read to it: one that is cut must not look whole.
+            if self.left == 0 || (ordered && self.follows) || self.subscription.is_at_end() {
                 return None;
             }
             tokio::select! {
@@ -76,7 +79,7 @@ impl Feed {
                         self.push(&mut out, &delivery);
                     }
                 }
-                () = self.shutdown.wait() => {}
+                () = self.shutdown.wait(), if !ordered => {}
                 _ = self.keep_alive.tick(), if self.sse => out.extend_from_slice(b": keep-alive\n\n"),
             }
         }

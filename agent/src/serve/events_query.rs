@@ -49,7 +49,7 @@ impl EventsQuery {
 fn set(filter: &mut Filter, name: &str, value: &[u8]) -> Result<(), Refusal> {
     match filter.set(name, value) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Refusal::parameter(name, format!("{name:?} is not available yet"))),
+        Ok(false) => Err(Refusal::parameter(name, format!("{name:?} is no filter"))),
         Err(BadFilter { text, allowed }) => Err(Refusal::parameter(name, text).allowing(allowed)),
     }
 }

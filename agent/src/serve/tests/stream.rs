@@ -1,9 +1,12 @@
 //! `/events`: where streams begin, resume, lose events and end.
 
+use std::time::Duration;
+
 use hyper::StatusCode;
 
 use super::support::*;
-use crate::events::EventLog;
+use crate::events::{DiskOptions, EventLog};
+use crate::model::EventSync;
 use crate::serve::*;
 
 #[tokio::test]
@@ -73,7 +76,7 @@ async fn server_sent_events_resume_by_their_id() {
 
 #[tokio::test]
 async fn a_silent_stream_of_server_sent_events_is_kept_alive() {
-    let limits = Limits { keep_alive: std::time::Duration::from_millis(1), ..Limits::new(4) };
+    let limits = Limits { keep_alive: Duration::from_millis(1), ..Limits::new(4) };
     let agent = Agent::with(limits, EventLog::new(10), |_| {}).await;
     let mut reply = agent.open("GET", "/events?follow=1", &[("accept", "text/event-stream")]).await;
     assert!(read_to(reply.body_mut(), "\n\n").await.starts_with(": keep-alive\n\n"));
@@ -94,6 +97,30 @@ async fn a_lost_record_stands_in_the_place_of_events_that_left_the_log() {
     assert_eq!(agent.telemetry().events_lost_to_clients.get(), 2);
     let sse = agent.ask("GET", "/events?since_seq=1", &[("accept", "text/event-stream")]).await;
     assert!(sse.text().starts_with("data: {\"type\":\"lost\""), "a loss must not move the client's position");
+}
+
+/// Most of them are on disk, where they are read while the client takes them.
+#[tokio::test]
+async fn an_answer_with_an_end_is_whole_after_the_order_to_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = DiskOptions {
+        dir: folder.path().join("events"),
+        max_bytes: 1 << 20,
+        max_age: Duration::from_secs(3600),
+        max_segments: 4,
+        fsync: EventSync::None,
+    };
+    let log = EventLog::on_disk(2, options, "").unwrap();
+    let agent = Agent::with(Limits::new(4), log.clone(), |_| {}).await;
+    for _ in 0..1000 {
+        agent.append("/a");
+    }
+    agent.until(|_| log.disk().unwrap().written_seq == 1000).await;
+    let mut reply = agent.open("GET", "/events?since_seq=0", &[]).await;
+    agent.trigger.order();
+    let body = patient(http_body_util::BodyExt::collect(reply.body_mut())).await.unwrap().to_bytes();
+    assert_eq!(body.iter().filter(|&&byte| byte == b'\n').count(), 1000);
+    log.close(Duration::from_secs(20));
 }
 
 #[tokio::test]
