@@ -29,9 +29,10 @@ pub struct KnownCgroup {
     /// OOM kills of its own processes that were reported.
     #[serde(default, skip_serializing_if = "is_default")]
     pub oom_kills: u64,
-    /// What the kernel had counted before the first report.
+    /// By how much the kernel's count of its directory is greater than `oom_kills` when all were reported: what was before the first
+    /// report, less what earlier directories of this path had.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub kills_before: u64,
+    pub kills_before: i64,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -115,7 +116,7 @@ impl Registry {
     pub fn kills_before(&mut self, counts: &HashMap<CgroupPath, u64>) {
         for (path, count) in counts {
             if let Some(cgroup) = self.cgroups.get_mut(path) {
-                cgroup.kills_before = count.saturating_sub(cgroup.oom_kills);
+                cgroup.kills_before = count.cast_signed().saturating_sub(cgroup.oom_kills.cast_signed());
             }
         }
     }
@@ -124,7 +125,8 @@ impl Registry {
     pub fn kills_unreported(&self, counts: &HashMap<CgroupPath, u64>) -> Vec<(CgroupPath, u64)> {
         let unreported = |(path, count): (&CgroupPath, &u64)| {
             let cgroup = self.cgroups.get(path)?;
-            let missing = count.saturating_sub(cgroup.oom_kills + cgroup.kills_before);
+            let reported = cgroup.oom_kills.saturating_add_signed(cgroup.kills_before);
+            let missing = count.saturating_sub(reported);
             (missing > 0).then(|| (path.clone(), missing))
         };
         let mut unreported: Vec<(CgroupPath, u64)> = counts.iter().filter_map(unreported).collect();

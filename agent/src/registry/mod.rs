@@ -55,8 +55,8 @@ pub struct Cgroup {
     named_by: CgroupKey,
     /// OOM kills of its own processes that were reported.
     pub oom_kills: u64,
-    /// What the kernel had counted before the first report.
-    kills_before: u64,
+    /// See [`KnownCgroup::kills_before`].
+    kills_before: i64,
     /// When the kernel created it, if an event said so. A directory's own time changes when its inode is recreated.
     pub created: Option<SystemTime>,
     /// Whether processes run in it. Unknown for a cgroup that a walk found, until its first event.
@@ -313,7 +313,7 @@ impl Registry {
                 members,
                 named_by: key,
                 oom_kills,
-                kills_before: 0,
+                kills_before: -oom_kills.cast_signed(),
                 created,
                 running,
                 last: None,

@@ -222,6 +222,9 @@ fn kills_are_counted_before_and_after_removal_and_over_a_restart() {
     registry.apply(&event(LifecycleKind::Created, key(1, 6), &path));
     assert_eq!(registry.cgroups().next().unwrap().1.oom_kills, 2);
     assert_eq!(registry.tombstones().count(), 0);
+    // The kernel counts the new directory from 0.
+    let unreported = |kills| registry.kills_unreported(&[(path.clone(), kills)].into());
+    assert_eq!((unreported(0), unreported(1)), (vec![], vec![(path.clone(), 1)]));
     assert!(registry.path_of_key(key(1, 99)).is_none());
 }
 
