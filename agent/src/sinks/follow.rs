@@ -44,7 +44,15 @@ impl Sink {
         status: SharedSinkStatus,
     ) {
         let saved_seq = self.cursor.load();
-        let since = saved_seq.unwrap_or(first_seq);
+        let mut since = saved_seq.unwrap_or(first_seq);
+        if since > events.last_seq() {
+            tracing::warn!(
+                sink = self.name,
+                since,
+                "the event log is younger than the cursor of a sink; the sink begins anew"
+            );
+            since = 0;
+        }
         status.lock().seq = since;
         let mut follow = Follow {
             subscription: events.subscribe_inside(self.filter.clone(), Start::SinceSeq(since)),

@@ -343,6 +343,17 @@ fn the_cursor_is_saved_with_each_part_that_is_taken() {
     assert_eq!(case.cursor().load(), Some(4));
 }
 
+/// The log was deleted, and its numbers begin anew.
+#[test]
+fn a_cursor_beyond_the_log_begins_anew() {
+    let case = Case::new(3);
+    case.cursor().save(5000).unwrap();
+    let server = Server::start(|_, _| (200, String::new()));
+    let end = case.run(server.webhook(), |now| now.sent == 3);
+    assert_eq!((end.seq, case.cursor().load()), (3, Some(3)));
+    assert_eq!(case.logged("begins anew"), 1);
+}
+
 #[test]
 fn a_sink_blocks_a_thread_of_its_own_and_a_panic_stops_it() {
     let case = Case::new(1);
