@@ -169,11 +169,11 @@ impl EventLog {
     /// The thread that writes cannot be started.
     pub fn on_disk(capacity: usize, options: DiskOptions, boot_id: &str) -> io::Result<Self> {
         // A log that cannot be read cannot be continued; the writer meets the same error and logs it.
-        let last_seq = read_end(&options.dir).map_or(0, |found| found.last_seq);
-        let last_seq = last_seq.max(read_served(&options.dir));
+        let found = read_end(&options.dir).unwrap_or_default();
+        let (damaged, last_seq) = (found.damaged, found.last_seq.max(read_served(&options.dir)));
         let disk = Disk {
             options: options.clone(),
-            health: Mutex::new(DiskHealth { written_seq: last_seq, ..DiskHealth::default() }),
+            health: Mutex::new(DiskHealth { written_seq: last_seq, damaged, ..DiskHealth::default() }),
             readers: Arc::new(Semaphore::new(DISK_READERS)),
             writer: Mutex::new(None),
         };

@@ -56,7 +56,7 @@ pub(in crate::events) struct LogEnd {
     /// Bytes after those: a record that a crash has cut.
     pub(super) torn_bytes: u64,
     /// Whole lines after the last sound one. Each had a number, which is not given again.
-    pub(super) damaged: u64,
+    pub(in crate::events) damaged: u64,
 }
 
 /// Reads the end of the log and changes nothing. A missing directory is an empty log.

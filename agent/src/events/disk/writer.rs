@@ -104,12 +104,7 @@ impl Writer {
                     self.written = from;
                 }
                 segments.prune(SystemTime::now());
-                self.shared.with_health(|health| {
-                    health.cut_bytes += found.torn_bytes;
-                    if health.written_seq == 0 {
-                        health.damaged = found.damaged;
-                    }
-                });
+                self.shared.with_health(|health| health.cut_bytes += found.torn_bytes);
                 if found.torn_bytes > 0 {
                     tracing::warn!(
                         bytes = found.torn_bytes,

@@ -207,6 +207,23 @@ async fn a_torn_record_is_cut_and_its_number_given_again() {
     }
 }
 
+#[tokio::test]
+async fn damage_at_the_end_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let log = open(16, &options);
+    fill(&log, 3);
+    close(&log);
+    let path = &segments(&options)[0];
+    let mut text = fs::read(path).unwrap();
+    let last = text.len() - 5;
+    text[last] ^= 1;
+    fs::write(path, text).unwrap();
+    let log = open(16, &options);
+    assert_eq!((log.disk().unwrap().damaged, log.last_seq()), (1, 3));
+    close(&log);
+}
+
 /// Each byte of a small log changed in turn: the agent starts, never panics, serves no record that was not written, and
 /// reports the number of each record that it cannot serve any more as lost.
 #[tokio::test]
