@@ -112,7 +112,7 @@ fn load(flags: Flags) -> anyhow::Result<Config> {
 fn serve(flags: Flags) -> anyhow::Result<()> {
     let config = load(flags)?;
     kernel::limit_heaps();
-    // One thread for sockets and one for the core; the host's processors are for its containers.
+    // Two threads for sockets; the event path has its own. The host's processors are for its containers.
     let mut builder = Builder::new_multi_thread();
     let runtime = builder.worker_threads(2).enable_all().build().context(NO_RUNTIME)?;
     let outcome = runtime.block_on(run::run(config));

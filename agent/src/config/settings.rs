@@ -76,13 +76,13 @@ settings! {
         state_dir: PathBuf ["DIR"] = Is("/var/lib/cgtap"), ABSOLUTE_PATH;
         /// Scrapes within this time share one reading
         min_interval: Duration ["DURATION"] = Is("1s"), Time(Duration::ZERO..=HOUR);
-        /// Serve these metric sets too (cAdvisor's names)
+        /// Serve these metric sets too; docs/metrics.md lists them
         enable: Vec<String> ["SET,..."] = Absent(""), NAMES;
-        /// Do not serve these metric sets (cAdvisor's names)
+        /// Do not serve these metric sets
         disable: Vec<String> ["SET,..."] = Absent(""), NAMES;
         /// Count the performance events that this file lists, in cAdvisor's form
         perf_events_config: Option<PathBuf> ["FILE"] = Absent(""), ANY_TEXT;
-        /// Put these container labels on metrics
+        /// Of the labels that tell whose a cgroup is, put only these on metrics; `id` is always there
         labels: Vec<String> ["LABEL,..."] = Absent("all"), NAMES;
         /// Show only cgroups whose path matches this glob; may be given more than once
         cgroup_include: Vec<String> ["GLOB"] = Absent("all"), Globs;
@@ -119,7 +119,7 @@ settings! {
         event_log_age: Duration ["DURATION"] = Is("7days"), Time(SECOND..=TEN_YEARS);
         /// Greatest number of files of the event log
         event_log_segments: u32 ["N"] = Is("16"), Number(2..=4096);
-        /// Which events are synced to disk before they are served; others are within a second
+        /// Which events are synced to disk before they are served
         event_sync: EventSync ["WHICH"] = Is("oom_kill"), Choice(&EventSync::NAMES, &EventSync::HELP);
         /// Serve a removed cgroup's last values for this long
         tombstone: Duration ["DURATION"] = Is("10m"), Time(Duration::ZERO..=WEEK);

@@ -65,7 +65,7 @@ pub(crate) fn lifecycle(
         Program::CgroupRename => LifecycleKind::Renamed,
         Program::CgroupNotifyPopulated => LifecycleKind::Populated(record.populated != 0),
         Program::MarkVictim | Program::OomKillProcess | Program::SchedProcessExit => {
-            return Err(error(bytes, "an OOM record in the lifecycle ring"));
+            return Err(error(bytes, "a record of another ring"));
         }
     };
     let length = record.path_bytes as usize;

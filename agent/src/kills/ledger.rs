@@ -40,12 +40,12 @@ impl Reported {
     }
 }
 
-/// Which agent reported it.
+/// Which agent reported it. The count with which the ledger begins is that of the last checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reporter {
-    /// An earlier one, before the count with which the ledger begins. Its lines were read by then.
+    /// One before this, before that count. Its lines were read by then.
     Earlier,
-    /// The one before this, after that count.
+    /// One before this, after that count.
     Previous,
     /// This one.
     This {
@@ -148,7 +148,7 @@ impl Ledger {
         is_news
     }
 
-    /// A kill that was booked is one that was reported before.
+    /// Undoes one booking: the kill was reported before.
     pub(super) fn take_back(&mut self) {
         self.accounted = self.accounted.saturating_sub(1);
     }

@@ -152,7 +152,7 @@ impl Kills {
 
     fn publish(&self, kills: impl IntoIterator<Item = OomKill>, turn: &mut Turn<'_>) {
         for kill in kills {
-            turn.deeds.push(Deed::Tell(Box::new(report::draft(kill, turn.registry, self.memory))));
+            turn.deeds.push(Deed::Report(Box::new(report::draft(kill, turn.registry, self.memory))));
         }
     }
 

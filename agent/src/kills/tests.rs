@@ -212,7 +212,7 @@ impl Node {
         let crashes = out.len() > deeds;
         for deed in out.into_iter().take(deeds) {
             match deed {
-                Deed::Tell(draft) => self.disk.events.push((process_of(&draft), draft.time)),
+                Deed::Report(draft) => self.disk.events.push((process_of(&draft), draft.time)),
                 Deed::LookUp(kill) => self.agent.look_ups.push_back(*kill),
                 Deed::Checkpoint(checkpoint) => {
                     self.agent.unsaved = Some((checkpoint, self.disk.events.len()));

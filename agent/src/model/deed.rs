@@ -54,7 +54,7 @@ pub enum CountRequest {
 #[derive(Debug, PartialEq)]
 pub enum Deed {
     /// Append an event. What is known of its names and of memory before it is added then.
-    Tell(Box<EventDraft>),
+    Report(Box<EventDraft>),
     /// Walk the tree as soon as that is allowed.
     WalkSoon,
     /// Look into `/proc` for the process and cgroup of a kill, at once.

@@ -36,6 +36,7 @@ pub(crate) struct SavedAgent {
     /// Whether it has not ended in order.
     #[serde(default)]
     pub(crate) running: bool,
+    /// The names in the file are those of older versions.
     #[serde(default, rename = "settled")]
     pub(crate) checkpoint: Option<SavedCheckpoint>,
     /// Records that the programs have dropped and that were reported as lost, per hook.

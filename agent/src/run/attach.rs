@@ -42,10 +42,10 @@ pub(super) fn attach(
     let mut facts = facts(machine, hierarchies.clone(), hooks, kernel.btf.is_ok());
     let cgroups =
         ladder::cgroups(&mut facts, lifecycle, kernel.may_probe.is_ok(), options::watches_tree(config))?;
-    // After the programs are attached and before the log is opened: either reports a kill in between, so it is not missing.
+    // The programs are attached, and the log is not open yet. A kill that is counted from here on is reported by one of them.
     let counted = files::oom_kills(&host).ok().flatten().zip(Some(SystemTime::now()));
     let kills = ladder::kills(&mut facts, &host, &options::kill_rungs(config), past.log_sequence)?;
-    // Where no agent has counted before, those kills count that the log has since it was opened.
+    // Where no agent has counted before, kills count from here on: the log reports those since it was opened.
     past.ledger = past.ledger.or_else(|| files::oom_kills(&host).ok().flatten().map(Ledger::new));
     let counted = counted.filter(|_| past.ledger.is_some());
     facts.kernel_counts_kills = counted.is_some();

@@ -108,7 +108,7 @@ impl EventPath {
     fn carry_out(&mut self, deed: Deed) {
         let telemetry = &self.agent.telemetry;
         match deed {
-            Deed::Tell(draft) => self.append(*draft),
+            Deed::Report(draft) => self.append(*draft),
             Deed::WalkSoon => self.walks.want(),
             Deed::LookUp(kill) => self.look_ups.start(*kill),
             Deed::WantNames(identity) => names::want(&self.agent.names, &identity),

@@ -5,7 +5,7 @@
 //! | `/` | the list of endpoints, as text |
 //! | `/metrics`, `/metrics/cadvisor` | the exposition for Prometheus, streamed; gzip where accepted |
 //! | `/events` | the event log: newline-delimited JSON, or server-sent events where accepted |
-//! | `/healthz` | 200 `ok`; 503 when the agent's core no longer runs |
+//! | `/healthz` | 200 `ok`; 503 when the thread of the event path no longer runs |
 //! | `/readyz` | 200 `ok`; 503 and JSON that names what is awaited |
 //! | `/status` | hooks, sources, runtimes, sinks and counts, as JSON |
 //!

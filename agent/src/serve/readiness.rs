@@ -45,7 +45,7 @@ impl Latch {
     }
 }
 
-/// Whether the agent's core runs. Clones share it.
+/// Whether the thread of the event path runs. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Liveness(Arc<AtomicBool>);
 

@@ -123,7 +123,8 @@ async fn follow(
 
 async fn healthz(State(app): State<App>, query: RawQuery) -> Result<&'static str, Refusal> {
     no_parameters(&query)?;
-    let dead = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the agent's core no longer runs");
+    let dead =
+        || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the thread of the event path no longer runs");
     if app.services.liveness.is_alive() { Ok("ok\n") } else { Err(dead()) }
 }
 

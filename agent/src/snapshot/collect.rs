@@ -1,4 +1,4 @@
-//! Takes a snapshot: the only place where registry, files and identity meet.
+//! Takes a snapshot from the registry, the kernel's files and the names.
 
 mod agent;
 mod filesystems;

@@ -242,7 +242,7 @@ fn lost(records: u64, source: Source, turn: &mut Turn<'_>) {
 fn own_event(kind: EventKind, source: Source, turn: &mut Turn<'_>) {
     let names = EventNames::default();
     let draft = EventDraft { time: turn.wall, source, cgroup: None, identity: None, names, kind };
-    turn.deeds.push(Deed::Tell(Box::new(draft)));
+    turn.deeds.push(Deed::Report(Box::new(draft)));
 }
 
 fn event(change: Change, sample: Option<Box<ExitSample>>) -> Deed {
@@ -250,7 +250,7 @@ fn event(change: Change, sample: Option<Box<ExitSample>>) -> Deed {
         ChangeKind::ContainerExited => EventKind::ContainerExited { last_sample: sample },
         kind => kind.into(),
     };
-    Deed::Tell(Box::new(EventDraft {
+    Deed::Report(Box::new(EventDraft {
         time: change.time,
         source: change.source,
         cgroup: Some(change.cgroup),

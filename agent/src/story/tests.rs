@@ -74,7 +74,7 @@ impl Node {
 
 fn word(deed: &Deed) -> &'static str {
     match deed {
-        Deed::Tell(draft) => draft.kind.type_name(),
+        Deed::Report(draft) => draft.kind.type_name(),
         Deed::WalkSoon => "walk",
         Deed::LookUp(_) => "look up",
         Deed::WantNames(_) => "names",

@@ -88,7 +88,7 @@ fn what_is_not_ours_is_an_error() {
     for (bytes, wanted) in [
         (vec![], "shorter than its fields"),
         (lifecycle_record(99, 1, 0, b"/a"), "of no program of ours"),
-        (lifecycle_record(4, 1, 0, b"/a"), "an OOM record in the lifecycle ring"),
+        (lifecycle_record(4, 1, 0, b"/a"), "a record of another ring"),
         (lifecycle_record(0, 1, 0, b"/abc")[..58].to_vec(), "shorter than its path"),
     ] {
         let error = read(&bytes).unwrap_err().to_string();
