@@ -45,25 +45,28 @@ pub fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
         fs::create_dir_all(dir)?;
     }
     let new = path.with_extension("new");
-    let mut file = open(&new, OpenOptions::new().write(true).create(true).truncate(true))?;
-    file.write_all(text)?;
-    file.sync_data()?;
-    fs::rename(&new, path)
+    let opened = open(&new, OpenOptions::new().write(true).create(true).truncate(true));
+    let written = opened.and_then(|mut file| file.write_all(text).and_then(|()| file.sync_data()));
+    written.map_err(at(&new))?;
+    fs::rename(&new, path).map_err(at(path))
 }
 
-/// Locks an open file or directory for this process; waits for another agent that is about to end.
+/// Names the file in its error.
+pub fn at(path: &Path) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// Locks an open file or directory for this process; waits for another agent that is about to end, but not once this one `is_over`.
 ///
 /// # Errors
 /// `WouldBlock` if another process keeps its lock, else what the system says.
-pub fn lock(file: &File) -> Result<(), TryLockError> {
-    lock_within(file, HANDOVER)
-}
-
-fn lock_within(file: &File, patience: Duration) -> Result<(), TryLockError> {
-    let until = Instant::now() + patience;
+pub fn lock(file: &File, is_over: impl Fn() -> bool) -> Result<(), TryLockError> {
+    let until = Instant::now() + HANDOVER;
     loop {
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(RETRY),
+            Err(TryLockError::WouldBlock) if Instant::now() < until && !is_over() => {
+                std::thread::sleep(RETRY);
+            }
             done => return done,
         }
     }
@@ -109,13 +112,13 @@ mod tests {
     fn a_lock_waits_for_the_other_to_end() {
         let folder = tempfile::tempdir().unwrap();
         let [first, second] = [(); 2].map(|()| File::open(folder.path()).unwrap());
-        lock(&first).unwrap();
-        assert!(matches!(lock_within(&second, Duration::ZERO), Err(TryLockError::WouldBlock)));
+        lock(&first, || false).unwrap();
+        assert!(matches!(lock(&second, || true), Err(TryLockError::WouldBlock)));
         let ends = std::thread::spawn(move || {
             std::thread::sleep(RETRY);
             drop(first);
         });
-        lock_within(&second, Duration::from_secs(60)).unwrap();
+        lock(&second, || false).unwrap();
         ends.join().unwrap();
     }
 }

@@ -16,7 +16,7 @@ pub enum Style {
 pub fn line(json: &str, style: Style) -> String {
     let Some(event) = WireEvent::read(json.as_bytes()) else { return printable(json) };
     let kind = printable(&event.type_name);
-    let time = printable(event.time.as_deref().map_or("-", to_second));
+    let time = printable(event.time.as_deref().map_or("-", |time| time.split('.').next().unwrap_or(time)));
     let rest = details(&event);
     match style {
         Style::Plain => format!("{time:<20} {kind:<17} {rest}"),
@@ -70,10 +70,6 @@ pub fn details(event: &WireEvent<'_>) -> String {
 /// The first 12 digits of a container's id, as other tools show it.
 pub(super) fn short_id(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
-}
-
-fn to_second(time: &str) -> &str {
-    time.split('.').next().unwrap_or(time)
 }
 
 /// Escapes control characters: a name from inside a container must not move the cursor.

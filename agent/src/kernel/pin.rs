@@ -173,7 +173,7 @@ fn key(attached: &str, object: &[u8]) -> String {
 }
 
 fn lock(file: &File) -> Result<(), String> {
-    durable::lock(file).map_err(|error| match error {
+    durable::lock(file, || false).map_err(|error| match error {
         TryLockError::WouldBlock => {
             "another cgtap reads what is pinned there; wanted: a place of its own for each".to_owned()
         }

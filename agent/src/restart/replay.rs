@@ -45,9 +45,9 @@ impl<'a> Replay<'a> {
         self.kills_seq.map_or(self.cgroups_seq, |seq| seq.min(self.cgroups_seq))
     }
 
-    /// Whether each record was applied that is not in what was saved.
+    /// Whether each record was applied that is not in what was saved, and the log has all to which that refers.
     pub(crate) fn is_whole(&self, last_seq: u64) -> bool {
-        last_seq.checked_sub(self.saved_seq()) == Some(self.unsaved)
+        last_seq >= self.cgroups_seq && last_seq.checked_sub(self.saved_seq()) == Some(self.unsaved)
     }
 
     pub(crate) fn record(&mut self, record: &WireEvent<'_>) {
@@ -66,7 +66,7 @@ impl<'a> Replay<'a> {
                 self.totals.count(owner(record));
                 let path = record.path().map(CgroupPath::from_text);
                 if let Some(known) = path.and_then(|path| self.cgroups.get_mut(&path)) {
-                    known.oom_kills += 1;
+                    known.oom_kills = known.oom_kills.saturating_add(1);
                 }
             }
         } else if seq > self.cgroups_seq {

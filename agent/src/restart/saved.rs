@@ -93,12 +93,12 @@ pub(crate) struct StateDir {
 pub(crate) struct Taken;
 
 impl StateDir {
-    /// Waits a moment for another agent to end. A directory that cannot be made or opened is not locked, as nothing can be
-    /// written there either.
-    pub(crate) fn lock(path: &Path) -> Result<Self, Taken> {
+    /// Waits a moment for another agent to end, unless this one is to end first. A directory that cannot be made or opened is not
+    /// locked, as nothing can be written there either.
+    pub(crate) fn lock(path: &Path, is_over: impl Fn() -> bool) -> Result<Self, Taken> {
         let opened = fs::create_dir_all(path).and_then(|()| File::open(path));
         let Ok(file) = opened else { return Ok(Self::unlocked(path)) };
-        match durable::lock(&file) {
+        match durable::lock(&file, is_over) {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: Some(Arc::new(file)) }),
             Err(TryLockError::WouldBlock) => Err(Taken),
             Err(TryLockError::Error(error)) => {
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn what_is_saved_comes_back() {
         let folder = tempfile::tempdir().unwrap();
-        let dir = StateDir::lock(&folder.path().join("made")).unwrap();
+        let dir = StateDir::lock(&folder.path().join("made"), || false).unwrap();
         assert_eq!((dir.agent(), dir.cgroups()), (None, None));
         let checkpoint = Some(SavedCheckpoint { kernel_kills: 3, seq: 9, log_sequence: Some(7) });
         let reported_drops = vec![1, 2];

@@ -43,7 +43,10 @@ pub async fn run(config: Config) -> Result<()> {
     let telemetry = Arc::new(Telemetry::new()?);
     let host = HostRoot::new(&config.host_root);
     let machine = files::machine(&host, false);
-    let (events, past, saver) = open_state(&config, &host, &machine, &telemetry)?;
+    let (events, past, saver) = match open_state(&config, &host, &machine, &telemetry, &shutdown) {
+        Err(_) if shutdown.is_ordered() => return Ok(()),
+        opened => opened?,
+    };
     // A start that fails does not drop it: inside another runtime that is not allowed.
     let runtime = ManuallyDrop::new(runtime::Builder::new_current_thread().enable_all().build()?);
     let inside = runtime.enter();
@@ -147,9 +150,10 @@ fn open_state(
     host: &HostRoot,
     machine: &Machine,
     telemetry: &Arc<Telemetry>,
+    shutdown: &Shutdown,
 ) -> Result<(EventLog, Past, Saver)> {
     let boot_id = machine.boot_id.as_deref().unwrap_or_default();
-    let dir = StateDir::lock(&config.state_dir).map_err(|_taken| {
+    let dir = StateDir::lock(&config.state_dir, || shutdown.is_ordered()).map_err(|_taken| {
         let place = format!("--state-dir {}", config.state_dir.display());
         ConfigError::at(&place, "another cgtap writes there; wanted: a directory of its own for each")
     })?;

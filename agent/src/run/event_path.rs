@@ -85,7 +85,11 @@ impl EventPath {
                 found = self.finals.next() => self.take(Fact::LastValues(found)),
                 looked = self.look_ups.next() => self.take(Fact::LookedUp(Box::new(looked))),
                 finished = self.walks.finished() => self.on_walk(finished).await,
-                () = until(story_due) => self.on_time(),
+                () = until(story_due) => {
+                    // This thread may have been late, and not the values.
+                    self.take_last_values();
+                    self.take(Fact::Time);
+                }
                 () = until(walk_due) => {}
                 _ = tick.tick() => self.on_tick().await,
             }
@@ -327,12 +331,6 @@ impl EventPath {
         if log_ended && self.agent.facts.oom_source == Some(Source::Kmsg) {
             self.ladder_ended(Ladder::Oom);
         }
-    }
-
-    fn on_time(&mut self) {
-        // This thread may have been late, and not the values.
-        self.take_last_values();
-        self.take(Fact::Time);
     }
 
     fn take_last_values(&mut self) {

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use cgtap_tests::agent::Agent;
+use cgtap_tests::agent::{Agent, Options};
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{memory_cgroups, mounts, skip_unless};
 use cgtap_tests::load;
@@ -125,6 +126,26 @@ fn after_a_stop_or_a_crash_on_a_full_disk_numbers_go_on_and_the_rest_is_lost() {
 }
 
 #[test]
+fn after_a_first_start_on_a_full_disk_numbers_go_on() {
+    let name = "disk::after_a_first_start_on_a_full_disk_numbers_go_on";
+    if skip_unless(name, memory_cgroups().and_then(|()| mounts())) {
+        return;
+    }
+    let (folder, cgroup) = (tempfile::tempdir().unwrap(), TestCgroup::new().unwrap());
+    let mount = Mount::new(folder.path(), "size=200k");
+    let _ = std::fs::write(folder.path().join("rest"), vec![b' '; 300 << 10]);
+    let state = folder.path().join("state");
+    let agent = Agent::start_in(&state, &[]).unwrap();
+    assert_serves(&agent, &cgroup, 5);
+    let served = seq(whole_log(&agent).last().unwrap());
+    drop(agent);
+    mount.remount("size=64m");
+    let log = whole_log(&Agent::start_in(&state, &[]).unwrap());
+    assert_eq!(kind(&log[0]), "lost", "{}", log[0]);
+    assert!(seq(&log[1]) > served, "{served}: {}", log[1]);
+}
+
+#[test]
 fn a_read_only_state_directory_is_reported_and_used_once_it_is_writable() {
     let name = "disk::a_read_only_state_directory_is_reported_and_used_once_it_is_writable";
     if skip_unless(name, memory_cgroups().and_then(|()| mounts())) {
@@ -191,4 +212,16 @@ fn two_agents_do_not_write_one_log() {
     let message = String::from_utf8_lossy(&second.stderr).into_owned();
     assert_eq!(second.status.code(), Some(2), "{message}");
     assert!(message.contains(state) && message.contains("another cgtap"), "{message}");
+}
+
+#[test]
+fn an_agent_that_waits_for_another_ends_when_it_is_ordered_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let walk = ["--lifecycle-source", "walk", "--oom-source", "none"];
+    let _first = Agent::start_in(folder.path(), &walk).unwrap();
+    let options = Options::new(&walk).unwrap().in_state_dir(folder.path());
+    let mut second = Agent::spawn(&options).unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    let (status, _) = second.terminate(Duration::from_secs(3)).unwrap();
+    assert_eq!(status.code(), Some(0), "{}", second.log());
 }

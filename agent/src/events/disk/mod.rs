@@ -18,6 +18,9 @@ pub(super) use segments::read_end;
 pub(super) use served::read as read_served;
 pub(super) use writer::Writer;
 
+/// No agent gives so many numbers, and each client can hold one of them. A file with a greater one is damaged.
+const MAX_SEQ: u64 = 1 << 53;
+
 /// Where the log is and how much of it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiskOptions {

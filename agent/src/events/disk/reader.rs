@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
+use super::MAX_SEQ;
 use super::segments::{self, Segment};
 use crate::events::stored::{MAX_LINE_BYTES, Stored, read_line};
 use crate::events::wire::WireEvent;
@@ -81,7 +82,7 @@ impl DiskReader {
             bytes += read as u64;
             if read == 0 {
                 let first_seq = *first_seq;
-                if !self.open_after(first_seq)? {
+                if !self.open_first(|segments| segments.partition_point(|one| one.first_seq <= first_seq))? {
                     lost(found, next_seq, until_seq.saturating_add(1));
                 }
                 continue;
@@ -112,10 +113,6 @@ impl DiskReader {
         self.open_first(|segments| {
             segments.partition_point(|segment| segment.first_seq <= seq).saturating_sub(1)
         })
-    }
-
-    fn open_after(&mut self, first_seq: u64) -> io::Result<bool> {
-        self.open_first(|segments| segments.partition_point(|segment| segment.first_seq <= first_seq))
     }
 
     /// Opens the first one from `begin` on that exists: the writer may delete one between the listing and this.
@@ -155,5 +152,5 @@ fn first_time(segment: &Segment) -> Option<SystemTime> {
 pub(super) fn read_record(line: &[u8]) -> Option<(u64, WireEvent<'static>, &[u8])> {
     let json = read_line(line.strip_suffix(b"\n")?)?;
     let record = WireEvent::read(json)?;
-    Some((record.seq?, record, json))
+    Some((record.seq.filter(|seq| *seq <= MAX_SEQ)?, record, json))
 }

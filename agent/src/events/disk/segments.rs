@@ -2,11 +2,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::reader::read_record;
-use super::{DiskOptions, EventSync};
+use super::{DiskOptions, EventSync, MAX_SEQ};
 use crate::durable;
 
 const SUFFIX: &str = ".log";
@@ -23,7 +24,8 @@ pub(in crate::events) struct Segment {
 
 impl Segment {
     pub(super) fn open(&self) -> io::Result<File> {
-        durable::open(&self.path, OpenOptions::new().read(true))
+        let opened = durable::open(&self.path, OpenOptions::new().read(true));
+        opened.map_err(durable::at(&self.path))
     }
 }
 
@@ -40,6 +42,7 @@ pub(super) fn list(dir: &Path) -> io::Result<Vec<Segment>> {
     for entry in entries {
         let name = entry?.file_name();
         let first_seq = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)?.parse().ok());
+        let first_seq = first_seq.filter(|first_seq| *first_seq <= MAX_SEQ);
         found.extend(first_seq.map(|first_seq| Segment { first_seq, path: dir.join(&name) }));
     }
     found.sort_unstable_by_key(|segment| segment.first_seq);
@@ -184,7 +187,7 @@ impl Segments {
     /// It is not.
     pub(super) fn check(&self) -> io::Result<()> {
         match &self.open {
-            Some(open) if is_deleted(&open.file)? => Err(io::Error::new(
+            Some(open) if open.file.metadata()?.nlink() == 0 => Err(io::Error::new(
                 io::ErrorKind::NotFound,
                 format!("{} was deleted", open.segment.path.display()),
             )),
@@ -252,9 +255,4 @@ fn begin(options: &DiskOptions, first_seq: u64, now: SystemTime) -> io::Result<O
         File::open(&options.dir)?.sync_all()?;
     }
     Ok(Open { segment: Segment { first_seq, path }, file, bytes: 0, began: now, is_synced: true })
-}
-
-fn is_deleted(file: &File) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    Ok(file.metadata()?.nlink() == 0)
 }

@@ -1,35 +1,34 @@
 //! The newest number that was served while the disk failed: no record has it, and the next agent must not give it again.
 //!
-//! The file gets its length while the disk works, and is written in place: that needs no room on a full disk.
+//! It is the name of an empty file: a full disk has room for neither a record nor a number, and for a rename.
 
-use std::fs::OpenOptions;
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::durable;
+use super::MAX_SEQ;
 
-const NAME: &str = "served";
-/// Digits of the greatest number, and a newline.
-const BYTES: usize = 21;
-
-/// Makes the file if it is missing or cut.
-pub(super) fn prepare(dir: &Path) -> io::Result<()> {
-    let file = durable::open(&dir.join(NAME), OpenOptions::new().write(true).create(true))?;
-    if file.metadata()?.len() == BYTES as u64 { Ok(()) } else { file.write_all_at(&text(0), 0) }
-}
+const PREFIX: &str = "served.";
 
 /// Notes that all numbers up to this one are given.
 pub(super) fn note(dir: &Path, seq: u64) -> io::Result<()> {
-    durable::open(&dir.join(NAME), OpenOptions::new().write(true))?.write_all_at(&text(seq), 0)
+    let new = dir.join(format!("{PREFIX}{seq:020}"));
+    match newest(dir) {
+        Some((noted, _)) if noted >= seq => Ok(()),
+        Some((_, old)) => fs::rename(old, new),
+        None => File::create(new).map(drop),
+    }
 }
 
 /// The newest number noted; 0 where there is none.
 pub(in crate::events) fn read(dir: &Path) -> u64 {
-    let text = durable::read_file(&dir.join(NAME), BYTES as u64).ok();
-    text.and_then(|text| str::from_utf8(&text).ok()?.trim_end().parse().ok()).unwrap_or_default()
+    newest(dir).map_or(0, |(seq, _)| seq)
 }
 
-fn text(seq: u64) -> Vec<u8> {
-    format!("{seq:0width$}\n", width = BYTES - 1).into_bytes()
+fn newest(dir: &Path) -> Option<(u64, PathBuf)> {
+    let names = fs::read_dir(dir).ok()?.flatten().filter_map(|entry| {
+        let seq = entry.file_name().to_str()?.strip_prefix(PREFIX)?.parse().ok()?;
+        Some((seq, entry.path()))
+    });
+    names.filter(|(seq, _)| *seq <= MAX_SEQ).max()
 }

@@ -111,9 +111,8 @@ impl Writer {
                         "a crash had cut the last record of the event log; it was removed"
                     );
                 }
-                if let Err(error) = served::prepare(&self.options.dir) {
-                    tracing::debug!(%error, "numbers that are served while the disk fails cannot be noted");
-                }
+                // The file may find no room later.
+                let _ = served::note(&self.options.dir, 0);
                 self.segments = Some(segments);
                 self.note();
             }

@@ -234,5 +234,13 @@ fn what_is_not_left_makes_the_past_incomplete() {
         assert_ne!(past.reason, Some(StartReason::Reboot), "{number}");
         node.save(BOOT, false, saved, &SavedCgroups::default());
     }
+    // No kill has moved the checkpoint.
+    let mut node = Node::new();
+    node.report("/a", 1, created());
+    let first = Some(SavedCheckpoint { kernel_kills: 20, seq: 0, log_sequence: None });
+    node.save(BOOT, true, first, &SavedCgroups { seq: 1, ..SavedCgroups::default() });
+    node.events.close(Duration::from_secs(20));
+    std::fs::remove_dir_all(node.folder.path().join("events")).unwrap();
+    assert!(node.past(BOOT).is_incomplete);
     assert!(!Node::new().past(BOOT).is_incomplete, "there was no agent");
 }

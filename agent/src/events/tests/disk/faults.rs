@@ -124,6 +124,22 @@ async fn a_number_that_was_served_without_a_disk_is_not_given_again() {
     close(&log);
 }
 
+/// Broken, or of a foreign hand: numbers after it would have no end.
+#[test]
+fn a_number_that_no_agent_gave_is_damage() {
+    for file in ["served.18446744073709551615", "18446744073709551615.log", "18446744073709551614.log"] {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options(folder.path());
+        let log = open(10, &options);
+        fill(&log, 1);
+        close(&log);
+        fs::write(options.dir.join(file), "").unwrap();
+        let log = open(10, &options);
+        assert_eq!(log.append(at("/n", EventKind::CgroupRemoved)), 2, "{file}");
+        close(&log);
+    }
+}
+
 #[tokio::test]
 async fn a_disk_that_hangs_holds_no_event_back_for_ever() {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
