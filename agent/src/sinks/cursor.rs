@@ -20,7 +20,7 @@ impl Cursor {
         Self { path: dir.join(format!("{name}.seq")) }
     }
 
-    /// The last event delivered; `None` for a sink that is new.
+    /// The last event delivered; `None` for a sink that is new. A cursor that cannot be read is 0: no event is passed over.
     pub(super) fn load(&self) -> Option<u64> {
         let text = match read_file(&self.path, MAX_FILE_BYTES) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -28,9 +28,9 @@ impl Cursor {
         };
         let seq = str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
         if seq.is_none() {
-            tracing::warn!(path = %self.path.display(), "the cursor of a sink is no number; the sink begins anew");
+            tracing::warn!(path = %self.path.display(), "the cursor of a sink is no number; it begins with the oldest event");
         }
-        seq
+        Some(seq.unwrap_or_default())
     }
 
     /// Replaces the file: a crash leaves the old number or the new one.
@@ -53,6 +53,6 @@ mod tests {
             assert_eq!(cursor.load(), Some(seq));
         }
         std::fs::write(folder.path().join("sinks/pager.seq"), "x").unwrap();
-        assert_eq!(cursor.load(), None);
+        assert_eq!(cursor.load(), Some(0));
     }
 }

@@ -49,7 +49,7 @@ impl Sink {
             tracing::warn!(
                 sink = self.name,
                 since,
-                "the event log is younger than the cursor of a sink; the sink begins anew"
+                "the event log ends before the cursor of a sink; it begins with the oldest event"
             );
             since = 0;
         }

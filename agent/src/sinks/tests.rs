@@ -351,7 +351,7 @@ fn a_cursor_beyond_the_log_begins_anew() {
     let server = Server::start(|_, _| (200, String::new()));
     let end = case.run(server.webhook(), |now| now.sent == 3);
     assert_eq!((end.seq, case.cursor().load()), (3, Some(3)));
-    assert_eq!(case.logged("begins anew"), 1);
+    assert_eq!(case.logged("begins with the oldest"), 1);
 }
 
 #[test]
