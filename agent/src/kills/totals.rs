@@ -64,7 +64,9 @@ impl KillTotals {
     pub(crate) fn count(&mut self, owner: Owner) -> Owner {
         let owner =
             if self.0.len() < MAX_OWNERS || self.0.contains_key(&owner) { owner } else { Owner::default() };
-        *self.0.entry(owner.clone()).or_default() += 1;
+        let kills = self.0.entry(owner.clone()).or_default();
+        // What was saved may be broken.
+        *kills = kills.saturating_add(1);
         owner
     }
 
@@ -89,6 +91,13 @@ impl From<KillTotals> for Vec<(Owner, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_total_that_is_broken_stays_at_its_end() {
+        let mut totals = KillTotals::from(vec![(Owner::default(), u64::MAX)]);
+        totals.count(Owner::default());
+        assert_eq!(totals.0[&Owner::default()], u64::MAX);
+    }
 
     #[test]
     fn owners_are_bounded_and_no_kill_is_missing() {

@@ -190,7 +190,7 @@ impl Registry {
     /// Counts an OOM kill in the cgroup of that path. A removed cgroup is known for a while.
     pub fn oom_kill_at(&mut self, path: &CgroupPath) -> Option<Arc<Identity>> {
         if let Some(cgroup) = self.cgroups.get_mut(path) {
-            cgroup.oom_kills += 1;
+            cgroup.oom_kills = cgroup.oom_kills.saturating_add(1);
             return Some(cgroup.identity.clone());
         }
         self.tombstones.count_oom_kill(path)
@@ -313,7 +313,7 @@ impl Registry {
                 members,
                 named_by: key,
                 oom_kills,
-                kills_before: -oom_kills.cast_signed(),
+                kills_before: oom_kills.cast_signed().wrapping_neg(),
                 created,
                 running,
                 last: None,

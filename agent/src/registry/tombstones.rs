@@ -53,7 +53,7 @@ impl Tombstones {
 
     pub(super) fn count_oom_kill(&mut self, path: &CgroupPath) -> Option<Arc<Identity>> {
         let tombstone = self.by_path.get_mut(path)?;
-        tombstone.oom_kills += 1;
+        tombstone.oom_kills = tombstone.oom_kills.saturating_add(1);
         Some(tombstone.identity.clone())
     }
 

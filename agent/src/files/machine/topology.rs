@@ -22,7 +22,8 @@ pub(super) fn topology(host: &HostRoot) -> Topology {
     }
     let mut cores: BTreeMap<(u32, u32, u32), Core> = BTreeMap::new();
     for (cpu, package, id) in places(host) {
-        let at = nodes.iter().position(|node| has_cpu(host, node.id, cpu)).unwrap_or(0);
+        let of_node = |node: u32| host.join(format!("{NODES}/node{node}/cpu{cpu}"));
+        let at = nodes.iter().position(|node| of_node(node.id).symlink_metadata().is_ok()).unwrap_or(0);
         let Some(node) = nodes.get_mut(at) else { continue };
         let core = cores.entry((node.id, package, id)).or_insert_with(|| Core {
             node: node.id,
@@ -75,10 +76,6 @@ pub(super) fn ids(host: &HostRoot, file: &str) -> Vec<u32> {
 
 pub(in crate::files) fn topology_id(host: &HostRoot, cpu: u32, file: &str) -> Option<u32> {
     host.parse(format!("{CPUS}/cpu{cpu}/topology/{file}"), value).ok()?.try_into().ok()
-}
-
-fn has_cpu(host: &HostRoot, node: u32, cpu: u32) -> bool {
-    std::fs::symlink_metadata(host.join(format!("{NODES}/node{node}/cpu{cpu}"))).is_ok()
 }
 
 /// The numbers of a directory's entries of that name, in order.
