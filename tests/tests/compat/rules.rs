@@ -123,6 +123,13 @@ pub const RULES: &[Rule] = &[
         "the agent counts all threads; cAdvisor reads the first of each process",
     ),
     rule(
+        &["container_cpu_schedstat_*"],
+        Kind::AtMost,
+        "cAdvisor keeps what a process of the host had counted when it ended",
+    )
+    .root()
+    .on_some_hosts(),
+    rule(
         &["container_file_descriptors", "container_processes", "container_sockets", "container_referenced_bytes"],
         Kind::AtLeast,
         "the agent also counts the processes of the cgroups below, as for every other number of a cgroup",

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
-use cgtap_tests::agent::{Agent, Options};
+use cgtap_tests::agent::{Agent, Options, Signal};
 use cgtap_tests::cgroup::TestCgroup;
 use cgtap_tests::host::{memory_cgroups, mounts, skip_unless};
 use cgtap_tests::load;
@@ -80,6 +79,7 @@ fn a_full_disk_is_reported_and_all_is_written_once_there_is_room() {
     wait_for("the disk to have all", QUIET, || disk(&agent)["written_seq"].as_u64() >= last);
     let reported = disk(&agent);
     assert_eq!((reported["unsaved_records"].as_u64(), healthy(&agent)), (Some(0), Some(1.0)), "{reported}");
+    wait_for("the saved state", QUIET, || state.join("cgroups.json").exists());
     drop(agent);
     // Only the disk has them now.
     let agent = Agent::start_in(&state, &[]).unwrap();
@@ -157,6 +157,7 @@ fn a_read_only_state_directory_is_reported_and_used_once_it_is_writable() {
     let first = Agent::start_in(&state, &[]).unwrap();
     assert_serves(&first, &cgroup, 50);
     let before = whole_log(&first);
+    wait_for("the saved state", QUIET, || state.join("cgroups.json").exists());
     drop(first);
     mount.remount("ro");
     let agent = Agent::start_in(&state, &[]).unwrap();
@@ -221,7 +222,15 @@ fn an_agent_that_waits_for_another_ends_when_it_is_ordered_to() {
     let _first = Agent::start_in(folder.path(), &walk).unwrap();
     let options = Options::new(&walk).unwrap().in_state_dir(folder.path());
     let mut second = Agent::spawn(&options).unwrap();
-    std::thread::sleep(Duration::from_millis(500));
-    let (status, _) = second.terminate(Duration::from_secs(3)).unwrap();
+    wait_for("the agent to hear SIGTERM", QUIET, || hears_sigterm(second.pid()));
+    let (status, _) = second.terminate(QUIET).unwrap();
     assert_eq!(status.code(), Some(0), "{}", second.log());
+}
+
+/// By the signals that the kernel says are caught.
+fn hears_sigterm(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    caught & (1 << (Signal::TERM.as_raw() - 1)) != 0
 }

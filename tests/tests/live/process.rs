@@ -62,7 +62,7 @@ fn sigterm_ends_it_within_its_time_while_a_request_is_unfinished() {
     client.write_all(b"GET /events HTTP/1.1\r\nHost: a\r\nX: ").unwrap();
     // The agent has read that.
     std::thread::sleep(Duration::from_millis(200));
-    let (status, _) = agent.terminate(Duration::from_secs(4)).unwrap();
+    let (status, _) = agent.terminate(Duration::from_secs(20)).unwrap();
     assert_eq!(status.code(), Some(0), "{}", agent.log());
 }
 
