@@ -11,6 +11,8 @@ use crate::model::{CgroupPath, Decision, OomKill, Victim};
 const PATIENCE: Duration = Duration::from_millis(20);
 /// How long a line waits for its kill. The comparison with the kernel's count reports it when no kill comes.
 const LINE_KEPT: Duration = SAME_PROCESS;
+/// How long a line waits of which only the kernel's count can say whether it is news: that is compared in the first quiet second.
+pub(super) const LINE_HELD: Duration = Duration::from_secs(3600);
 /// Lines that wait, and repeats that are remembered, at most. The kernel writes no more than 10 whole ones in 5 s.
 const MAX_LINES: usize = 256;
 
@@ -78,7 +80,7 @@ impl Join {
     pub(super) fn line(&mut self, line: OomKill, ledger: &mut Ledger, now: Instant) -> Vec<OomKill> {
         self.forget(now);
         let Some(process) = line.victim.tgid.map(Process) else {
-            self.keep(line, now);
+            self.keep(line, now + LINE_KEPT);
             return Vec::new();
         };
         let kill = match ledger.line(process, now) {
@@ -89,7 +91,7 @@ impl Join {
                 let kill = self.take_kill(|kill| is_same(kill, &line));
                 let is_reported = |path| self.unnamed.take(path);
                 if kill.is_none() && !line.path.as_ref().is_some_and(is_reported) {
-                    self.keep(line, now);
+                    self.keep(line, now + LINE_KEPT);
                     return Vec::new();
                 }
                 let time = kill.as_ref().map_or(line.time, |kill| kill.time);
@@ -138,12 +140,12 @@ impl Join {
         self.repeats.0.drain(..count);
     }
 
-    /// Keeps a line for a kill that may come, or may be missed.
-    pub(super) fn keep(&mut self, line: OomKill, now: Instant) {
+    /// Keeps a line for a kill that may come, or that the kernel's count may miss.
+    pub(super) fn keep(&mut self, line: OomKill, until: Instant) {
         if self.lines.len() >= MAX_LINES {
             self.lines.pop_front();
         }
-        self.lines.push_back((line, now + LINE_KEPT));
+        self.lines.push_back((line, until));
     }
 
     fn forget(&mut self, now: Instant) {

@@ -16,6 +16,8 @@ use crate::model::OomKill;
 pub(super) const SAME_PROCESS: Duration = Duration::from_secs(10);
 /// Kills that are remembered, the newest.
 const MAX_REPORTED: usize = 1024;
+/// A line that the kernel had still to write at a start is read within this time.
+const LATE_LINE: Duration = Duration::from_secs(1);
 /// How long the kernel's count must stay different: records may be on their way.
 const STABLE: Duration = Duration::from_secs(1);
 
@@ -211,7 +213,7 @@ impl Ledger {
 
     /// Whether a line that is news may be of a kill from before this agent that was reported without its process.
     pub(super) fn has_unnamed(&self, now: Instant) -> bool {
-        self.has_unnamed && self.previous_until.is_none_or(|until| until > now)
+        self.has_unnamed && self.previous_until.is_none_or(|until| until - SAME_PROCESS + LATE_LINE > now)
     }
 
     /// Whether a line was read of each kill that this agent reported, as far as one is expected.

@@ -188,7 +188,7 @@ impl Kills {
         }
         if process.is_some() && self.ledger.has_unnamed(turn.now) {
             // The kernel's count decides: a kill that it misses is reported then.
-            return self.join.keep(line, turn.now);
+            return self.join.keep(line, turn.now + join::LINE_HELD);
         }
         self.kill(line, turn);
         // This line is its first.

@@ -373,6 +373,15 @@ fn a_repeat_is_corrected_once() {
     check(Rung::Counts, true, steps).unwrap();
 }
 
+/// The kernel log is the source, and an agent began without its place in it. What it holds back of a storm is reported after it.
+#[test]
+fn a_storm_after_a_start_loses_no_kill() {
+    let kill = Step::Kill { again: false, form: Form::Whole };
+    let begun = [Step::Restart { in_order: false, kills: 1 }, Step::Count(usize::MAX)];
+    let storm = [kill, Step::Line, Step::Log(9, usize::MAX), Step::Pass(500), Step::Count(usize::MAX)];
+    check(Rung::Log, true, [&begun[..], &storm.repeat(30)].concat()).unwrap();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 5000, ..ProptestConfig::default() })]
 
