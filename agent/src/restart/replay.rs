@@ -47,7 +47,8 @@ impl<'a> Replay<'a> {
 
     /// Whether each record was applied that is not in what was saved, and the log has all to which that refers.
     pub(crate) fn is_whole(&self, last_seq: u64) -> bool {
-        last_seq >= self.cgroups_seq && last_seq.checked_sub(self.saved_seq()) == Some(self.unsaved)
+        let newest = self.cgroups_seq.max(self.kills_seq.unwrap_or_default());
+        newest <= last_seq && last_seq.checked_sub(self.saved_seq()) == Some(self.unsaved)
     }
 
     pub(crate) fn record(&mut self, record: &WireEvent<'_>) {
