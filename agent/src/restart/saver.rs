@@ -187,16 +187,10 @@ mod tests {
 
     use super::*;
     use crate::events::DiskOptions;
-    use crate::model::{EventDraft, EventKind, EventNames, EventSync, Source};
+    use crate::model::{EventDraft, EventKind, EventNames, Source};
 
     fn log(dir: &StateDir) -> EventLog {
-        let options = DiskOptions {
-            dir: dir.events(),
-            max_bytes: 1 << 20,
-            max_age: Duration::from_secs(3600),
-            max_segments: 4,
-            fsync: EventSync::None,
-        };
+        let options = DiskOptions::fixture(dir.path());
         EventLog::on_disk(8, options, "").unwrap()
     }
 

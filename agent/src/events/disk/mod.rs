@@ -43,3 +43,17 @@ impl DiskOptions {
         (self.max_bytes / u64::from(self.max_segments.max(1))).max(1)
     }
 }
+
+#[cfg(test)]
+impl DiskOptions {
+    /// Room for any test, below `dir`.
+    pub(crate) fn fixture(dir: &std::path::Path) -> Self {
+        Self {
+            dir: dir.join("events"),
+            max_bytes: 1 << 20,
+            max_age: Duration::from_secs(3600),
+            max_segments: 4,
+            fsync: EventSync::None,
+        }
+    }
+}

@@ -24,8 +24,7 @@ pub(in crate::events) struct Segment {
 
 impl Segment {
     pub(super) fn open(&self) -> io::Result<File> {
-        let opened = durable::open(&self.path, OpenOptions::new().read(true));
-        opened.map_err(durable::at(&self.path))
+        durable::open(&self.path, OpenOptions::new().read(true)).map_err(durable::at(&self.path))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The newest number that was served while the disk failed: no record has it, and the next agent must not give it again.
 //!
-//! It is the name of an empty file: a full disk has room for neither a record nor a number, and for a rename.
+//! It is the name of an empty file: a full disk has no room for a record, and takes a rename.
 
 use std::fs::{self, File};
 use std::io;

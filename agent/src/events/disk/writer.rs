@@ -251,13 +251,7 @@ mod tests {
     #[test]
     fn a_disk_works_again_when_it_has_taken_a_write() {
         let folder = tempfile::tempdir().unwrap();
-        let options = DiskOptions {
-            dir: folder.path().join("events"),
-            max_bytes: 1 << 20,
-            max_age: Duration::from_secs(3600),
-            max_segments: 4,
-            fsync: EventSync::None,
-        };
+        let options = DiskOptions::fixture(folder.path());
         let log = EventLog::on_disk(8, options.clone(), "").unwrap();
         log.close(Duration::from_secs(20));
         log.append(EventDraft {

@@ -3,7 +3,6 @@ use std::time::{Duration, SystemTime};
 use super::*;
 use crate::events::DiskOptions;
 use crate::kills::{Ledger, Process};
-use crate::model::EventSync;
 use crate::model::{
     CgroupKey, CgroupPath, CgroupRef, Constraint, EventDraft, EventKind, EventNames, HierarchyId, OomReport,
     Source,
@@ -19,13 +18,7 @@ struct Node {
 }
 
 fn log(dir: &std::path::Path) -> EventLog {
-    let options = DiskOptions {
-        dir: dir.join("events"),
-        max_bytes: 1 << 20,
-        max_age: Duration::from_secs(3600),
-        max_segments: 4,
-        fsync: EventSync::None,
-    };
+    let options = DiskOptions::fixture(dir);
     EventLog::on_disk(8, options, BOOT).unwrap()
 }
 

@@ -6,7 +6,6 @@ use hyper::StatusCode;
 
 use super::support::*;
 use crate::events::{DiskOptions, EventLog};
-use crate::model::EventSync;
 use crate::serve::*;
 
 #[tokio::test]
@@ -103,13 +102,7 @@ async fn a_lost_record_stands_in_the_place_of_events_that_left_the_log() {
 #[tokio::test]
 async fn an_answer_with_an_end_is_whole_after_the_order_to_stop() {
     let folder = tempfile::tempdir().unwrap();
-    let options = DiskOptions {
-        dir: folder.path().join("events"),
-        max_bytes: 1 << 20,
-        max_age: Duration::from_secs(3600),
-        max_segments: 4,
-        fsync: EventSync::None,
-    };
+    let options = DiskOptions::fixture(folder.path());
     let log = EventLog::on_disk(2, options, "").unwrap();
     let agent = Agent::with(Limits::new(4), log.clone(), |_| {}).await;
     for _ in 0..1000 {
